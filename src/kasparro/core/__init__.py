@@ -1,0 +1,1 @@
+"""What everything stands on: settings, errors, clock, hashing, database connections, embedded PostgreSQL, logging."""

@@ -1,0 +1,137 @@
+"""One form of bytes for each payload and record, and the 128-bit hashes over it.
+
+Two payloads that say the same (key order, spaces, 1.0 for 1.00) have the same canonical form; the raw row keeps what
+came. Hashes are BLAKE2b with a 16-byte digest (RFC 7693). `tests/unit/test_canonical.py` holds the test vectors.
+"""
+
+import base64
+import json
+from collections.abc import Collection, Mapping
+from datetime import UTC, datetime
+from decimal import Decimal
+from hashlib import blake2b
+from operator import itemgetter
+from typing import Any, Final, TypeGuard
+
+HASH_SIZE: Final = 16
+DIGEST_MODULUS: Final = 2**128
+_MAX_INTEGER_DIGITS: Final = 131_072  # https://www.postgresql.org/docs/current/datatype-numeric.html
+_MAX_FRACTION_DIGITS: Final = 16_383
+_PLAIN_NOTATION_LIMIT: Final = 64
+_encode_flat = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode
+
+
+class UnstorableError(ValueError):
+    """A payload that jsonb cannot hold: NUL, a lone surrogate, a number out of range, nesting too deep."""
+
+
+def canonical_json(payload: Mapping[str, Any], *, ignore: Collection[str] = ()) -> str:
+    """The payload with keys sorted, no spaces, numbers by value; without the dotted paths in `ignore`."""
+    shown = without_paths(payload, ignore) if ignore else payload
+    return _encode_flat(shown) if _is_flat_text(shown) else _encode(shown, exact=False)
+
+
+def payload_json(payload: Mapping[str, Any]) -> str:
+    """The payload as JSON text for a jsonb column; numbers keep their scale. Raises UnstorableError."""
+    try:
+        text = _encode_flat(payload) if _is_flat_text(payload) else _encode(payload, exact=True)
+        text.encode()
+    except RecursionError:
+        raise UnstorableError("nesting too deep") from None
+    except UnicodeEncodeError:
+        raise UnstorableError("lone surrogate") from None
+    if "\\u0000" in text and _has_nul(payload):
+        raise UnstorableError("NUL character")
+    return text
+
+
+def unstorable(raw: bytes) -> dict[str, str]:
+    """The payload that stands for bytes which cannot be stored as they are."""
+    return {"_unstorable": base64.b64encode(raw).decode()}
+
+
+def hash_text(text: str) -> bytes:
+    """BLAKE2b-128 of UTF-8 text; lone surrogates, which have no UTF-8 form, are hashed as if they had one."""
+    return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=HASH_SIZE).digest()
+
+
+def content_hash(payload: Mapping[str, Any], *, ignore: Collection[str] = ()) -> bytes:
+    """16 bytes over the canonical payload."""
+    return hash_text(canonical_json(payload, ignore=ignore))
+
+
+def record_hash(fields: Mapping[str, Any]) -> bytes:
+    """16 bytes over the canonical unified record: fields that are None or empty lists and objects do not count."""
+    return hash_text(_encode({name: value for name, value in fields.items() if value not in (None, [], {})}, exact=False))
+
+
+def digest_term(record_key: str, hash_of_record: bytes) -> int:
+    """What one live record adds to its source's digest, an integer modulo 2**128."""
+    hasher = blake2b(record_key.encode("utf-8", "surrogatepass"), digest_size=HASH_SIZE)
+    hasher.update(b"\x00" + hash_of_record)
+    return int.from_bytes(hasher.digest())
+
+
+def lane_of(identity: bytes, lanes: int) -> int:
+    """The lane, 0 to lanes - 1, of a record key's UTF-8 bytes (or of a content hash where there is no key)."""
+    return 0 if lanes == 1 else int.from_bytes(blake2b(identity, digest_size=8).digest()) % lanes
+
+
+def without_paths(payload: Mapping[str, Any], paths: Collection[str]) -> dict[str, Any]:
+    """A copy of the payload without its dotted `paths`; a path that is not there is no error."""
+    copy = dict(payload)
+    for path in paths:
+        head, _, rest = path.partition(".")
+        if path in copy:
+            del copy[path]
+        elif rest and isinstance(copy.get(head), dict):
+            copy[head] = without_paths(copy[head], (rest,))
+    return copy
+
+
+def _is_flat_text(payload: Mapping[str, Any]) -> bool:
+    return all(type(value) is str or value is None for value in payload.values())
+
+
+def _encode(value: Any, *, exact: bool) -> str:
+    if isinstance(value, Mapping):
+        members = sorted(value.items(), key=itemgetter(0))
+        return "{" + ",".join(f"{_encode_flat(key)}:{_encode(item, exact=exact)}" for key, item in members) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ",".join(_encode(item, exact=exact) for item in value) + "]"
+    if _is_number(value):
+        return _number(value, exact=exact)
+    if isinstance(value, datetime):
+        return _encode_flat(value.astimezone(UTC).isoformat())
+    return _encode_flat(value)
+
+
+def _is_number(value: object) -> TypeGuard[Decimal | float | int]:
+    return isinstance(value, Decimal | float | int) and not isinstance(value, bool)
+
+
+def _number(value: Decimal | float | int, *, exact: bool) -> str:
+    if isinstance(value, int):
+        return str(value)
+    number = value if isinstance(value, Decimal) else Decimal(repr(value))
+    if not number.is_finite():
+        raise UnstorableError(f"number {number} is not finite")
+    sign, digits, exponent = number.as_tuple()
+    assert isinstance(exponent, int)
+    if number.adjusted() >= _MAX_INTEGER_DIGITS or -exponent > _MAX_FRACTION_DIGITS:
+        raise UnstorableError(f"number {number:.6E} is out of range")
+    if exact:
+        return str(number)
+    significant = "".join(map(str, digits)).lstrip("0").rstrip("0")
+    if not significant:
+        return "0"
+    canonical = Decimal((sign, tuple(map(int, significant)), number.adjusted() - len(significant) + 1))
+    return f"{canonical:f}" if abs(number.adjusted()) <= _PLAIN_NOTATION_LIMIT else f"{canonical:E}"
+
+
+def _has_nul(value: object) -> bool:
+    if isinstance(value, str):
+        return "\x00" in value
+    if isinstance(value, Mapping):
+        return any(_has_nul(key) or _has_nul(item) for key, item in value.items())  # pyright: ignore[reportUnknownVariableType]
+    return isinstance(value, list) and any(map(_has_nul, value))  # pyright: ignore[reportUnknownArgumentType]

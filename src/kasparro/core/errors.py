@@ -1,0 +1,175 @@
+"""Every error that kasparro raises on purpose, typed by what the one who catches it does next.
+
+Each has a stable `code`, a message for people, an HTTP status (RFC 9457 bodies carry both) and an exit code
+(`docs/reference/exit-codes.md`). Whoever raises names the file, line, field or URL at fault in the message.
+"""
+
+from typing import ClassVar
+
+EXIT_OK = 0
+EXIT_UNEXPECTED = 1
+EXIT_USAGE = 2
+EXIT_CONFIGURATION = 3
+EXIT_SOURCE = 4
+EXIT_DATABASE = 5
+EXIT_REJECTS = 6
+EXIT_SYSTEMIC = 7
+EXIT_CONFLICT = 8
+EXIT_DIFFERENCES = 9
+EXIT_PAUSED = 75
+EXIT_SIGINT = 130
+EXIT_SIGTERM = 143
+
+
+class KasparroError(Exception):
+    """Root of all house errors. `hint` says what to do next, where there is something to do."""
+
+    code: ClassVar[str] = "unexpected"
+    http_status: ClassVar[int] = 500
+    exit_code: ClassVar[int] = EXIT_UNEXPECTED
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+# -- refuse to start ---------------------------------------------------------------------------------------------
+
+
+class UsageError(KasparroError):
+    """The command line or request asks for something that does not exist."""
+
+    code = "usage"
+    http_status = 400
+    exit_code = EXIT_USAGE
+
+
+class ConfigurationError(KasparroError):
+    """The configuration or an environment variable is wrong; the message names file, line and field."""
+
+    code = "configuration"
+    http_status = 422
+    exit_code = EXIT_CONFIGURATION
+
+
+class IdentityChangedError(ConfigurationError):
+    """A source's `type` or `key` was changed although it has data."""
+
+    code = "identity_changed"
+    http_status = 409
+
+
+class DatabaseError(KasparroError):
+    """The database cannot be used as it is."""
+
+    code = "database"
+    http_status = 503
+    exit_code = EXIT_DATABASE
+
+
+class DatabaseUrlError(DatabaseError):
+    """`DATABASE_URL` is malformed or asks for something that cannot be honoured."""
+
+    code = "database_url"
+    exit_code = EXIT_CONFIGURATION
+
+
+class DatabaseUnreachableError(DatabaseError):
+    """No connection could be made, or the server refused it."""
+
+    code = "database_unreachable"
+
+
+class DatabaseVersionError(DatabaseError):
+    """The server is older than the oldest PostgreSQL that is supported."""
+
+    code = "database_version"
+
+
+class DatabaseFullError(DatabaseError):
+    """The server has no room left (disk, or connections)."""
+
+    code = "database_full"
+
+
+class MigrationsPendingError(DatabaseError):
+    """The schema is older than the code: run `kasparro migrate`."""
+
+    code = "migrations_pending"
+
+
+class DatabaseNewerError(DatabaseError):
+    """The schema was made by a newer kasparro than this one."""
+
+    code = "database_newer"
+
+
+class EmbeddedServerError(DatabaseError):
+    """The embedded PostgreSQL could not be set up, started or stopped."""
+
+    code = "embedded_server"
+
+
+# -- start again from the database -------------------------------------------------------------------------------
+
+
+class ConnectionLostError(DatabaseError):
+    """A connection ended, or the outcome of a commit is unknown: nothing in memory may be trusted any more."""
+
+    code = "connection_lost"
+
+
+class FencedError(KasparroError):
+    """Another run has claimed this pass: this one must not write any more."""
+
+    code = "fenced"
+    http_status = 409
+    exit_code = EXIT_CONFLICT
+
+
+class PassExpiredError(KasparroError):
+    """A cursor does not fit its source any more (file replaced, page token expired): the pass begins anew."""
+
+    code = "pass_expired"
+    exit_code = EXIT_SOURCE
+
+
+# -- fail the run ------------------------------------------------------------------------------------------------
+
+
+class SourceError(KasparroError):
+    """A source cannot be reached or read; other sources go on."""
+
+    code = "source"
+    http_status = 502
+    exit_code = EXIT_SOURCE
+
+
+class SystemicError(KasparroError):
+    """So many records of one batch were rejected that the source or its mapping must be wrong."""
+
+    code = "systemic"
+    exit_code = EXIT_SYSTEMIC
+
+
+class ConservationError(KasparroError):
+    """What was fetched does not add up with what became of it: a fault of kasparro's own."""
+
+    code = "conservation"
+
+
+class RunConflictError(KasparroError):
+    """Another run holds the source."""
+
+    code = "run_conflict"
+    http_status = 409
+    exit_code = EXIT_CONFLICT
+
+
+class NotFoundError(KasparroError):
+    """The named thing does not exist."""
+
+    code = "not_found"
+    http_status = 404
+    exit_code = EXIT_USAGE

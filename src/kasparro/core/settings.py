@@ -1,0 +1,74 @@
+"""The environment, read once at the top into a frozen object; below, functions receive the values they need.
+
+Every variable has a `*_FILE` twin that names a file with the value (mounted secrets); naming both is an error.
+"""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
+
+from kasparro.core.errors import ConfigurationError
+
+DEFAULT_CONFIG_NAME = "kasparro.yaml"
+
+
+def _absolute(path: Path) -> Path:
+    return path.expanduser().resolve()
+
+
+AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
+
+
+class Settings(BaseModel):
+    """What the environment decides. Field aliases are the variables' names."""
+
+    model_config = ConfigDict(frozen=True, populate_by_name=True)
+
+    database_url: Annotated[SecretStr | None, Field(alias="DATABASE_URL")] = None
+    log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], Field(alias="LOG_LEVEL")] = "INFO"
+    config_path: Annotated[AbsolutePath, Field(alias="KASPARRO_CONFIG", validate_default=True)] = Path(
+        DEFAULT_CONFIG_NAME
+    )
+    home: Annotated[AbsolutePath, Field(alias="KASPARRO_HOME", validate_default=True)] = Path(".kasparro")
+    """Where embedded PostgreSQL, process ids and logs of the background processes live."""
+    host: Annotated[str, Field(alias="KASPARRO_HOST")] = "127.0.0.1"
+    port: Annotated[int, Field(alias="KASPARRO_PORT", ge=1, le=65535)] = 8000
+    inject: Annotated[str | None, Field(alias="KASPARRO_INJECT")] = None
+    """Plan of injected faults, for tests: see `ingestion/faults.py`."""
+    environment: Annotated[Literal["development", "production"], Field(alias="KASPARRO_ENVIRONMENT")] = "development"
+
+
+def variable_names() -> list[str]:
+    """Names of all environment variables that are read, without their `*_FILE` twins."""
+    return [str(field.alias) for field in Settings.model_fields.values()]
+
+
+def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
+    """Read settings from `environ` (default: the process's).
+
+    Raises ConfigurationError naming the variable at fault; a value is never shown.
+    """
+    source = os.environ if environ is None else environ
+    values = {name: value for name in variable_names() if (value := _read(source, name)) is not None}
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        reasons = "; ".join(f"{item['loc'][0]}: {item['msg']}" for item in error.errors(include_input=False))
+        raise ConfigurationError(f"environment: {reasons}") from None
+
+
+def _read(environ: Mapping[str, str], name: str) -> str | None:
+    """The variable's value, from the environment or from the file its `_FILE` twin names; empty means unset."""
+    value = environ.get(name) or None
+    file_name = environ.get(f"{name}_FILE") or None
+    if file_name is None:
+        return value
+    if value is not None:
+        raise ConfigurationError(f"environment: both {name} and {name}_FILE are set; keep one")
+    try:
+        return Path(file_name).read_text(encoding="utf-8").strip() or None
+    except OSError as error:
+        raise ConfigurationError(f"environment: {name}_FILE={file_name}: {error.strerror}") from error

@@ -1,0 +1,1 @@
+"""The shapes: tables, the unified record, the source configuration, API pages."""
