@@ -1,0 +1,54 @@
+"""What a source's payloads look like, and how they changed."""
+
+from datetime import datetime
+from typing import Any, ClassVar
+
+from sqlalchemy import (
+    Column,
+    Double,
+    Index,
+    Integer,
+    PrimaryKeyConstraint,
+    text,
+)
+from sqlmodel import Field, SQLModel
+
+from kasparro.schemas.tables.columns import (
+    identity_column,
+    json_column,
+    number_column,
+    reference_column,
+    text_column,
+    time_column,
+)
+
+
+class SourceShapeRow(SQLModel, table=True):
+    """The shape of a source's payloads that was last accepted."""
+
+    __tablename__: ClassVar[Any] = "source_shapes"
+    __table_args__: ClassVar[Any] = (PrimaryKeyConstraint("source_id", name="source_shapes_pkey"),)
+    source_id: int = reference_column("sources.id", type_=Integer)
+    shape: dict[str, Any] = json_column(nullable=False)
+    run_id: int | None = number_column(nullable=True)
+    accepted_at: datetime = time_column(now=True)
+
+
+class DriftEventRow(SQLModel, table=True):
+    """One finding: how a run's payloads differ from the accepted shape."""
+
+    __tablename__: ClassVar[Any] = "schema_drift_events"
+    __table_args__: ClassVar[Any] = (Index("schema_drift_events_source_id_id_idx", "source_id", "id"),)
+    id: int = identity_column()
+    source_id: int = reference_column("sources.id", type_=Integer)
+    run_id: int = reference_column("etl_runs.id")
+    kind: str = text_column()
+    field: str = text_column()
+    expected: dict[str, Any] | None = json_column()
+    seen: dict[str, Any] | None = json_column()
+    share: float = Field(sa_column=Column(Double, nullable=False))
+    confidence: float = Field(sa_column=Column(Double, nullable=False))
+    first_example: str | None = text_column(nullable=True)
+    last_example: str | None = text_column(nullable=True)
+    state: str = text_column(server_default=text("'open'"))
+    created_at: datetime = time_column(now=True)
