@@ -1,0 +1,230 @@
+"""The frame around every command: common options, settings, errors to exit codes, signals.
+
+A command is one decorated function in its own file, listed in `main.py`:
+
+    @command(example="kasparro runs list --source flights")
+    async def list_runs(context: Context, source: Annotated[str | None, typer.Option(help="...")] = None) -> Result:
+        '''Show the latest runs.'''
+
+It receives a frozen Context first, may be async, imports what it needs inside, and returns a Result (or None).
+`--json`, `--quiet` and `--config` are added to each; a KasparroError ends as message, hint and its exit code.
+"""
+
+import asyncio
+import inspect
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Concatenate, cast
+
+import typer
+
+from kasparro.cli.output import Output, Result
+from kasparro.core.errors import (
+    EXIT_SIGINT,
+    EXIT_SIGTERM,
+    EXIT_UNEXPECTED,
+    KasparroError,
+)
+
+if TYPE_CHECKING:
+    from kasparro.core.settings import Settings
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but results and errors.")]
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        metavar="FILE",
+        help="The configuration file (default: kasparro.yaml).",
+    ),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What every command knows: the settings (with `--config` applied) and where to speak."""
+
+    settings: "Settings"
+    output: Output = field(default_factory=Output)
+
+    @property
+    def config_path(self) -> Path:
+        return self.settings.config_path
+
+    @property
+    def json(self) -> bool:
+        return self.output.json
+
+    @property
+    def quiet(self) -> bool:
+        return self.output.quiet
+
+    def note(self, text: str) -> None:
+        """Say something to people on standard error, unless `--quiet`."""
+        self.output.note(text)
+
+
+Body = Callable[Concatenate[Context, ...], Result | Awaitable[Result | None] | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A command as Typer takes it, and the example that its `--help` shows."""
+
+    callback: Callable[..., None]
+    example: str
+    service: str | None
+
+
+def command(*, example: str, service: str | None = None) -> Callable[[Body], Command]:
+    """Make a Command of a function. `service` names a long-running one, whose log goes to standard output."""
+
+    def decorate(body: Body) -> Command:
+        def callback(*, as_json: bool, quiet: bool, config: Path | None, **arguments: object) -> None:
+            output = Output(json=as_json, quiet=quiet)
+            raise typer.Exit(_run(body, output, config, arguments, service))
+
+        parameters = list(inspect.signature(body, eval_str=True).parameters.values())[1:] + _common_parameters()
+        named = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in parameters]
+        callback.__signature__ = inspect.Signature(named)
+        callback.__annotations__ = {parameter.name: parameter.annotation for parameter in named}
+        callback.__doc__, callback.__name__ = (
+            body.__doc__,
+            getattr(body, "__name__", "command"),
+        )
+        return Command(callback, example, service)
+
+    return decorate
+
+
+def add(app: typer.Typer, name: str, entry: Command) -> None:
+    """List a command under `name`, with its example at the end of `--help`."""
+    app.command(name, epilog=f"Example: {entry.example}")(entry.callback)
+
+
+def group(app: typer.Typer, name: str, help_text: str, **commands: Command) -> None:
+    """List a group of commands (`kasparro runs list`); `_` in a keyword stands for `-`."""
+    inner = typer.Typer(
+        help=help_text,
+        no_args_is_help=True,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+    )
+    for inner_name, entry in commands.items():
+        add(inner, inner_name.replace("_", "-"), entry)
+    app.add_typer(inner, name=name)
+
+
+def _common_parameters() -> list[inspect.Parameter]:
+    kinds = (
+        ("as_json", JsonOption, False),
+        ("quiet", QuietOption, False),
+        ("config", ConfigOption, None),
+    )
+    return [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+        for name, annotation, default in kinds
+    ]
+
+
+def _run(
+    body: Body,
+    output: Output,
+    config: Path | None,
+    arguments: dict[str, object],
+    service: str | None,
+) -> int:
+    """Run the command's body; the exit code says how it ended."""
+    try:
+        context = _context(output, config)
+        _set_up_logging(context, service)
+        result = _call(body, context, arguments)
+        if result is None:
+            return 0
+        output.emit(result)
+        return result.exit_code
+    except KasparroError as error:
+        output.fail(error)
+        return error.exit_code
+    except _StoppedError as stopped:
+        return stopped.exit_code
+    except KeyboardInterrupt:
+        return EXIT_SIGINT
+    except BrokenPipeError:
+        _silence_standard_output()
+        return EXIT_UNEXPECTED
+    except Exception as error:  # noqa: BLE001  the one place where what nobody expected ends
+        _report_unexpected(error, output)
+        return EXIT_UNEXPECTED
+
+
+def _context(output: Output, config: Path | None) -> Context:
+    from kasparro.core.settings import load_settings
+
+    environ = dict(os.environ)
+    if config is not None:
+        environ.pop("KASPARRO_CONFIG_FILE", None)
+        environ["KASPARRO_CONFIG"] = str(config)
+    return Context(load_settings(environ), output)
+
+
+def _set_up_logging(context: Context, service: str | None) -> None:
+    from kasparro.core.logging import configure_logging
+
+    stream = context.output.stderr if service is None else context.output.stdout
+    configure_logging(context.settings.log_level, service=service or "cli", stream=stream)
+
+
+class _StoppedError(Exception):
+    """The command was asked to end by a signal; the exit code says which."""
+
+    def __init__(self, exit_code: int) -> None:
+        super().__init__(exit_code)
+        self.exit_code = exit_code
+
+
+def _call(body: Body, context: Context, arguments: dict[str, object]) -> Result | None:
+    outcome = body(context, **arguments)
+    if not inspect.isawaitable(outcome):
+        return outcome
+    return asyncio.run(_until_signalled(cast("Coroutine[Any, Any, Result | None]", outcome)))
+
+
+async def _until_signalled(work: Coroutine[Any, Any, Result | None]) -> Result | None:
+    """Await the command; SIGINT and SIGTERM cancel it. A command that ends more gently sets its own handlers."""
+    loop, received = asyncio.get_running_loop(), list[int]()
+    task = loop.create_task(work)
+
+    def stop(exit_code: int) -> None:
+        received.append(exit_code)
+        task.cancel()
+
+    loop.add_signal_handler(signal.SIGINT, stop, EXIT_SIGINT)
+    loop.add_signal_handler(signal.SIGTERM, stop, EXIT_SIGTERM)
+    try:
+        return await task
+    except asyncio.CancelledError:
+        if received:
+            raise _StoppedError(received[0]) from None
+        raise
+
+
+def _silence_standard_output() -> None:
+    """The reader of a pipe has gone (`kasparro runs list | head`): keep the interpreter's last flush quiet."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _report_unexpected(error: Exception, output: Output) -> None:
+    from kasparro.core.logging import get_logger
+
+    get_logger(__name__).error("command.failed", message="unexpected error", exc_info=error)
+    failure = KasparroError(
+        f"unexpected error: {type(error).__name__}",
+        hint="This is a bug: please report it with the log line above.",
+    )
+    output.fail(failure)

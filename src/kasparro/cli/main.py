@@ -1,0 +1,39 @@
+"""The `kasparro` command: which commands there are. Each lives in a file of its own; `frame.py` runs them."""
+
+from typing import Annotated
+
+import typer
+
+from kasparro import __version__
+
+app = typer.Typer(
+    name="kasparro",
+    help="Pull records from APIs, CSV files and feeds into PostgreSQL, exactly once, and serve them over a REST API.",
+    epilog="Example: kasparro up --detach",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _print_version(value: bool) -> None:
+    if value:
+        typer.echo(f"kasparro {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """What stands before the command's name."""
+    del version
+
+
+def main() -> None:
+    """Entry point of the `kasparro` script and of `python -m kasparro`."""
+    app()

@@ -1,0 +1,152 @@
+"""What a command answers, and how it is shown: one JSON object, or text for people.
+
+Results go to standard output, everything said along the way to standard error, so that output can be piped.
+"""
+
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING, TextIO, cast
+
+from kasparro.core.masking import mask_text
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table as RichTable
+
+    from kasparro.core.errors import KasparroError
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Rows for people. Cells are shown as `shown()` shows them; columns named in `right` are set flush right."""
+
+    columns: Sequence[str]
+    rows: Sequence[Sequence[object]]
+    title: str | None = None
+    right: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """A command's answer: `data` for programs, `human` (text and tables, in order) for people.
+
+    A list in `data` is printed under the key "data". Without `human`, people see `data` as a two-column table.
+    """
+
+    data: Mapping[str, object] | Sequence[object]
+    human: Sequence[str | Table] | None = None
+    exit_code: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """Where a command speaks. `json` prints one object, `quiet` keeps everything but results and errors back."""
+
+    json: bool = False
+    quiet: bool = False
+    stdout: TextIO = field(default_factory=lambda: sys.stdout)
+    stderr: TextIO = field(default_factory=lambda: sys.stderr)
+
+    def emit(self, result: Result) -> None:
+        """Print the result to standard output."""
+        if self.json:
+            self._write_json(result.data)
+            return
+        console = _console(self.stdout)
+        for part in _human_parts(result):
+            if isinstance(part, Table):
+                console.print(_rich_table(part))
+            else:
+                console.print(part, markup=False, highlight=False, soft_wrap=True)
+
+    def note(self, text: str) -> None:
+        """Say something to people on standard error, unless `quiet`."""
+        if not self.quiet:
+            print(text, file=self.stderr, flush=True)
+
+    def fail(self, error: "KasparroError") -> None:
+        """Say what went wrong and what to do next; with `json` also as the one object on standard output."""
+        message, hint = mask_text(error.message), error.hint and mask_text(error.hint)
+        print(f"kasparro: {message}", file=self.stderr)
+        if hint:
+            print(f"  {hint}", file=self.stderr)
+        if self.json:
+            parts = {"code": error.code, "message": message, "hint": hint, "exit_code": error.exit_code}
+            self._write_json({"error": parts})
+
+    def _write_json(self, data: Mapping[str, object] | Sequence[object]) -> None:
+        document = data if isinstance(data, Mapping) else {"data": data}
+        self.stdout.write(json.dumps(document, default=_encode, ensure_ascii=False, indent=2) + "\n")
+        self.stdout.flush()
+
+
+def shown(value: object) -> str:
+    """A value as people read it: nothing for None, UTC times to the second, grouped integers, lists by comma."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, datetime):
+        return f"{value.astimezone(UTC):%Y-%m-%d %H:%M:%S}Z"
+    if isinstance(value, list | tuple | set | frozenset):
+        return ", ".join(shown(item) for item in cast("Iterable[object]", value))
+    if isinstance(value, Mapping):
+        return json.dumps(value, default=_encode, ensure_ascii=False)
+    return str(value)
+
+
+def _encode(value: object) -> object:
+    """JSON for what the standard encoder lacks: RFC 3339 times in UTC, exact decimals as strings, hex bytes."""
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    if isinstance(value, Decimal):
+        return f"{value:f}"
+    if isinstance(value, bytes):
+        return value.hex()
+    if isinstance(value, set | frozenset):
+        return sorted(cast("Iterable[object]", value), key=str)
+    return str(value)
+
+
+def _human_parts(result: Result) -> Sequence[str | Table]:
+    if result.human is not None:
+        return result.human
+    if isinstance(result.data, Mapping):
+        return [Table(("field", "value"), list(result.data.items()))]
+    return [Table(("value",), [(item,) for item in result.data])]
+
+
+def _console(stream: TextIO) -> "Console":
+    """A console that never folds lines when its reader is a program rather than a person."""
+    from rich.console import Console
+
+    return Console(file=stream) if stream.isatty() else Console(file=stream, width=10_000, no_color=True)
+
+
+def _rich_table(table: Table) -> "RichTable":
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table as RichTable
+    from rich.text import Text
+
+    drawn = RichTable(
+        title=table.title,
+        title_justify="left",
+        box=SIMPLE_HEAD,
+        pad_edge=False,
+        show_edge=False,
+    )
+    for column in table.columns:
+        drawn.add_column(
+            column,
+            justify="right" if column in table.right else "left",
+            overflow="fold",
+        )
+    for row in table.rows:
+        drawn.add_row(*(Text(shown(cell)) for cell in row))
+    return drawn

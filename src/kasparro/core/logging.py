@@ -1,0 +1,111 @@
+"""Logs by structlog: one JSON object a line, pretty on a terminal; secrets are masked before anything is formatted.
+
+`get_logger(__name__).info("run.finished", message="...", run_id=7, source="flights")`: the event is a constant, the
+message is for people, everything else a field. Records of the standard library's logging (granian, alembic, asyncio)
+take the same way.
+"""
+
+import logging
+import sys
+import traceback
+from typing import TYPE_CHECKING, TextIO, cast
+
+import structlog
+
+from kasparro import __version__
+from kasparro.core.masking import masked
+
+if TYPE_CHECKING:
+    from structlog.typing import EventDict, Processor, WrappedLogger
+
+
+def configure_logging(level: str, *, service: str, stream: TextIO | None = None) -> None:
+    """Send everything at `level` or above to `stream` (default: standard error), replacing earlier handlers."""
+    target = sys.stderr if stream is None else stream
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        _Stamp(service),
+        _describe_error,
+        mask_secrets,
+    ]
+    formatter = structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=[_name_foreign, *shared],
+        processors=[
+            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+            _renderer(target),
+        ],
+    )
+    handler = logging.StreamHandler(target)
+    handler.setFormatter(formatter)
+    logging.basicConfig(level=level, handlers=[handler], force=True)
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *shared,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=False,
+    )
+
+
+def get_logger(name: str) -> structlog.stdlib.BoundLogger:
+    """A logger; safe to call at import, for it is resolved at its first use."""
+    return structlog.stdlib.get_logger(name)
+
+
+def mask_secrets(logger: "WrappedLogger", method: str, event: "EventDict") -> "EventDict":
+    """A structlog processor: mask the values of secret-named fields, and secrets inside any text."""
+    del logger, method
+    return {name: masked(name, value) for name, value in event.items()}
+
+
+class _Stamp:
+    """Adds who speaks: `service` and `version`."""
+
+    def __init__(self, service: str) -> None:
+        self._service = service
+
+    def __call__(self, logger: "WrappedLogger", method: str, event: "EventDict") -> "EventDict":
+        del logger, method
+        event.setdefault("service", self._service)
+        event.setdefault("version", __version__)
+        return event
+
+
+def _name_foreign(logger: "WrappedLogger", method: str, event: "EventDict") -> "EventDict":
+    """A record of the standard library's logging has text only: the text is the message, its logger the event."""
+    del logger, method
+    record = cast("logging.LogRecord", event["_record"])
+    event["message"], event["event"] = event["event"], f"log.{record.name}"
+    if record.exc_info:
+        event["exc_info"] = record.exc_info
+    return event
+
+
+def _describe_error(logger: "WrappedLogger", method: str, event: "EventDict") -> "EventDict":
+    """`exc_info` becomes `error.type`, `error.message` and `error.stack`."""
+    del logger, method
+    error = _exception_of(event.pop("exc_info", None))
+    if error is not None:
+        event["error.type"] = type(error).__name__
+        event["error.message"] = str(error)
+        event["error.stack"] = "".join(traceback.format_exception(error))
+    return event
+
+
+def _exception_of(exc_info: object) -> BaseException | None:
+    if isinstance(exc_info, BaseException):
+        return exc_info
+    if isinstance(exc_info, tuple):
+        return cast("tuple[object, BaseException | None]", exc_info)[1]
+    return sys.exc_info()[1] if exc_info else None
+
+
+def _renderer(stream: TextIO) -> "Processor":
+    if stream.isatty():
+        return structlog.dev.ConsoleRenderer(event_key="event", colors=True)
+    return structlog.processors.JSONRenderer(ensure_ascii=False, default=str)
