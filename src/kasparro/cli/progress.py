@@ -1,7 +1,7 @@
 """How far a long command is: a bar when standard error is a terminal, one line a step when it is not."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -24,7 +24,7 @@ class Step(Protocol):
 
 
 @contextmanager
-def step(output: Output, label: str, *, total: int | None = None, unit: str = "records") -> Iterator[Step]:
+def step(output: Output, label: str, *, total: int | None = None, unit: str = "records") -> Generator[Step, None, None]:
     """Show one step from begin to end. Silent with `--quiet`; a failure inside is said as such."""
     if output.quiet:
         yield _Silent()
@@ -51,7 +51,7 @@ class _Bar:
 
 
 @contextmanager
-def _bar(output: Output, label: str, *, total: int | None, unit: str) -> Iterator[_Bar]:
+def _bar(output: Output, label: str, *, total: int | None, unit: str) -> Generator[_Bar, None, None]:
     from rich.console import Console
     from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
@@ -89,7 +89,7 @@ class _Lines:
 
 
 @contextmanager
-def _lines(output: Output, label: str, *, total: int | None, unit: str) -> Iterator[_Lines]:
+def _lines(output: Output, label: str, *, total: int | None, unit: str) -> Generator[_Lines, None, None]:
     lines = _Lines(output, label, total=total, unit=unit)
     output.note(f"{label} ...")
     began = time.monotonic()
