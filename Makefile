@@ -1,0 +1,114 @@
+# Everything a developer or a first user types. Plain `make` lists it.
+# `.venv` is made here, from PYTHON, with the pinned requirements; a second `make` finds it and does nothing.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input
+PYTEST := $(BIN)/python -m pytest
+# `make up` and its kin read .env, where there is one (see .env.example)
+ENV := set -a; if [ -f .env ]; then . ./.env; fi; set +a;
+PINNED := --quiet --universal --python-version 3.11 --generate-hashes --no-header
+# what touches the database, and so runs on every supported PostgreSQL
+DATABASE_TESTS := $(wildcard tests/integration tests/recovery tests/test_api)
+
+.DEFAULT_GOAL := list
+.DELETE_ON_ERROR:
+.PHONY: list up down test test-coverage test-long test-database lint types imports check check-migrations docs docs-check \
+	bench bench-full docker-up docker-down requirements clean
+
+list: ## list these targets
+	@awk -F ':.*## ' '/^[a-z -]+:.*## / {printf "  make %-26s %s\n", $$1, $$2}' Makefile
+
+up: $(VENV)/.runtime ## start everything: database, first load, API on 127.0.0.1:8000
+	@$(ENV) $(BIN)/kasparro up --detach
+
+down: $(VENV)/.runtime ## stop what `make up` started; the data stays
+	@$(ENV) $(BIN)/kasparro down
+
+test: $(VENV)/.dev ## run the tests (all but the long ones)
+	$(PYTEST)
+
+test-coverage: $(VENV)/.dev ## the same, and say which lines were never run
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
+
+test-long: $(VENV)/.bench ## all tests, with those that take minutes and 336,776 flights
+	$(PYTEST) -o addopts="--strict-markers --strict-config --import-mode=importlib -ra" tests
+
+test-database: $(VENV)/.dev ## what touches the database, on the server that KASPARRO_TEST_DATABASE_URL names
+	@test -n "$$KASPARRO_TEST_DATABASE_URL" || { echo "test-database: set KASPARRO_TEST_DATABASE_URL" >&2; exit 2; }
+	$(PYTEST) $(DATABASE_TESTS)
+
+lint: $(VENV)/.dev ## format and lint, fixing what can be fixed
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix
+
+types: $(VENV)/.dev ## check types
+	$(BIN)/basedpyright
+
+imports: $(VENV)/.dev ## check that imports point one way
+	$(BIN)/lint-imports --no-cache
+
+check: $(VENV)/.dev ## everything that can be judged without running a test
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/basedpyright
+	$(BIN)/lint-imports --no-cache
+	$(MAKE) --no-print-directory docs-check check-migrations
+
+# a database of its own, so that neither the developer's data nor a running server is touched
+check-migrations: $(VENV)/.dev
+	@home=$$(mktemp -d) && export KASPARRO_HOME="$$home" && unset DATABASE_URL DATABASE_URL_FILE && \
+	trap '$(BIN)/kasparro down --quiet >&2; rm -rf "$$home"' EXIT && \
+	$(BIN)/kasparro migrate --quiet && $(BIN)/kasparro migrate --check
+
+docs: $(VENV)/.dev ## write the generated pages of docs/reference
+	$(BIN)/python docs/generate.py
+
+docs-check: $(VENV)/.dev
+	$(BIN)/python docs/generate.py --check
+
+bench bench-full: ## measure speed (comes with a later version)
+	@echo "make $@: not there yet" >&2; exit 1
+
+docker-up docker-down: ## the same in containers (comes with a later version)
+	@echo "make $@: not there yet; use make up and make down" >&2; exit 1
+
+requirements: ## pin anew what pyproject.toml asks for (needs uv)
+	uv pip compile $(PINNED) pyproject.toml -o requirements/runtime.txt
+	uv pip compile $(PINNED) pyproject.toml --group dev -c requirements/runtime.txt -o requirements/dev.txt
+	uv pip compile $(PINNED) pyproject.toml --group bench -c requirements/dev.txt -o requirements/bench.txt
+	uv pip compile $(PINNED) --group build -c requirements/dev.txt -o requirements/build.txt
+
+clean: ## remove .venv and caches; data and .kasparro stay
+	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis .import_linter_cache .coverage .coverage.* htmlcov dist build
+
+# -- the environment ---------------------------------------------------------------------------------------------
+
+$(VENV)/bin/python:
+	@command -v $(PYTHON) >/dev/null || { echo "make: $(PYTHON) not found; install Python 3.11 or newer" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo \
+		"make: Python 3.11 or newer is needed, $(PYTHON) is $$($(PYTHON) --version 2>&1); try: make PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { echo \
+		"make: this Python cannot make virtual environments; on Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
+	@echo "making $(VENV) (once)"
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.runtime: requirements/build.txt requirements/runtime.txt pyproject.toml | $(VENV)/bin/python
+	@echo "installing kasparro and what it needs into $(VENV)"
+	@$(PIP) --require-hashes --no-deps -r requirements/build.txt
+	@$(PIP) --require-hashes --no-deps -r requirements/runtime.txt
+	@$(PIP) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.dev: requirements/dev.txt $(VENV)/.runtime
+	@echo "installing development tools into $(VENV)"
+	@$(PIP) --require-hashes --no-deps -r requirements/dev.txt
+	@touch $@
+
+$(VENV)/.bench: requirements/bench.txt $(VENV)/.dev
+	@$(PIP) --require-hashes --no-deps -r requirements/bench.txt
+	@touch $@
