@@ -4,6 +4,8 @@ Each has a stable `code`, a message for people, an HTTP status (RFC 9457 bodies 
 (`docs/reference/exit-codes.md`). Whoever raises names the file, line, field or URL at fault in the message.
 """
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import ClassVar
 
 EXIT_OK = 0
@@ -51,6 +53,30 @@ class ConfigurationError(KasparroError):
     code = "configuration"
     http_status = 422
     exit_code = EXIT_CONFIGURATION
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigurationProblem:
+    """One thing wrong in the configuration file; line and column count from 1."""
+
+    file: str
+    line: int
+    column: int
+    field: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}: {self.field + ': ' if self.field else ''}{self.message}"
+
+
+class InvalidConfigurationError(ConfigurationError):
+    """The configuration file has problems: all of them, in the order of their lines."""
+
+    code = "invalid_configuration"
+
+    def __init__(self, problems: Sequence[ConfigurationProblem], *, hint: str | None = None) -> None:
+        super().__init__("\n".join(map(str, problems)), hint=hint)
+        self.problems = tuple(problems)
 
 
 class IdentityChangedError(ConfigurationError):
@@ -118,6 +144,12 @@ class ConnectionLostError(DatabaseError):
     """A connection ended, or the outcome of a commit is unknown: nothing in memory may be trusted any more."""
 
     code = "connection_lost"
+
+
+class ContentionError(DatabaseError):
+    """A serialization failure, deadlock or lock time-out: the transaction wrote nothing and may be repeated."""
+
+    code = "contention"
 
 
 class FencedError(KasparroError):
