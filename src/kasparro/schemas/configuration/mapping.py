@@ -3,11 +3,12 @@
 from decimal import Decimal
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
 from kasparro.schemas.configuration.document import Scalar
 from kasparro.schemas.configuration.expressions import Expression
+from kasparro.schemas.readings import Defective, decimal_reading, time_reading
 
 MEMBER_TAGS = frozenset({"<column>", "<expr>", "<value>", "<target>", "<list>", "<all>", "<each>"})
 """Names of union members below: Pydantic puts them into the locations of its errors."""
@@ -102,3 +103,14 @@ class RecordMap(_Strict):
         | None
     ) = None
     """Everything else: names of your own, each with a target, or `"*"` for all columns not mapped elsewhere."""
+
+    @field_validator("value", "occurred_at")
+    @classmethod
+    def _readable(cls, target: Target | None, info: ValidationInfo) -> Target | None:
+        if isinstance(target, ConstantTarget):
+            reading = decimal_reading(frozenset()) if info.field_name == "value" else time_reading("UTC", frozenset())
+            try:
+                reading(target.value)
+            except Defective as defective:
+                raise ValueError(defective.message) from None
+        return target
