@@ -1,0 +1,116 @@
+"""Opens connections: named, in UTC, without JIT, and only to servers that are new enough."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final, cast
+
+import asyncpg
+
+from kasparro.core.database.options import ConnectionOptions
+from kasparro.core.database.tls import driver_tls
+from kasparro.core.database.translation import house_errors
+from kasparro.core.errors import DatabaseFullError, DatabaseUnreachableError, DatabaseVersionError
+
+if TYPE_CHECKING:
+    Connection = asyncpg.Connection[asyncpg.Record]
+    Pool = asyncpg.Pool[asyncpg.Record]
+else:
+    Connection = asyncpg.Connection
+    Pool = asyncpg.Pool
+
+MINIMUM_VERSION: Final = 15
+_SETTINGS: Final = {"jit": "off", "timezone": "UTC"}
+"""The planner's JIT costs more than our short statements take; times are read and shown in UTC."""
+_FIRST_WAIT_SECONDS: Final = 0.05
+_LONGEST_WAIT_SECONDS: Final = 1.0
+_WILL_NOT_HEAL: Final = ("28", "3D")
+
+
+async def connect(
+    options: ConnectionOptions,
+    *,
+    application_name: str,
+    server_settings: Mapping[str, str] | None = None,
+    minimum_version: int = MINIMUM_VERSION,
+) -> Connection:
+    """Open a connection; `server_settings` win over the options' own, which win over ours.
+
+    Raises DatabaseUnreachableError, DatabaseFullError (no connection left), DatabaseVersionError or DatabaseUrlError.
+    """
+    arguments = _arguments(options, application_name, server_settings)
+    with house_errors(connecting=True):
+        connection = await asyncpg.connect(**arguments)
+    await _require_version(connection, options, minimum_version)
+    return connection
+
+
+async def create_pool(
+    options: ConnectionOptions,
+    *,
+    application_name: str,
+    min_size: int = 1,
+    max_size: int = 10,
+    server_settings: Mapping[str, str] | None = None,
+) -> Pool:
+    """A pool of the same connections, for short reads and writes; never for session locks, which it releases."""
+    checked = await connect(options, application_name=application_name, server_settings=server_settings)
+    await checked.close()
+    arguments = _arguments(options, application_name, server_settings)
+    with house_errors(connecting=True):
+        return await asyncpg.create_pool(min_size=min_size, max_size=max_size, **arguments)
+
+
+async def wait_until_ready(options: ConnectionOptions, timeout_seconds: float) -> None:
+    """Return once the server takes connections, for instance after a restart or recovery.
+
+    Raises the last error after `timeout_seconds`; a refused password or an unknown database at once.
+    """
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + timeout_seconds
+    wait_seconds = _FIRST_WAIT_SECONDS
+    while True:
+        try:
+            connection = await connect(options, application_name="kasparro:wait")
+        except (DatabaseUnreachableError, DatabaseFullError) as error:
+            state = str(getattr(error.__cause__, "sqlstate", None) or "")
+            if state[:2] in _WILL_NOT_HEAL or loop.time() + wait_seconds > deadline:
+                raise
+        else:
+            await connection.close()
+            return
+        await asyncio.sleep(wait_seconds)
+        wait_seconds = min(wait_seconds * 2, _LONGEST_WAIT_SECONDS)
+
+
+def _arguments(
+    options: ConnectionOptions, application_name: str, server_settings: Mapping[str, str] | None
+) -> dict[str, Any]:
+    """Every argument that the driver would else look up in the environment is given."""
+    return {
+        "host": list(options.hosts),
+        "port": list(options.ports),
+        "user": options.user,
+        "password": options.password.get_secret_value() if options.password else "",
+        "database": options.database,
+        "timeout": options.connect_timeout_seconds * len(options.hosts),
+        "ssl": driver_tls(options.tls),
+        "direct_tls": options.tls.direct,
+        "target_session_attrs": options.target_session_attrs,
+        "server_settings": {
+            **_SETTINGS,
+            **options.server_settings,
+            **(server_settings or {}),
+            "application_name": application_name,
+        },
+    }
+
+
+async def _require_version(connection: Connection, options: ConnectionOptions, minimum: int) -> None:
+    version = cast("tuple[int, ...]", connection.get_server_version())
+    if version[0] >= minimum:
+        return
+    await connection.close()
+    raise DatabaseVersionError(
+        f"{options}: the server is PostgreSQL {version[0]}, kasparro needs {minimum} or newer",
+        hint="upgrade the server, or unset DATABASE_URL to use the embedded one",
+    )

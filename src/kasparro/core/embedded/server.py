@@ -1,0 +1,179 @@
+"""Starts, stops and inspects the one server of a home, safely for any number of processes that try at once.
+
+Everything here blocks; the package's own functions run it in a thread.
+"""
+
+import re
+import shlex
+import subprocess
+import tempfile
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal
+
+from pydantic import SecretStr
+
+from kasparro.core.database.options import ConnectionOptions, Tls
+from kasparro.core.embedded.account import launch, run_as
+from kasparro.core.embedded.cluster import DATABASE, ROLE, initialize, read_password, require_same_major
+from kasparro.core.embedded.configuration import write_configuration
+from kasparro.core.embedded.installation import find_installation, reachable_installation
+from kasparro.core.embedded.layout import PORT, Layout, layout_for, prepare
+from kasparro.core.embedded.lock import Patience, locked
+from kasparro.core.embedded.process import clear_remains, running_postmaster
+from kasparro.core.errors import EmbeddedServerError
+
+StopMode = Literal["fast", "immediate"]
+_LOG_PREFIX: Final = re.compile(r"^.*? \[\d+\] [A-Z]+:\s+")
+_NO_LIMIT_SECONDS: Final = "2000000"
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddedStatus:
+    """What is known of a home's server; `version` is the major version of its data, None before the first start."""
+
+    running: bool
+    pid: int | None
+    version: str | None
+    data: Path
+    logs: Path
+    sockets: Path
+
+
+def ensure(
+    home: Path, patience: Patience, *, settings: Mapping[str, str] | None = None, durable: bool = True
+) -> ConnectionOptions:
+    """Options for the running server, which is made and started when needed.
+
+    `settings` are written into the server's configuration if this call starts it; `durable=False` is for tests.
+    """
+    with _house_errors(home):
+        layout = layout_for(home)
+        if not _is_usable(layout):
+            prepare(layout)
+            with locked(layout.lock, patience):
+                _settle(layout, patience)
+                if not _is_usable(layout):
+                    _start(layout, patience, settings or {}, durable=durable)
+        return _options(layout)
+
+
+def shut_down(home: Path, mode: StopMode, patience: Patience) -> bool:
+    """Stop the server and wait for its end; False when none was running."""
+    with _house_errors(home):
+        layout = layout_for(home)
+        if not layout.root.exists():
+            return False
+        with locked(layout.lock, patience):
+            if running_postmaster(layout) is None:
+                return False
+            _stop(layout, mode)
+            return True
+
+
+def inspect(home: Path) -> EmbeddedStatus:
+    """The state of the server, without touching anything."""
+    with _house_errors(home):
+        layout = layout_for(home)
+        found = running_postmaster(layout)
+        version = layout.data / "PG_VERSION"
+        return EmbeddedStatus(
+            running=found is not None and found.state == "ready",
+            pid=found.pid if found else None,
+            version=version.read_text(encoding="ascii").strip() if version.exists() else None,
+            data=layout.data,
+            logs=layout.logs,
+            sockets=layout.sockets,
+        )
+
+
+def _is_usable(layout: Layout) -> bool:
+    """Ready, and its socket is there (cleaners of /tmp remove sockets)."""
+    found = running_postmaster(layout)
+    return found is not None and found.state == "ready" and layout.socket.exists()
+
+
+def _settle(layout: Layout, patience: Patience) -> None:
+    """Wait while a server that this process did not start is starting, recovering or stopping."""
+    while (found := running_postmaster(layout)) is not None and found.state != "ready":
+        patience.tell(f"PostgreSQL is {found.state}{_last_words(layout)}")
+        patience.wait()
+    if found is not None and not layout.socket.exists():
+        _stop(layout, "fast")
+
+
+def _start(layout: Layout, patience: Patience, settings: Mapping[str, str], *, durable: bool) -> None:
+    installation = reachable_installation(find_installation(), layout.account)
+    if not (layout.data / "PG_VERSION").exists():
+        patience.tell(f"creating a PostgreSQL {installation.version} database in {layout.root}")
+        initialize(layout, installation, durable=durable)
+    require_same_major(layout, installation)
+    clear_remains(layout, patience)
+    write_configuration(layout, settings)
+    _run_start(layout, installation.program("pg_ctl"), patience)
+
+
+def _run_start(layout: Layout, program: str, patience: Patience) -> None:
+    """`pg_ctl start` ends when the server is ready or has failed; recovery takes as long as it takes."""
+    first_words = layout.logs / "start.log"
+    first_words.unlink(missing_ok=True)
+    options = f"-c config_file={shlex.quote(str(layout.configuration))}"
+    command = [program, "start", "-s", "-w", "-t", _NO_LIMIT_SECONDS, "-D", str(layout.data)]
+    command += ["-l", str(first_words), "-o", options]
+    with tempfile.TemporaryFile() as output:
+        process = launch(layout.account, command, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
+        _watch(process, layout, patience)
+    if process.returncode != 0:
+        raise EmbeddedServerError(
+            f"PostgreSQL did not start on {layout.data}{_last_words(layout)}", hint=f"see the log in {layout.logs}"
+        )
+
+
+def _watch(process: "subprocess.Popen[str]", layout: Layout, patience: Patience) -> None:
+    """Report what the server does until pg_ctl ends; on cancellation the server is left to finish its start."""
+    try:
+        while process.poll() is None:
+            patience.wait()
+            patience.tell(f"PostgreSQL is starting{_last_words(layout)}")
+    finally:
+        if process.poll() is None:
+            process.terminate()
+            process.wait()
+
+
+def _stop(layout: Layout, mode: StopMode) -> None:
+    program = reachable_installation(find_installation(), layout.account).program("pg_ctl")
+    command = [program, "stop", "-s", "-w", "-t", _NO_LIMIT_SECONDS, "-D", str(layout.data), "-m", mode]
+    done = run_as(layout.account, command)
+    if done.returncode != 0 and running_postmaster(layout) is not None:
+        raise EmbeddedServerError(f"PostgreSQL on {layout.data} did not stop: {done.stderr.strip()}")
+
+
+def _last_words(layout: Layout) -> str:
+    """The last message of the newest log, without its time and level, after a colon."""
+    logs = sorted(layout.logs.glob("*.log"), key=lambda path: path.stat().st_mtime)
+    lines = [line for path in logs for line in path.read_text(encoding="utf-8", errors="replace").splitlines()[-1:]]
+    return f": {_LOG_PREFIX.sub('', lines[-1].strip())}" if lines else ""
+
+
+def _options(layout: Layout) -> ConnectionOptions:
+    return ConnectionOptions(
+        hosts=(str(layout.sockets),),
+        ports=(PORT,),
+        user=ROLE,
+        database=DATABASE,
+        password=SecretStr(read_password(layout)),
+        tls=Tls(mode="disable"),
+    )
+
+
+@contextmanager
+def _house_errors(home: Path) -> Generator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise EmbeddedServerError(
+            f"embedded PostgreSQL of {home}: {error}", hint="set KASPARRO_HOME to a folder of your own, or DATABASE_URL"
+        ) from error
