@@ -1,0 +1,26 @@
+"""The application: which routes there are, and what stands around them."""
+
+from fastapi import FastAPI
+
+from kasparro import __version__
+from kasparro.api.errors import add_error_handlers
+from kasparro.api.middleware import RequestMiddleware
+from kasparro.api.routes import data, health
+from kasparro.core.database import Pool
+
+
+def create_app(pool: Pool) -> FastAPI:
+    """The API over a pool, which stays its maker's to close."""
+    app = FastAPI(
+        title="kasparro",
+        version=__version__,
+        summary="Records from APIs, CSV files and feeds, one table, exactly once.",
+        docs_url=None,
+        redoc_url=None,
+    )
+    app.state.pool = pool
+    app.add_middleware(RequestMiddleware)
+    add_error_handlers(app)
+    app.include_router(data.router)
+    app.include_router(health.router)
+    return app

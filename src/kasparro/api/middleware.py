@@ -1,0 +1,79 @@
+"""Around every request: an id, one log line, and an answer even to errors that nobody expected."""
+
+import re
+import time
+import uuid
+from typing import Final
+
+import structlog
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from kasparro.api.errors import unexpected_response
+from kasparro.core.logging import get_logger
+
+REQUEST_ID_HEADER: Final = "X-Request-ID"
+_VALID_ID: Final = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+_log = get_logger(__name__)
+
+
+class RequestMiddleware:
+    """Sets `request.state.request_id` and `.started` (seconds, monotonic), and echoes a valid X-Request-ID."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request_id = _request_id(Headers(scope=scope))
+        state = scope.setdefault("state", {})
+        state["request_id"], state["started"] = request_id, time.perf_counter()
+        with structlog.contextvars.bound_contextvars(request_id=request_id):
+            await self._answer(scope, receive, _Reply(send, request_id))
+
+    async def _answer(self, scope: Scope, receive: Receive, reply: "_Reply") -> None:
+        try:
+            await self._app(scope, receive, reply)
+        except Exception as error:  # noqa: BLE001  the one place where what nobody expected ends
+            _log.error("http.crashed", message="unexpected error", exc_info=error)
+            if not reply.status:
+                await unexpected_response(Request(scope))(scope, receive, reply)
+        finally:
+            _log.info(
+                "http.request",
+                message=f"{scope['method']} {scope['path']} {reply.status}",
+                http_method=scope["method"],
+                http_route=getattr(scope.get("route"), "path", None),
+                http_status=reply.status,
+                duration_ms=milliseconds_since(scope["state"]["started"]),
+            )
+
+
+class _Reply:
+    """The way back to the server: adds the headers that every answer has and remembers the status (0: none sent)."""
+
+    def __init__(self, send: Send, request_id: str) -> None:
+        self._send = send
+        self._request_id = request_id
+        self.status = 0
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            headers = MutableHeaders(scope=message)
+            headers[REQUEST_ID_HEADER] = self._request_id
+            headers["X-Content-Type-Options"] = "nosniff"
+        await self._send(message)
+
+
+def milliseconds_since(started: float) -> float:
+    """Milliseconds since a `time.perf_counter()`, to the microsecond."""
+    return round((time.perf_counter() - started) * 1000, 3)
+
+
+def _request_id(headers: Headers) -> str:
+    given = headers.get(REQUEST_ID_HEADER, "")
+    return given if _VALID_ID.fullmatch(given) else uuid.uuid4().hex

@@ -1,0 +1,27 @@
+"""`kasparro serve`: the API, in the foreground."""
+
+from typing import Annotated
+
+import typer
+
+from kasparro.cli.frame import Context, command
+
+HostOption = Annotated[str | None, typer.Option("--host", help="Address to bind (default: KASPARRO_HOST).")]
+PortOption = Annotated[int | None, typer.Option("--port", min=1, max=65535, help="Port (default: KASPARRO_PORT).")]
+
+
+@command(example="kasparro serve --port 8001", service="serve")
+async def serve(context: Context, host: HostOption = None, port: PortOption = None) -> None:
+    """Serve the API until stopped. The schema must be current: see `kasparro migrate`."""
+    from kasparro.api.server import serve as serve_api
+    from kasparro.core.database import connect, resolve
+    from kasparro.services.migrations import require_current
+
+    settings = context.settings
+    options = await resolve(settings, report=context.note)
+    connection = await connect(options, application_name="kasparro:serve")
+    try:
+        await require_current(connection)
+    finally:
+        await connection.close()
+    await serve_api(options, host=host or settings.host, port=port or settings.port)

@@ -1,0 +1,78 @@
+"""What `/health` and `kasparro status` say: the schema's revision and the last run of each source."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final, Literal
+
+from kasparro.core.database import Connection
+from kasparro.services.migrations import current_revision, head, revisions
+
+_LAST_RUNS: Final = """
+    select s.name, s.type, s.last_success_at,
+           r.id, r.state, r.started_at, r.finished_at, r.error_code, r.error_message,
+           r.inserted, r.updated, r.unchanged, r.rejected
+    from sources s
+    left join lateral (select * from etl_runs where source_id = s.id order by id desc limit 1) r on true
+    order by s.name
+"""
+
+SchemaState = Literal["current", "pending", "newer"]
+
+
+@dataclass(frozen=True, slots=True)
+class SchemaStatus:
+    """The revision that the database has (None: no tables of ours) and the one that this code needs."""
+
+    current: str | None
+    needed: str
+
+    @property
+    def state(self) -> SchemaState:
+        if self.current == self.needed:
+            return "current"
+        return "pending" if self.current is None or self.current in revisions() else "newer"
+
+
+@dataclass(frozen=True, slots=True)
+class LatestRun:
+    """The latest run of a source; counters are those of closed runs, else 0."""
+
+    id: int
+    state: str
+    started_at: datetime | None
+    finished_at: datetime | None
+    error_code: str | None
+    error_message: str | None
+    inserted: int
+    updated: int
+    unchanged: int
+    rejected: int
+
+
+@dataclass(frozen=True, slots=True)
+class SourceStatus:
+    """A source that the database knows."""
+
+    name: str
+    type: Literal["api", "csv", "rss"]
+    last_success_at: datetime | None
+    last_run: LatestRun | None
+
+
+async def read_schema_status(connection: Connection) -> SchemaStatus:
+    """Which revision the database is at."""
+    return SchemaStatus(await current_revision(connection), head())
+
+
+async def read_source_statuses(connection: Connection) -> list[SourceStatus]:
+    """Every source with its latest run, by name. The schema must be current."""
+    rows = await connection.fetch(_LAST_RUNS)
+    return [
+        SourceStatus(
+            row["name"],
+            row["type"],
+            row["last_success_at"],
+            None if row["id"] is None else LatestRun(*(row[name] for name in LatestRun.__dataclass_fields__)),
+        )
+        for row in rows
+    ]
