@@ -2,8 +2,6 @@
 
 import asyncio
 import contextlib
-import ipaddress
-import socket
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -12,8 +10,8 @@ from granian.log import LogLevels
 from granian.server.embed import Server
 
 from kasparro.api.app import create_app
+from kasparro.core.address import require_free, require_loopback
 from kasparro.core.database import ConnectionOptions, create_pool
-from kasparro.core.errors import ConfigurationError
 from kasparro.core.logging import get_logger
 
 APPLICATION_NAME: Final = "kasparro:api"
@@ -62,31 +60,3 @@ async def _serve_until_cancelled(server: Server, host: str, port: int, on_ready:
         with contextlib.suppress(asyncio.CancelledError):
             await serving
         _log.info("server.stopped", message="no longer serving")
-
-
-def require_loopback(host: str) -> None:
-    """Until there are keys to guard it, the API stays on this machine. Raises ConfigurationError."""
-    if host == "localhost":
-        return
-    try:
-        loopback = ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        raise ConfigurationError(f"KASPARRO_HOST: {host!r} is not an IP address") from None
-    if not loopback:
-        raise ConfigurationError(
-            f"KASPARRO_HOST: {host} is reachable from elsewhere, and this version has no keys to guard the API",
-            hint="use 127.0.0.1, and a proxy with authentication in front where others must reach it",
-        )
-
-
-def require_free(host: str, port: int) -> None:
-    """Raise ConfigurationError when something listens there: Granian would share the port without a word."""
-    family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(address)
-        except OSError as error:
-            raise ConfigurationError(
-                f"port {port} on {host} is taken: {error.strerror}", hint="set KASPARRO_PORT to another one"
-            ) from error

@@ -5,6 +5,13 @@ from typing import Annotated
 import typer
 
 from kasparro import __version__
+from kasparro.cli.doctor import doctor
+from kasparro.cli.down import down
+from kasparro.cli.frame import add
+from kasparro.cli.migrate import migrate
+from kasparro.cli.serve import serve
+from kasparro.cli.status import status
+from kasparro.cli.up import up
 
 app = typer.Typer(
     name="kasparro",
@@ -32,6 +39,14 @@ def root(
 ) -> None:
     """What stands before the command's name."""
     del version
+
+
+add(app, "up", up)
+add(app, "down", down)
+add(app, "status", status)
+add(app, "serve", serve)
+add(app, "migrate", migrate)
+add(app, "doctor", doctor)
 
 
 def main() -> None:

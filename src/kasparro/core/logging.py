@@ -8,7 +8,7 @@ take the same way.
 import logging
 import sys
 import traceback
-from typing import TYPE_CHECKING, TextIO, cast
+from typing import TYPE_CHECKING, Final, TextIO, cast
 
 import structlog
 
@@ -19,8 +19,12 @@ if TYPE_CHECKING:
     from structlog.typing import EventDict, Processor, WrappedLogger
 
 
+_PASSED_ON: Final = ("DEBUG", "ERROR", "CRITICAL")
+"""Levels that libraries get as well; at INFO they speak of themselves, and are heard from WARNING up."""
+
+
 def configure_logging(level: str, *, service: str, stream: TextIO | None = None) -> None:
-    """Send everything at `level` or above to `stream` (default: standard error), replacing earlier handlers."""
+    """Send everything of ours at `level` or above to `stream` (default: standard error), replacing earlier handlers."""
     target = sys.stderr if stream is None else stream
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -39,7 +43,8 @@ def configure_logging(level: str, *, service: str, stream: TextIO | None = None)
     )
     handler = logging.StreamHandler(target)
     handler.setFormatter(formatter)
-    logging.basicConfig(level=level, handlers=[handler], force=True)
+    logging.basicConfig(level=level if level in _PASSED_ON else "WARNING", handlers=[handler], force=True)
+    logging.getLogger("kasparro").setLevel(level)
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,

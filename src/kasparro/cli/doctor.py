@@ -1,0 +1,134 @@
+"""`kasparro doctor`: look at everything kasparro needs, and say what to do about what is wrong. Starts nothing."""
+
+import shutil
+import sys
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from kasparro.cli.frame import Context, command
+from kasparro.cli.output import Result, Table
+from kasparro.core.errors import EXIT_OK, KasparroError
+
+Verdict = Literal["ok", "warn", "fail"]
+LOW_DISK_BYTES: Final = 2 * 1024**3
+FULL_DISK_BYTES: Final = 200 * 1024**2
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one check found; `todo` says what to do unless all is well."""
+
+    check: str
+    verdict: Verdict
+    found: str
+    todo: str = ""
+    exit_code: int = EXIT_OK
+
+
+@command(example="kasparro doctor --json")
+async def doctor(context: Context) -> Result:
+    """Check Python, configuration, database, migrations, server, port and disk. Changes and starts nothing."""
+    checks: tuple[tuple[str, Callable[[Context], Awaitable[list[Finding]]]], ...] = (
+        ("python", _python),
+        ("configuration", _configuration),
+        ("database", _database),
+        ("port", _port),
+        ("disk", _disk),
+    )
+    findings: list[Finding] = []
+    for name, check in checks:
+        findings += await _run(name, check, context)
+    rows = [(finding.check, finding.verdict, finding.found, finding.todo) for finding in findings]
+    data = [{"check": item.check, "verdict": item.verdict, "found": item.found, "todo": item.todo} for item in findings]
+    exit_code = next((finding.exit_code for finding in findings if finding.verdict == "fail"), EXIT_OK)
+    return Result({"data": data}, [Table(("check", "", "found", "what to do"), rows)], exit_code)
+
+
+async def _run(name: str, check: Callable[[Context], Awaitable[list[Finding]]], context: Context) -> list[Finding]:
+    """A check's findings; a house error is one."""
+    try:
+        return await check(context)
+    except KasparroError as error:
+        return [Finding(name, "fail", error.message, error.hint or "", error.exit_code)]
+
+
+async def _python(context: Context) -> list[Finding]:
+    del context
+    from kasparro import __version__
+
+    version = ".".join(str(part) for part in sys.version_info[:3])
+    return [Finding("python", "ok", f"Python {version}, kasparro {__version__}")]
+
+
+async def _configuration(context: Context) -> list[Finding]:
+    import os
+
+    from kasparro.schemas.configuration import load_configuration
+
+    if not context.config_path.exists():
+        todo = "write one, or name it by --config or KASPARRO_CONFIG"
+        return [Finding("configuration", "warn", f"no file {context.config_path}", todo)]
+    names = [source.name for source in load_configuration(context.config_path, os.environ).sources]
+    return [Finding("configuration", "ok", f"{context.config_path}: {', '.join(names)}")]
+
+
+async def _database(context: Context) -> list[Finding]:
+    from kasparro.core import embedded
+    from kasparro.core.database import connect, house_errors, resolve
+    from kasparro.services.health import read_schema_status
+
+    if context.settings.database_url is None:
+        server = embedded.status(context.settings.home)
+        if not server.running:
+            made = f"data of PostgreSQL {server.version}" if server.version else "no data yet"
+            todo = "`kasparro up` starts it; so does any command that needs it"
+            return [Finding("database", "warn", f"embedded server, not running; {made}", todo)]
+    options = await resolve(context.settings)
+    connection = await connect(options, application_name="kasparro:doctor")
+    try:
+        with house_errors():
+            version = connection.get_server_version()
+            schema = await read_schema_status(connection)
+    finally:
+        await connection.close()
+    reached = Finding("database", "ok", f"PostgreSQL {version.major}.{version.micro}, {options}")
+    if schema.state == "current":
+        return [reached, Finding("migrations", "ok", f"revision {schema.needed}")]
+    todo = "`kasparro migrate`" if schema.state == "pending" else "install the kasparro that made it, or a newer one"
+    found = f"revision {schema.current}, needed is {schema.needed}"
+    return [reached, Finding("migrations", "fail", found, todo, 5)]
+
+
+async def _port(context: Context) -> list[Finding]:
+    import asyncio
+
+    from kasparro.cli.background import find_server
+    from kasparro.cli.health_probe import ask_health
+    from kasparro.core.address import is_taken, require_loopback
+
+    settings = context.settings
+    require_loopback(settings.host)
+    server = find_server(settings.home)
+    if server is not None:
+        report = await asyncio.to_thread(ask_health, server.host, server.port)
+        if report is not None and report["status"] == "ok":
+            return [Finding("API server", "ok", f"running at {server.url}")]
+        found = "does not answer" if report is None else f"says {report['status']}"
+        return [Finding("API server", "fail", f"{server.url} {found}", "`kasparro down`, then `kasparro up`", 1)]
+    if is_taken(settings.host, settings.port):
+        found = f"{settings.host}:{settings.port} is taken by another program"
+        return [Finding("port", "warn", found, f"stop it, or set KASPARRO_PORT={settings.port + 1}")]
+    return [Finding("port", "ok", f"{settings.host}:{settings.port} is free; the API server does not run")]
+
+
+async def _disk(context: Context) -> list[Finding]:
+    home = context.settings.home
+    folder = next(path for path in (home, *home.parents) if path.exists())
+    free_bytes = shutil.disk_usage(folder).free
+    found = f"{free_bytes / 1024**3:.1f} GiB free in {folder}"
+    if free_bytes < FULL_DISK_BYTES:
+        return [Finding("disk", "fail", found, "make room: PostgreSQL stops when its disk is full", 5)]
+    if free_bytes < LOW_DISK_BYTES:
+        return [Finding("disk", "warn", found, "make room, or set KASPARRO_HOME elsewhere")]
+    return [Finding("disk", "ok", found)]

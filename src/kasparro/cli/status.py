@@ -1,0 +1,61 @@
+"""`kasparro status`: what runs, and the last run of each source. Starts nothing."""
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from kasparro.cli.frame import Context, command
+from kasparro.cli.output import Result, Table
+
+if TYPE_CHECKING:
+    from kasparro.services.health import SourceStatus
+
+
+@command(example="kasparro status --json")
+async def status(context: Context) -> Result:
+    """Show whether the database and the API server run, and how each source fared last."""
+    from kasparro.cli.background import find_server
+
+    server = find_server(context.settings.home)
+    database, sources = await _database(context)
+    data = {
+        "server": {"running": server is not None, **({"url": server.url, "pid": server.pid} if server else {})},
+        "database": {"state": database},
+        "sources": [asdict(source) for source in sources],
+    }
+    server_text = f"running at {server.url} (process {server.pid})" if server else "not running"
+    rows = [("database", database), ("API server", server_text)]
+    return Result(data, [Table(("what", "state"), rows), "", *([sources_table(sources)] if sources else [])])
+
+
+def sources_table(sources: "list[SourceStatus]") -> Table:
+    """One line for each source: how its last run ended and what it did."""
+    columns = ("source", "type", "last run", "state", "finished", "inserted", "updated", "unchanged", "rejected")
+    return Table(columns, [_row(source) for source in sources], right=columns[5:])
+
+
+def _row(source: "SourceStatus") -> tuple[object, ...]:
+    run = source.last_run
+    if run is None:
+        return (source.name, source.type, "never", *[None] * 6)
+    counts = (run.inserted, run.updated, run.unchanged, run.rejected)
+    return (source.name, source.type, run.id, run.state, run.finished_at, *counts)
+
+
+async def _database(context: Context) -> "tuple[str, list[SourceStatus]]":
+    """What to say of the database, and its sources where they can be read. Starts no server."""
+    from kasparro.core import embedded
+    from kasparro.core.database import connect, house_errors, resolve
+    from kasparro.services.health import read_schema_status, read_source_statuses
+
+    if context.settings.database_url is None and not embedded.status(context.settings.home).running:
+        return "embedded PostgreSQL, not running", []
+    options = await resolve(context.settings)
+    connection = await connect(options, application_name="kasparro:status")
+    try:
+        with house_errors():
+            schema = await read_schema_status(connection)
+            current = schema.state == "current"
+            sources = await read_source_statuses(connection) if current else []
+    finally:
+        await connection.close()
+    return f"{options}{'' if current else f', schema {schema.state}: run `kasparro migrate`'}", sources

@@ -1,0 +1,132 @@
+"""`kasparro up`: everything on one machine, from an empty folder to an API that answers."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from kasparro.cli.frame import Context, command
+from kasparro.cli.output import Result
+from kasparro.cli.progress import step
+from kasparro.cli.status import sources_table
+from kasparro.core.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from kasparro.cli.background import BackgroundServer
+    from kasparro.core.database import ConnectionOptions
+    from kasparro.services.health import SourceStatus
+
+DetachOption = Annotated[
+    bool, typer.Option("--detach", help="Return once the API answers; it stays in the background.")
+]
+
+
+@command(example="kasparro up --detach")
+async def up(context: Context, detach: DetachOption = False) -> Result | None:
+    """Start the database, apply migrations, load every source once, and serve the API. Running it again is fine."""
+    server = await asyncio.to_thread(_find_or_require_free, context)
+    options = await _prepare_database(context)
+    sources = await _read_sources(options)
+    if detach:
+        server = server or await asyncio.to_thread(_start_in_background, context)
+        return _summary(context, server.url, sources, 0)
+    if server is not None:
+        context.note(f"the API server runs already, in the background: {server.url}")
+        return _summary(context, server.url, sources, 0)
+    await _serve(context, options, sources)
+    return None
+
+
+def _find_or_require_free(context: Context) -> "BackgroundServer | None":
+    """Our own server if it runs; else the port must be free. Raises ConfigurationError naming who holds it."""
+    from kasparro.cli.background import find_server
+    from kasparro.cli.health_probe import ask_health
+    from kasparro.core.address import is_taken, require_loopback
+
+    settings = context.settings
+    require_loopback(settings.host)
+    server = find_server(settings.home)
+    if server is None and is_taken(settings.host, settings.port):
+        other = ask_health(settings.host, settings.port) is not None
+        holder = "a kasparro of another folder" if other else "another program"
+        raise ConfigurationError(
+            f"port {settings.port} on {settings.host} is taken by {holder}",
+            hint=f"stop it, or choose another port: KASPARRO_PORT={settings.port + 1}",
+        )
+    return server
+
+
+async def _prepare_database(context: Context) -> "ConnectionOptions":
+    from kasparro.core.database import resolve
+    from kasparro.services.migrations import upgrade
+
+    with step(context.output, "database"):
+        options = await resolve(context.settings, report=context.note)
+    with step(context.output, "migrations"):
+        await upgrade(options, report=context.note)
+    return options
+
+
+async def _read_sources(options: "ConnectionOptions") -> "list[SourceStatus]":
+    from kasparro.core.database import connect, house_errors
+    from kasparro.services.health import read_source_statuses
+
+    connection = await connect(options, application_name="kasparro:up")
+    try:
+        with house_errors():
+            return await read_source_statuses(connection)
+    finally:
+        await connection.close()
+
+
+def _start_in_background(context: Context) -> "BackgroundServer":
+    from kasparro.cli.background import BackgroundServer, log_path, log_tail, start_server, stop_server
+    from kasparro.cli.health_probe import wait_for_health
+    from kasparro.core.errors import KasparroError
+
+    settings = context.settings
+    with step(context.output, "API server"):
+        process = start_server(settings.home, settings.host, settings.port)
+        server = BackgroundServer(process.pid, settings.host, settings.port)
+        try:
+            wait_for_health(server, process)
+        except KasparroError as error:
+            error.hint = f"its log is {log_path(settings.home)}, ending with:\n{log_tail(settings.home)}"
+            stop_server(settings.home)
+            raise
+    return server
+
+
+async def _serve(context: Context, options: "ConnectionOptions", sources: "list[SourceStatus]") -> None:
+    """Serve in the foreground until stopped; the embedded server stays, for other processes may use it."""
+    from kasparro.api.server import serve
+    from kasparro.cli.background import BackgroundServer, held_lock
+    from kasparro.core.logging import configure_logging
+
+    settings = context.settings
+    configure_logging(settings.log_level, service="up", stream=context.output.stdout)
+    url = BackgroundServer(0, settings.host, settings.port).url
+
+    def announce() -> None:
+        context.output.emit(_summary(context, url, sources, 0))
+        context.note("Ctrl-C stops the API server; `kasparro down` the database as well")
+
+    with held_lock(settings.home, settings.host, settings.port):
+        await serve(options, host=settings.host, port=settings.port, on_ready=announce)
+
+
+def _summary(context: Context, url: str, sources: "list[SourceStatus]", exit_code: int) -> Result:
+    data: Mapping[str, Any] = {
+        "url": url,
+        "config": context.config_path,
+        "home": context.settings.home,
+        "sources": [asdict(source) for source in sources],
+    }
+    hints = f"""
+The API answers at {url}
+  curl '{url}/data?limit=10'
+  curl '{url}/health'
+Look at it with `kasparro status`, stop it with `make down` or `kasparro down`."""
+    return Result(data, [sources_table(sources), hints], 0)
