@@ -6,18 +6,21 @@ came. Hashes are BLAKE2b with a 16-byte digest (RFC 7693). `tests/unit/test_cano
 
 import base64
 import json
+import re
 from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from hashlib import blake2b
 from operator import itemgetter
-from typing import Any, Final, TypeGuard
+from typing import Any, Final, TypeGuard, cast
 
 HASH_SIZE: Final = 16
 DIGEST_MODULUS: Final = 2**128
 _MAX_INTEGER_DIGITS: Final = 131_072  # https://www.postgresql.org/docs/current/datatype-numeric.html
 _MAX_FRACTION_DIGITS: Final = 16_383
 _PLAIN_NOTATION_LIMIT: Final = 64
+_SHORT_NUMBER: Final = re.compile(r"-?[1-9][0-9]{0,30}(\.[0-9]{1,30})?")
+_quote = json.encoder.encode_basestring
 _encode_flat = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode
 
 
@@ -60,9 +63,23 @@ def content_hash(payload: Mapping[str, Any], *, ignore: Collection[str] = ()) ->
     return hash_text(canonical_json(payload, ignore=ignore))
 
 
-def record_hash(fields: Mapping[str, Any]) -> bytes:
-    """16 bytes over the canonical unified record: fields that are None or empty lists and objects do not count."""
-    return hash_text(_encode({name: value for name, value in fields.items() if value not in (None, [], {})}, exact=False))
+def record_hash(fields: Mapping[str, Any], *, attributes_json: str | None = None) -> bytes:
+    """16 bytes over the canonical unified record: fields that are None or empty lists and objects do not count.
+
+    `attributes_json` is the canonical text of `attributes`, for a caller that has it already.
+    """
+    members: list[str] = []
+    for name in sorted(fields):
+        value = fields[name]
+        if type(value) is str:
+            members.append(f"{_quote(name)}:{_quote(value)}")
+        elif value is None or (not value and isinstance(value, list | dict)):
+            continue
+        elif attributes_json is not None and name == "attributes":
+            members.append(f'"attributes":{attributes_json}')
+        else:
+            members.append(f"{_quote(name)}:{_encode(value, exact=False)}")
+    return hash_text("{" + ",".join(members) + "}")
 
 
 def digest_term(record_key: str, hash_of_record: bytes) -> int:
@@ -94,15 +111,20 @@ def _is_flat_text(payload: Mapping[str, Any]) -> bool:
 
 
 def _encode(value: Any, *, exact: bool) -> str:
-    if isinstance(value, Mapping):
-        members = sorted(value.items(), key=itemgetter(0))
-        return "{" + ",".join(f"{_encode_flat(key)}:{_encode(item, exact=exact)}" for key, item in members) + "}"
-    if isinstance(value, list | tuple):
-        return "[" + ",".join(_encode(item, exact=exact) for item in value) + "]"
-    if _is_number(value):
+    kind = cast("type[object]", type(value))  # exact types first: this runs for every field of every record
+    if kind is str:
+        return _quote(value)
+    if kind is Decimal:
         return _number(value, exact=exact)
     if isinstance(value, datetime):
-        return _encode_flat(value.astimezone(UTC).isoformat())
+        return f'"{value.astimezone(UTC).isoformat()}"'
+    if kind is dict or isinstance(value, Mapping):
+        members = sorted(cast("Mapping[str, Any]", value).items(), key=itemgetter(0))
+        return "{" + ",".join([f"{_quote(key)}:{_encode(item, exact=exact)}" for key, item in members]) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ",".join([_encode(item, exact=exact) for item in cast("list[Any]", value)]) + "]"
+    if _is_number(value):
+        return _number(value, exact=exact)
     return _encode_flat(value)
 
 
@@ -110,10 +132,13 @@ def _is_number(value: object) -> TypeGuard[Decimal | float | int]:
     return isinstance(value, Decimal | float | int) and not isinstance(value, bool)
 
 
-def _number(value: Decimal | float | int, *, exact: bool) -> str:
+def _number(value: Decimal | float, *, exact: bool) -> str:
     if isinstance(value, int):
         return str(value)
     number = value if isinstance(value, Decimal) else Decimal(repr(value))
+    text = str(number)
+    if _SHORT_NUMBER.fullmatch(text):
+        return text if exact or "." not in text else text.rstrip("0").rstrip(".")
     if not number.is_finite():
         raise UnstorableError(f"number {number} is not finite")
     sign, digits, exponent = number.as_tuple()
@@ -133,5 +158,5 @@ def _has_nul(value: object) -> bool:
     if isinstance(value, str):
         return "\x00" in value
     if isinstance(value, Mapping):
-        return any(_has_nul(key) or _has_nul(item) for key, item in value.items())  # pyright: ignore[reportUnknownVariableType]
-    return isinstance(value, list) and any(map(_has_nul, value))  # pyright: ignore[reportUnknownArgumentType]
+        return any(_has_nul(key) or _has_nul(item) for key, item in cast("Mapping[str, object]", value).items())
+    return isinstance(value, list) and any(map(_has_nul, cast("list[object]", value)))

@@ -7,11 +7,11 @@ import json
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
 from kasparro.core.canonical import UnstorableError, content_hash, payload_json, record_hash, unstorable
+from kasparro.core.flat_payloads import FlatPayloads
 from kasparro.ingestion.judgement import defects_of
 from kasparro.ingestion.source import Defect, Payload, RecordRejected, SourceRecord
 from kasparro.schemas.unified import KeyText, UnifiedRecord
@@ -77,47 +77,38 @@ class Transformer:
     def transform(self, records: Sequence[SourceRecord], first_ordinal: int) -> TransformedBatch:
         """Judge records; the first has the ordinal `first_ordinal`. Raises nothing for what a record holds."""
         batch = TransformedBatch(len(records))
+        encoders = _Encoders(FlatPayloads(self.ignore), FlatPayloads())
         for ordinal, record in enumerate(records, first_ordinal):
-            self._judge(batch, ordinal, record)
+            self._judge(batch, ordinal, record, encoders)
         return batch
 
-    def _judge(self, batch: TransformedBatch, ordinal: int, record: SourceRecord) -> None:
-        payload = record.payload
+    def _judge(self, batch: TransformedBatch, ordinal: int, record: SourceRecord, encoders: "_Encoders") -> None:
         try:
-            text = payload_json(payload)
+            encoded = encoders.payloads.encode(record.payload) or self._encode(record.payload)
         except UnstorableError as error:
-            batch.rejected.append(_unstorable(ordinal, record, self._key(payload), str(error)))
+            batch.rejected.append(_unstorable(ordinal, record, self._key(record.payload), str(error)))
             return
-        hash_of_content = content_hash(payload, ignore=self.ignore)
+        text, hash_of_content = encoded
         try:
             if record.defects:
                 raise RecordRejected(*record.defects)
-            if self.keep is not None and not self.keep(payload):
-                batch.filtered.append(Filtered(ordinal, self._key(payload)))
+            if self.keep is not None and not self.keep(record.payload):
+                batch.filtered.append(Filtered(ordinal, self._key(record.payload)))
                 return
-            unified = UnifiedRecord.model_validate(self.normalize(payload))
-            attributes = _attributes_json(unified.attributes)
-        except RecordRejected as rejected:
-            defects = rejected.defects
-        except ValidationError as error:
-            defects = defects_of(error)
-        else:
-            hash_of_record = _hash(unified)
-            batch.accepted.append(
-                Accepted(
-                    ordinal,
-                    unified.record_key,
-                    text,
-                    hash_of_content,
-                    record.locator,
-                    unified,
-                    hash_of_record,
-                    attributes,
-                )
-            )
+            unified = UnifiedRecord.model_validate(self.normalize(record.payload))
+            attributes, hash_of_record = _encode_record(unified, encoders.attributes)
+        except (RecordRejected, ValidationError) as error:
+            defects = error.defects if isinstance(error, RecordRejected) else defects_of(error)
+            key = self._key(record.payload)
+            batch.rejected.append(Rejected(ordinal, key, text, hash_of_content, record.locator, defects))
             return
-        key = self._key(payload)
-        batch.rejected.append(Rejected(ordinal, key, text, hash_of_content, record.locator, defects))
+        key = unified.record_key
+        batch.accepted.append(
+            Accepted(ordinal, key, text, hash_of_content, record.locator, unified, hash_of_record, attributes)
+        )
+
+    def _encode(self, payload: Payload) -> tuple[str, bytes]:
+        return payload_json(payload), content_hash(payload, ignore=self.ignore)
 
     def _key(self, payload: Payload) -> str | None:
         """The record's key where it can be told, in the form that an accepted record has, else None."""
@@ -139,14 +130,24 @@ def _unstorable(ordinal: int, record: SourceRecord, key: str | None, reason: str
     return Rejected(ordinal, key, payload_json(payload), content_hash(payload), record.locator, defects)
 
 
-def _attributes_json(attributes: dict[str, Any]) -> str:
-    try:
-        return payload_json(attributes)
-    except UnstorableError as error:
-        raise RecordRejected(Defect("unstorable", f"attributes cannot be stored: {error}", "attributes")) from None
+@dataclass(frozen=True, slots=True)
+class _Encoders:
+    """What a batch's records have in common: their columns, and those of their attributes."""
+
+    payloads: FlatPayloads
+    attributes: FlatPayloads
 
 
-def _hash(record: UnifiedRecord) -> bytes:
+def _encode_record(record: UnifiedRecord, flat: FlatPayloads) -> tuple[str, bytes]:
+    """The attributes as JSON, and the hash of the record. Raises RecordRejected for what cannot be stored."""
     fields = dict(record.__dict__)
     del fields["record_key"]
-    return record_hash(fields)
+    if not record.attributes:
+        return "{}", record_hash(fields)
+    text = flat.encode_text(record.attributes)
+    if text is not None:
+        return text, record_hash(fields, attributes_json=text)
+    try:
+        return payload_json(record.attributes), record_hash(fields)
+    except UnstorableError as error:
+        raise RecordRejected(Defect("unstorable", f"attributes cannot be stored: {error}", "attributes")) from None
