@@ -191,6 +191,13 @@ class ConservationError(KasparroError):
     code = "conservation"
 
 
+class StoppedError(KasparroError):
+    """The run was asked to stop (SIGINT, SIGTERM) and did so at a batch's edge; the next run goes on from there."""
+
+    code = "stopped"
+    exit_code = EXIT_SIGTERM
+
+
 class RunConflictError(KasparroError):
     """Another run holds the source."""
 

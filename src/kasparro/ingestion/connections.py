@@ -1,0 +1,59 @@
+"""A run's connections: never from a pool, named after the run, pinged while nobody uses them.
+
+The server ends a session whose client has stopped (`idle_session_timeout`), which frees the source's lock; the pings
+keep a live client's sessions alive. https://www.postgresql.org/docs/current/runtime-config-client.html
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import Final, Self
+
+from kasparro.core.database import Connection, ConnectionOptions, connect, house_errors
+
+PING_SECONDS = 15.0
+_PING_TIMEOUT_SECONDS = 20.0
+_SESSION: Final = {
+    "idle_session_timeout": "60s",
+    "idle_in_transaction_session_timeout": "60s",
+    "client_connection_check_interval": "10s",
+}
+COORDINATOR_SETTINGS: Final = {**_SESSION, "synchronous_commit": "on", "lock_timeout": "5s"}
+LANE_SETTINGS: Final = {**_SESSION, "synchronous_commit": "off", "work_mem": "64MB", "random_page_cost": "1.1"}
+"""Asynchronous commits: data and checkpoint are lost together or not at all, and the closing one flushes them all."""
+
+
+class LiveConnection:
+    """One connection, used by one task at a time."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._lock = asyncio.Lock()
+
+    @classmethod
+    async def open(cls, options: ConnectionOptions, *, application_name: str, settings: dict[str, str]) -> Self:
+        """Raises what `connect` raises."""
+        return cls(await connect(options, application_name=application_name, server_settings=settings))
+
+    @asynccontextmanager
+    async def use(self) -> AsyncGenerator[Connection]:
+        """The connection, for this task alone; driver errors become house errors."""
+        async with self._lock:
+            with house_errors():
+                yield self._connection
+
+    async def keep_alive(self) -> None:
+        """Ping whenever the connection is free, until cancelled. Raises ConnectionLostError."""
+        while True:
+            await asyncio.sleep(PING_SECONDS)
+            if not self._lock.locked():
+                async with self.use() as connection:
+                    await connection.execute("select 1", timeout=_PING_TIMEOUT_SECONDS)
+
+    async def close(self) -> None:
+        """Close, without waiting for a server that does not answer."""
+        try:
+            with house_errors():
+                await self._connection.close(timeout=5)
+        finally:
+            self._connection.terminate()

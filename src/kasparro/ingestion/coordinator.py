@@ -1,0 +1,240 @@
+"""The one connection that holds a source's lock from plan to finish, and every transaction it runs.
+
+Claim: whoever holds the lock knows that an older running run is dead, marks it interrupted, and takes its lanes over.
+Finish: what stands for a whole pass is written when every lane has committed its last batch, and only then.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from kasparro import __version__
+from kasparro.core.database import Connection, ConnectionOptions
+from kasparro.core.errors import ContentionError, KasparroError, RunConflictError
+from kasparro.ingestion.connections import COORDINATOR_SETTINGS, LiveConnection
+from kasparro.ingestion.job import SourceJob
+from kasparro.ingestion.passes import OpenPass, PartitionPlan, find_open, fresh
+from kasparro.ingestion.source import FinalBatch
+from kasparro.ingestion.store import RunStamp
+from kasparro.schemas.counters import Counters
+from kasparro.services import batches, checkpoints, locks, migrations, raw_partitions, runs, sources
+from kasparro.services.checkpoints import Checkpoint, LaneState
+from kasparro.services.sources import SourceInfo
+
+LOCK_WAIT_SECONDS = 10.0
+_LOCK_POLL_SECONDS = 0.1
+_CLAIM_ATTEMPTS: Final = 3
+INTERRUPTED: Final = ("interrupted", "the run ended without closing: its process died or lost its connection")
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """How a run was asked for. `abandon`: begin a new pass although one is open."""
+
+    trigger: str = "cli"
+    lanes: int = 1
+    full_refresh: bool = False
+    abandon: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RunPlan:
+    """What a claimed run is going to do."""
+
+    stamp: RunStamp
+    partitions: list[PartitionPlan]
+    first_load: bool
+    resumes_run_id: int | None
+
+
+class Coordinator:
+    """Holds the lock of one source. Made by `hold`."""
+
+    def __init__(self, live: LiveConnection, source: SourceInfo, *, stuck_after_seconds: float) -> None:
+        self.live = live
+        self._source = source
+        self._stuck_after_seconds = stuck_after_seconds
+
+    async def claim(self, job: SourceJob, request: Request) -> RunPlan:
+        """Take the source over and say what there is to read.
+
+        Raises IdentityChangedError, SourceError (the run is then recorded as failed), RunConflictError.
+        """
+        partitions, failure = await _partitions(job)
+        async with self.live.use() as connection:
+            async with connection.transaction():
+                await raw_partitions.ensure(connection, datetime.now(UTC))
+            plan = await self._claim(connection, job, request, partitions)
+        if failure is not None:
+            await self.fail(plan.stamp.run_id, "failed", failure)
+            raise failure
+        return plan
+
+    async def finish_partition(
+        self, plan: RunPlan, partition: str, lanes: list[LaneState], final: FinalBatch, *, last: bool
+    ) -> Counters | None:
+        """The final transaction of a partition; with `last`, it closes the run too, and returns its counters.
+
+        Raises FencedError or ConservationError; nothing is then written.
+        """
+        stamp = plan.stamp
+        async with self.live.use() as connection, connection.transaction():
+            await checkpoints.require_lanes(
+                connection, source_id=stamp.source_id, partition=partition, run_id=stamp.run_id, lanes=lanes
+            )
+            counters, _, _ = await batches.sums(connection, stamp.run_id, partition)
+            counters.require_conservation(f"run {stamp.run_id}, {partition}")
+            await checkpoints.settle(
+                connection,
+                source_id=stamp.source_id,
+                partition=partition,
+                pass_id=stamp.pass_id,
+                run_id=stamp.run_id,
+                state=final.state,
+                coverage=final.coverage,
+            )
+            if not last:
+                return None
+            return await runs.close(connection, stamp.run_id, state="succeeded", at=datetime.now(UTC), check=True)
+
+    async def fail(self, run_id: int, state: str, error: KasparroError) -> Counters:
+        """Close a run that did not reach its end; its lanes are fenced first, so that its sums are final."""
+        async with self.live.use() as connection, connection.transaction():
+            await checkpoints.release(connection, source_id=self._source.id, run_id=run_id)
+            reason = (error.code, error.message)
+            return await runs.close(connection, run_id, state=state, at=datetime.now(UTC), error=reason)
+
+    async def _claim(self, connection: Connection, job: SourceJob, request: Request, partitions: list[str]) -> RunPlan:
+        """The claim's transaction; a writer that is stuck in a batch is ended, and the claim tried again."""
+        for attempt in range(1, _CLAIM_ATTEMPTS + 1):
+            try:
+                async with connection.transaction():
+                    return await self._claim_once(connection, job, request, partitions)
+            except ContentionError:
+                if attempt == _CLAIM_ATTEMPTS:
+                    raise
+                dead = await runs.unfinished(connection, self._source.id)
+                await locks.end_stuck_writers(connection, dead, older_than_seconds=self._stuck_after_seconds)
+        raise AssertionError("unreachable")
+
+    async def _claim_once(
+        self, connection: Connection, job: SourceJob, request: Request, partitions: list[str]
+    ) -> RunPlan:
+        source, now = self._source, datetime.now(UTC)
+        rows = await checkpoints.lock_all(connection, source.id)
+        await sources.adopt(
+            connection, source, source_type=job.source.type, identity=job.identity, config_hash=job.config_hash
+        )
+        for dead in await runs.unfinished(connection, source.id):
+            await runs.close(connection, dead, state="interrupted", at=now, error=INTERRUPTED)
+        version = await runs.mapping_version(connection, job.mapping_hash, job.mapping_text)
+        open_pass = await self._resumable(connection, job, request, rows, partitions, version)
+        pass_id = open_pass.pass_id if open_pass else int(await connection.fetchval("select nextval('pass_id_seq')"))
+        run_id = await runs.insert(
+            connection,
+            source_id=source.id,
+            trigger=request.trigger,
+            pass_id=pass_id,
+            resumes_run_id=open_pass.run_id if open_pass else None,
+            started_at=now,
+            config_hash=job.config_hash,
+            mapping_version=version,
+            code_version=__version__,
+        )
+        stamp = RunStamp(source.id, job.source.type, run_id, pass_id, version)
+        if open_pass is None:
+            plans = fresh(rows, partitions, lanes=request.lanes, full_refresh=request.full_refresh)
+            await checkpoints.begin_pass(
+                connection, source_id=source.id, pass_id=pass_id, run_id=run_id, partitions=partitions,
+                lanes=request.lanes,
+            )  # fmt: skip
+        else:
+            plans = open_pass.partitions
+            await checkpoints.take_over(
+                connection, source_id=source.id, pass_id=pass_id, run_id=run_id, expected=open_pass.lane_rows
+            )
+        await self._save_plan(connection, run_id, plans, rows, request, open_pass)
+        first = open_pass is None and not await sources.has_records(connection, source.id)
+        return RunPlan(stamp, plans, first, open_pass.run_id if open_pass else None)
+
+    async def _resumable(
+        self,
+        connection: Connection,
+        job: SourceJob,
+        request: Request,
+        rows: list[Checkpoint],
+        partitions: list[str],
+        mapping_version: int,
+    ) -> OpenPass | None:
+        """The open pass, if this run may go on with it: same configuration, same mapping, its partitions still there."""
+        if request.abandon or request.full_refresh:
+            return None
+        open_pass = find_open(rows)
+        if open_pass is None or not open_pass.names <= set(partitions):
+            return None
+        earlier = await runs.find(connection, open_pass.run_id)
+        if (earlier["config_hash"], earlier["mapping_version"]) != (job.config_hash, mapping_version):
+            return None
+        return open_pass.as_planned(earlier["plan"])
+
+    async def _save_plan(
+        self,
+        connection: Connection,
+        run_id: int,
+        plans: list[PartitionPlan],
+        rows: list[Checkpoint],
+        request: Request,
+        open_pass: OpenPass | None,
+    ) -> None:
+        full_refresh = request.full_refresh or (open_pass is not None and open_pass.full_refresh)
+        plan: dict[str, Any] = {
+            "partitions": [item.name for item in plans],
+            "lanes": len(plans[0].lanes) if plans else request.lanes,
+            "full_refresh": full_refresh,
+        }
+        before = {f"{row.partition}#{row.lane}": {"ordinal": row.ordinal, "cursor": row.cursor} for row in rows}
+        await runs.save_plan(connection, run_id, plan, before)
+
+
+@asynccontextmanager
+async def hold(
+    options: ConnectionOptions,
+    job: SourceJob,
+    *,
+    lock_wait_seconds: float = LOCK_WAIT_SECONDS,
+    stuck_after_seconds: float = 60.0,
+) -> AsyncGenerator[Coordinator]:
+    """A coordinator that holds the source's lock; raises RunConflictError when another session keeps it for 10 s."""
+    name = locks.application_name(None)
+    live = await LiveConnection.open(options, application_name=name, settings=COORDINATOR_SETTINGS)
+    try:
+        async with live.use() as connection:
+            await migrations.require_current(connection)
+            source = await sources.register(
+                connection, name=job.source.name, source_type=job.source.type, identity=job.identity
+            )
+            await _lock(connection, source, lock_wait_seconds)
+        yield Coordinator(live, source, stuck_after_seconds=stuck_after_seconds)
+    finally:
+        await live.close()
+
+
+async def _lock(connection: Connection, source: SourceInfo, wait_seconds: float) -> None:
+    deadline = asyncio.get_running_loop().time() + wait_seconds
+    while not await locks.try_lock(connection, source.id):
+        if asyncio.get_running_loop().time() >= deadline:
+            raise RunConflictError(
+                f"source {source.name}: another run holds it", hint="wait for it to end, see `kasparro runs list`"
+            )
+        await asyncio.sleep(_LOCK_POLL_SECONDS)
+
+
+async def _partitions(job: SourceJob) -> tuple[list[str], KasparroError | None]:
+    """The source's partitions; a failure is kept until there is a run that can record it."""
+    try:
+        return await job.source.partitions(), None
+    except KasparroError as error:
+        return [], error

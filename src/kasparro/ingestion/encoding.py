@@ -1,0 +1,105 @@
+"""From a lane's share to the columns and bytes that the store writes. Pure computing, meant for a thread."""
+
+# Arrow's stubs leave element types open.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownParameterType=false, reportMissingTypeArgument=false, reportUnknownLambdaType=false
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+import pyarrow as pa
+
+from kasparro.ingestion.lanes import LaneShare
+from kasparro.ingestion.source import Defect
+from kasparro.ingestion.transform import Accepted, Rejected
+from kasparro.schemas.batches import STAGE_SCHEMA, LaneBatch, RejectReason
+from kasparro.services.copy_format import encode
+
+_TEXT_FIELDS = ("title", "body", "url", "author", "category", "unit", "entity_key")
+_EMPTY_OBJECT = "{}"
+
+
+def encode_share(share: LaneShare, partition: str, fetched_at: datetime) -> LaneBatch:
+    """The share as a LaneBatch; equal rejects are merged, and only distinct rejected payloads become rows."""
+    firsts = _distinct(share.rejected)
+    rows = _rows(share.accepted, firsts)
+    return LaneBatch(
+        partition=partition,
+        lane=share.lane,
+        ordinal=share.ordinal,
+        cursor=share.cursor,
+        fetched=share.fetched,
+        filtered=len(share.filtered),
+        rejected=len(share.rejected),
+        fetched_at=fetched_at,
+        rows=rows,
+        stage_copy=encode(rows) if rows.num_rows else b"",
+        reasons=_reasons(share, {first.content_hash: first.ordinal for first in firsts}),
+        filtered_keys=[record.record_key for record in share.filtered if record.record_key is not None],
+        size_bytes=share.size_bytes,
+    )
+
+
+def _distinct(rejected: Iterable[Rejected]) -> list[Rejected]:
+    """The first occurrence of each rejected payload."""
+    firsts: dict[bytes, Rejected] = {}
+    for record in rejected:
+        firsts.setdefault(record.content_hash, record)
+    return list(firsts.values())
+
+
+def _rows(accepted: list[Accepted], rejected: list[Rejected]) -> pa.RecordBatch:
+    both: list[Accepted | Rejected] = [*accepted, *rejected]
+    blank: list[None] = [None] * len(rejected)
+    records = [record.record for record in accepted]
+    columns: dict[str, list[Any]] = {
+        "ordinal": [record.ordinal for record in both],
+        "reject": [False] * len(accepted) + [True] * len(rejected),
+        "record_key": [record.record_key for record in both],
+        "payload": [record.payload_json for record in both],
+        "content_hash": [record.content_hash for record in both],
+        "locator": [record.locator for record in both],
+        "record_hash": [record.record_hash for record in accepted] + blank,
+        "tags": [record.tags or None for record in records] + blank,
+        "value": [None if record.value is None else str(record.value) for record in records] + blank,
+        "occurred_at": [record.occurred_at for record in records] + blank,
+        "attributes": [_or_none(record.attributes_json) for record in accepted] + blank,
+    }
+    for name in _TEXT_FIELDS:
+        columns[name] = [getattr(record, name) for record in records] + blank
+    return pa.RecordBatch.from_arrays(
+        [pa.array(columns[item.name], item.type) for item in STAGE_SCHEMA], schema=STAGE_SCHEMA
+    )
+
+
+def _or_none(attributes_json: str) -> str | None:
+    return None if attributes_json == _EMPTY_OBJECT else attributes_json
+
+
+def _reasons(share: LaneShare, stage_ordinals: dict[bytes, int]) -> list[RejectReason]:
+    """One reason for each (payload, code, field); counted once a record, described by its last occurrence."""
+    if not share.rejected:
+        return []
+    last_accepted = {record.record_key: record.ordinal for record in share.accepted}
+    merged: dict[tuple[bytes, str, str | None], RejectReason] = {}
+    for record in share.rejected:
+        for defect in _once(record.defects):
+            identity = (record.content_hash, defect.code, defect.field)
+            earlier = merged.get(identity)
+            merged[identity] = RejectReason(
+                ordinal=stage_ordinals[record.content_hash],
+                code=defect.code,
+                field=defect.field,
+                message=defect.message,
+                record_key=record.record_key,
+                content_hash=record.content_hash,
+                locator=record.locator,
+                times=1 + (earlier.times if earlier else 0),
+                loads_later=last_accepted.get(record.record_key or "", 0) > record.ordinal,
+            )
+    return list(merged.values())
+
+
+def _once(defects: Iterable[Defect]) -> list[Defect]:
+    return list({(defect.code, defect.field): defect for defect in defects}.values())

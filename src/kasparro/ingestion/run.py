@@ -1,0 +1,222 @@
+"""Running a source: claim, read every open partition, finish; and after a lost connection, again from the database."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, TypeVar
+
+import structlog
+
+from kasparro.core.database import ConnectionOptions, wait_until_ready
+from kasparro.core.errors import (
+    ConnectionLostError,
+    FencedError,
+    KasparroError,
+    PassExpiredError,
+    SourceError,
+    StoppedError,
+    SystemicError,
+)
+from kasparro.ingestion.connections import LANE_SETTINGS, LiveConnection
+from kasparro.ingestion.coordinator import Coordinator, Request, RunPlan, hold
+from kasparro.ingestion.faults import FaultPlan, FaultyStore
+from kasparro.ingestion.job import SourceJob
+from kasparro.ingestion.pipeline import Lane, Pipeline
+from kasparro.ingestion.source import BatchLimits
+from kasparro.ingestion.store import LaneStore, PostgresLaneStore
+from kasparro.schemas.counters import Counters
+from kasparro.services import locks, runs
+
+RECONNECT_SECONDS: Final = 60.0
+LOSSES_WITHOUT_PROGRESS: Final = 5
+
+log = structlog.get_logger()
+T = TypeVar("T")
+
+
+def _ignore(_source: str, _counters: Counters) -> None:
+    """For callers that show no progress."""
+
+
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """What a run is given from outside. Setting `stop` ends it at a batch's edge; `committed` hears of each batch."""
+
+    options: ConnectionOptions
+    stop: asyncio.Event = field(default_factory=asyncio.Event)
+    committed: Callable[[str, Counters], None] = _ignore
+    fault: FaultPlan | None = None
+    limits: BatchLimits = field(default_factory=BatchLimits)
+
+
+@dataclass(frozen=True, slots=True)
+class RunOutcome:
+    """How a run ended. `row` is its row in `etl_runs`, None when it never came to be; `error` what ended it early."""
+
+    source: str
+    state: str
+    row: dict[str, Any] | None
+    error: KasparroError | None = None
+
+
+async def run_source(job: SourceJob, request: Request, conditions: Conditions) -> RunOutcome:
+    """Run a source once. House errors end in the outcome, and on the run's row; anything else is raised."""
+    progress = _Progress(conditions.committed, job.source.name)
+    while True:
+        try:
+            async with hold(conditions.options, job) as coordinator:
+                return await _run_claimed(coordinator, job, request, replace(conditions, committed=progress.committed))
+        except PassExpiredError as error:
+            if request.abandon:
+                return RunOutcome(job.source.name, "failed", None, error)
+            log.warning("run.pass_abandoned", source=job.source.name, message=error.message)
+            request = replace(request, abandon=True)
+        except (ConnectionLostError, FencedError) as error:
+            if progress.losses_without_progress() > LOSSES_WITHOUT_PROGRESS:
+                return RunOutcome(job.source.name, "failed", None, error)
+            log.warning("run.restarted", source=job.source.name, message=error.message)
+            try:
+                await wait_until_ready(conditions.options, RECONNECT_SECONDS)
+            except KasparroError as unreachable:
+                return RunOutcome(job.source.name, "failed", None, unreachable)
+        except KasparroError as error:
+            return RunOutcome(job.source.name, "failed", None, error)
+
+
+class _Progress:
+    """Counts lost connections since the last committed batch."""
+
+    def __init__(self, committed: Callable[[str, Counters], None], source: str) -> None:
+        self._committed = committed
+        self._source = source
+        self._losses = 0
+
+    def committed(self, source: str, counters: Counters) -> None:
+        self._losses = 0
+        self._committed(source, counters)
+
+    def losses_without_progress(self) -> int:
+        self._losses += 1
+        return self._losses
+
+
+async def _run_claimed(
+    coordinator: Coordinator, job: SourceJob, request: Request, conditions: Conditions
+) -> RunOutcome:
+    plan = await coordinator.claim(job, request)
+    run_id = plan.stamp.run_id
+    bound = log.bind(source=job.source.name, run_id=run_id)
+    bound.info("run.started", resumes_run_id=plan.resumes_run_id, partitions=len(plan.partitions))
+    error: KasparroError | None = None
+    try:
+        await _attended_by([coordinator.live], lambda: _read_all(coordinator, job, plan, conditions))
+    except (ConnectionLostError, FencedError):
+        raise
+    except KasparroError as caught:
+        error = caught
+        await coordinator.fail(run_id, _state_after(error), error)
+    except Exception as bug:
+        await coordinator.fail(run_id, "failed", KasparroError(f"unexpected {type(bug).__name__}: {bug}"))
+        raise
+    async with coordinator.live.use() as connection:
+        row = await runs.find(connection, run_id)
+    _log_end(bound, row)
+    if isinstance(error, PassExpiredError):
+        raise error
+    return RunOutcome(job.source.name, str(row["state"]), row, error)
+
+
+def _log_end(bound: Any, row: dict[str, Any]) -> None:
+    names = ("fetched", "inserted", "updated", "unchanged", "duplicate", "rejected", "filtered", "deleted")
+    seconds = (row["finished_at"] - row["started_at"]).total_seconds()
+    failed = row["error_code"] is not None
+    bound.log(
+        30 if failed else 20,
+        "run.finished",
+        state=row["state"],
+        duration_ms=round(seconds * 1000),
+        **{f"records_{name}": row[name] for name in names},
+        **({"error.type": row["error_code"], "error.message": row["error_message"]} if failed else {}),
+    )
+
+
+def _state_after(error: KasparroError) -> str:
+    if isinstance(error, SystemicError):
+        return "systemic"
+    return "interrupted" if isinstance(error, StoppedError | PassExpiredError) else "failed"
+
+
+async def _read_all(coordinator: Coordinator, job: SourceJob, plan: RunPlan, conditions: Conditions) -> None:
+    """Read the partitions one after another. One that fails does not keep the others from finishing."""
+    failures: list[SourceError] = []
+    async with _lanes(plan, conditions) as lanes:
+        for position, partition in enumerate(plan.partitions):
+            for lane, state in zip(lanes, partition.lanes, strict=True):
+                lane.store.begin(partition.name, state)
+            pipeline = Pipeline(
+                job, partition, lanes, stop=conditions.stop, limits=conditions.limits,
+                committed=lambda counters: conditions.committed(job.source.name, counters),
+            )  # fmt: skip
+            try:
+                final = await _attended_by([lane.live for lane in lanes], pipeline.run)
+            except SourceError as error:
+                failures.append(error)
+                continue
+            if final is None:
+                raise StoppedError(f"stopped in {partition.name}; the next run goes on from there")
+            last = position == len(plan.partitions) - 1 and not failures
+            await coordinator.finish_partition(plan, partition.name, pipeline.lane_states(), final, last=last)
+    if failures:
+        raise _joined(failures)
+
+
+def _joined(failures: list[SourceError]) -> SourceError:
+    """One error that names every partition that failed."""
+    return failures[0] if len(failures) == 1 else SourceError("; ".join(error.message for error in failures))
+
+
+@asynccontextmanager
+async def _lanes(plan: RunPlan, conditions: Conditions) -> AsyncGenerator[list[Lane]]:
+    """A connection and a store for each lane, for the whole run."""
+    async with AsyncExitStack() as stack:
+        lanes: list[Lane] = []
+        for number in range(len(plan.partitions[0].lanes)):
+            name = locks.application_name(plan.stamp.run_id, number)
+            live = await LiveConnection.open(conditions.options, application_name=name, settings=LANE_SETTINGS)
+            stack.push_async_callback(live.close)
+            async with live.use() as connection:
+                store: LaneStore = PostgresLaneStore(connection, plan.stamp, first=plan.first_load)
+            lanes.append(Lane(live, FaultyStore(store, conditions.fault) if conditions.fault else store))
+        yield lanes
+
+
+async def _attended_by(connections: list[LiveConnection], work: Callable[[], Awaitable[T]]) -> T:
+    """Do the work while the connections are pinged; whatever fails first ends both, and is raised by itself."""
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            pings = [tasks.create_task(connection.keep_alive()) for connection in connections]
+            try:
+                return await work()
+            finally:
+                for ping in pings:
+                    ping.cancel()
+    except BaseExceptionGroup as group:
+        raise _weightiest(group) from group
+
+
+def _weightiest(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The error that decides what happens next: a lost connection or claim before all others."""
+    flat = list(_flatten(group))
+    for kind in ((ConnectionLostError, FencedError), KasparroError):
+        for error in flat:
+            if isinstance(error, kind):
+                return error
+    return flat[0]
+
+
+def _flatten(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
+    flat: list[BaseException] = []
+    for error in group.exceptions:
+        flat.extend(_flatten(error) if isinstance(error, BaseExceptionGroup) else [error])
+    return flat

@@ -1,0 +1,278 @@
+"""One lane's writer: everything of a lane batch in one transaction, and no other place advances a checkpoint.
+
+The store is a small protocol so that faults can wrap it (`faults.py`).
+"""
+
+import asyncio
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from time import perf_counter
+from typing import Any, Literal, Protocol
+
+import asyncpg
+from pyroaring import BitMap64
+
+from kasparro.core.canonical import DIGEST_MODULUS, digest_term
+from kasparro.core.database import Connection, house_errors
+from kasparro.core.errors import ContentionError
+from kasparro.schemas.batches import LaneBatch
+from kasparro.schemas.counters import Counters
+from kasparro.services import batches, checkpoints, first_load, loading, records, rejects, staging
+from kasparro.services.checkpoints import LaneState
+from kasparro.services.staging import Tally
+
+CONTENTION_ATTEMPTS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class RunStamp:
+    """What every row that a run writes has in common."""
+
+    source_id: int
+    source_type: Literal["api", "csv", "rss"]
+    run_id: int
+    pass_id: int
+    mapping_version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What became of a lane batch: its counters, digest delta (modulo 2**128) and the unified ids that it named."""
+
+    counters: Counters
+    digest_delta: int
+    seen: BitMap64
+    started: float
+    """`perf_counter` when the transaction began."""
+
+
+class LaneStore(Protocol):
+    """The write side of one lane. A batch is `write_data`, `write_checkpoint`, `commit`; or `rollback` after either."""
+
+    @property
+    def state(self) -> LaneState: ...
+
+    def begin(self, partition: str, state: LaneState) -> None:
+        """Go on with another partition, from where the lane stands there."""
+        ...
+
+    async def write_data(self, batch: LaneBatch) -> Written:
+        """Begin the transaction, check the fence, write raw, unified and rejected rows.
+
+        Raises FencedError, ConservationError, ContentionError, ConnectionLostError.
+        """
+        ...
+
+    async def write_checkpoint(self, batch: LaneBatch, written: Written) -> None:
+        """Write the batch's row and move the lane's checkpoint."""
+        ...
+
+    async def commit(self) -> None:
+        """Commit; raises ConnectionLostError when the outcome is unknown."""
+        ...
+
+    async def rollback(self) -> None:
+        """Give the transaction up, if there is one."""
+        ...
+
+
+async def write(store: LaneStore, batch: LaneBatch) -> Written:
+    """One lane batch in one transaction, repeated on contention up to three times in all."""
+    for attempt in range(1, CONTENTION_ATTEMPTS + 1):
+        try:
+            written = await store.write_data(batch)
+            await store.write_checkpoint(batch, written)
+            await store.commit()
+        except ContentionError:
+            await store.rollback()
+            if attempt == CONTENTION_ATTEMPTS:
+                raise
+        except BaseException:
+            await store.rollback()
+            raise
+        else:
+            return written
+    raise AssertionError("unreachable")
+
+
+class PostgresLaneStore:
+    """LaneStore over one connection; `first` allows the direct COPY of a source's very first load."""
+
+    def __init__(self, connection: Connection, stamp: RunStamp, *, first: bool) -> None:
+        self._connection = connection
+        self._stamp = stamp
+        self._first = first
+        self._transaction: Any = None
+        self._partition = ""
+        self._state = self._next = LaneState(0, 0, 0)
+
+    @property
+    def state(self) -> LaneState:
+        return self._state
+
+    def begin(self, partition: str, state: LaneState) -> None:
+        self._partition = partition
+        self._state = self._next = state
+
+    async def write_data(self, batch: LaneBatch) -> Written:
+        started = perf_counter()
+        prepared = await asyncio.to_thread(first_load.prepare, batch) if self._first else None
+        with house_errors():
+            self._transaction = self._connection.transaction()
+            await self._transaction.start()
+            await self._fence()
+            at = datetime.now(UTC)
+            tally, raw_written, new_ids = await self._load(batch, prepared, at)
+            seen = BitMap64([*tally.seen, *new_ids, *await self._filtered_ids(batch)])
+        counters = _counters(batch, tally, raw_written)
+        counters.require_conservation(f"{self._partition}, lane {batch.lane}, up to record {batch.ordinal}")
+        delta = await asyncio.to_thread(digest_delta, batch, tally)
+        return Written(counters, delta, seen, started)
+
+    async def write_checkpoint(self, batch: LaneBatch, written: Written) -> None:
+        stamp = self._stamp
+        seconds = {**batch.stage_seconds, "store": perf_counter() - written.started}
+        with house_errors():
+            await batches.insert(
+                self._connection,
+                run_id=stamp.run_id,
+                partition=self._partition,
+                lane=batch.lane,
+                seq=self._state.seq + 1,
+                ordinal=batch.ordinal,
+                counters=written.counters,
+                digest_delta=written.digest_delta,
+                seen=written.seen.serialize(),
+                size_bytes=batch.size_bytes,
+                stage_seconds=seconds,
+            )
+            await checkpoints.advance(
+                self._connection,
+                source_id=stamp.source_id,
+                partition=self._partition,
+                lane=batch.lane,
+                ordinal=batch.ordinal,
+                cursor=batch.cursor,
+            )
+        self._next = LaneState(batch.lane, self._state.seq + 1, batch.ordinal)
+
+    async def commit(self) -> None:
+        with house_errors():
+            await self._transaction.commit()
+        self._transaction = None
+        self._state = self._next
+
+    async def rollback(self) -> None:
+        transaction, self._transaction = self._transaction, None
+        if transaction is not None and not self._connection.is_closed():
+            with house_errors():
+                await transaction.rollback()
+
+    async def _fence(self) -> None:
+        await checkpoints.fence(
+            self._connection,
+            source_id=self._stamp.source_id,
+            partition=self._partition,
+            lane=self._state.lane,
+            run_id=self._stamp.run_id,
+            seq=self._state.seq,
+        )
+
+    async def _load(
+        self, batch: LaneBatch, prepared: first_load.FirstLoad | None, at: datetime
+    ) -> tuple[Tally, int, list[int]]:
+        if prepared is not None and prepared.unified.num_rows:
+            try:
+                return await self._load_directly(batch, prepared, at)
+            except asyncpg.UniqueViolationError:
+                self._first = False
+        if batch.rows.num_rows == 0:
+            return staging.NOTHING, 0, []
+        return await self._load_by_join(batch, at)
+
+    async def _load_directly(
+        self, batch: LaneBatch, prepared: first_load.FirstLoad, at: datetime
+    ) -> tuple[Tally, int, list[int]]:
+        """Both COPYs inside a savepoint, which a key that is already there rolls back."""
+        stamp = self._stamp
+        async with self._connection.transaction():
+            raw_written, new_ids = await first_load.load(
+                self._connection,
+                prepared,
+                raw_table=loading.raw_table(stamp.source_type),
+                source_id=stamp.source_id,
+                run_id=stamp.run_id,
+                pass_id=stamp.pass_id,
+                mapping_version=stamp.mapping_version,
+                fetched_at=batch.fetched_at,
+                at=at,
+            )
+        if await rejects.has_open(self._connection, stamp.source_id):
+            await rejects.resolve_keys(self._connection, stamp.source_id, at, batch.keys())
+        return prepared.reduction.tally(batch.ordinals()), raw_written, new_ids
+
+    async def _load_by_join(self, batch: LaneBatch, at: datetime) -> tuple[Tally, int, list[int]]:
+        connection, stamp = self._connection, self._stamp
+        await staging.stage(connection, batch)
+        tally = await staging.classify(
+            connection, source_id=stamp.source_id, pass_id=stamp.pass_id, mapping_version=stamp.mapping_version
+        )
+        raw_written = 0
+        if tally.raw_rows:
+            raw_written = await loading.write_raw(
+                connection,
+                source_type=stamp.source_type,
+                source_id=stamp.source_id,
+                run_id=stamp.run_id,
+                fetched_at=batch.fetched_at,
+            )
+        new_ids = await loading.write_unified(
+            connection,
+            tally,
+            source_id=stamp.source_id,
+            run_id=stamp.run_id,
+            pass_id=stamp.pass_id,
+            mapping_version=stamp.mapping_version,
+            at=at,
+        )
+        if await rejects.has_open(connection, stamp.source_id):
+            await rejects.resolve_staged(connection, stamp.source_id, at)
+        if batch.reasons:
+            await rejects.record(connection, batch.reasons, source_id=stamp.source_id, run_id=stamp.run_id, at=at)
+        return tally, raw_written, new_ids
+
+    async def _filtered_ids(self, batch: LaneBatch) -> list[int]:
+        if not batch.filtered_keys:
+            return []
+        return await records.ids_of(self._connection, self._stamp.source_id, batch.filtered_keys)
+
+
+def digest_delta(batch: LaneBatch, tally: Tally) -> int:
+    """What the touched keys add to the source's digest, modulo 2**128: new term minus old, nothing where equal."""
+    if not tally.touched_ordinals:
+        return 0
+    positions = {ordinal: index for index, ordinal in enumerate(batch.ordinals())}
+    keys = batch.keys()
+    hashes = batch.record_hashes()
+    total = 0
+    for ordinal, known in zip(tally.touched_ordinals, tally.known_hashes, strict=True):
+        key, current = keys[positions[ordinal]], hashes[positions[ordinal]]
+        if current != known:
+            total += digest_term(key, current) - (digest_term(key, known) if known is not None else 0)
+    return total % DIGEST_MODULUS
+
+
+def _counters(batch: LaneBatch, tally: Tally, raw_written: int) -> Counters:
+    return Counters(
+        fetched=batch.fetched,
+        inserted=tally.inserted,
+        updated=tally.updated,
+        updated_payload=tally.updated_payload,
+        unchanged=tally.unchanged,
+        duplicate=tally.duplicate,
+        duplicate_payload=tally.duplicate_payload,
+        rejected=batch.rejected,
+        rejected_new=tally.rejected_new,
+        filtered=batch.filtered,
+        raw_written=raw_written,
+    )

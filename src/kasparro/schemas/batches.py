@@ -1,0 +1,95 @@
+"""A lane's share of a reader batch, encoded: what passes from transform to the store, whoever made it."""
+
+# Arrow's stubs leave element types open.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownParameterType=false, reportMissingTypeArgument=false, reportUnknownLambdaType=false
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import pyarrow as pa
+
+STAGE_SCHEMA = pa.schema(
+    [
+        pa.field("ordinal", pa.int64(), nullable=False),
+        pa.field("reject", pa.bool_(), nullable=False),
+        pa.field("record_key", pa.string()),
+        pa.field("payload", pa.string()),
+        pa.field("content_hash", pa.binary()),
+        pa.field("locator", pa.string()),
+        pa.field("record_hash", pa.binary()),
+        pa.field("title", pa.string()),
+        pa.field("body", pa.string()),
+        pa.field("url", pa.string()),
+        pa.field("author", pa.string()),
+        pa.field("category", pa.string()),
+        pa.field("tags", pa.list_(pa.string())),
+        pa.field("value", pa.string()),
+        pa.field("unit", pa.string()),
+        pa.field("occurred_at", pa.timestamp("us", tz="UTC")),
+        pa.field("entity_key", pa.string()),
+        pa.field("attributes", pa.string()),
+    ]
+)
+"""Columns of the stage, in order. `payload` and `attributes` are JSON text; `value` is a decimal's text, so that no
+scale is imposed; of a rejected payload only the first six columns are set."""
+
+
+@dataclass(frozen=True, slots=True)
+class RejectReason:
+    """One reason why a payload did not pass, merged over its occurrences in the batch."""
+
+    ordinal: int
+    """Of the stage row that holds the payload: its first occurrence."""
+    code: str
+    field: str | None
+    message: str
+    record_key: str | None
+    content_hash: bytes
+    locator: str
+    times: int
+    loads_later: bool
+    """Whether an accepted record of the same key follows its last occurrence in the batch."""
+
+
+@dataclass(frozen=True, slots=True)
+class LaneBatch:
+    """What one lane writes in one transaction.
+
+    `rows` follows STAGE_SCHEMA in ordinal order and holds the accepted records and one row for each distinct rejected
+    payload; `stage_copy` is the same in PostgreSQL's binary COPY format.
+    """
+
+    partition: str
+    lane: int
+    ordinal: int
+    """The last ordinal of the pass that this lane has behind it once the batch is committed."""
+    cursor: dict[str, Any] | None
+    fetched: int
+    filtered: int
+    rejected: int
+    fetched_at: datetime
+    rows: pa.RecordBatch
+    stage_copy: bytes
+    reasons: Sequence[RejectReason] = ()
+    filtered_keys: Sequence[str] = ()
+    size_bytes: int = 0
+    stage_seconds: dict[str, float] = field(default_factory=dict[str, float])
+
+    def ordinals(self) -> list[int]:
+        """Of each row of `rows`."""
+        return self.rows.column("ordinal").to_pylist()  # pyright: ignore[reportReturnType]
+
+    def keys(self) -> list[str]:
+        """Of each row of `rows`; only a reject's may be None."""
+        return self.rows.column("record_key").to_pylist()  # pyright: ignore[reportReturnType]
+
+    def content_hashes(self) -> list[bytes]:
+        """Of each row of `rows`."""
+        return self.rows.column("content_hash").to_pylist()  # pyright: ignore[reportReturnType]
+
+    def record_hashes(self) -> list[bytes]:
+        """Of each row of `rows`; None of a reject."""
+        return self.rows.column("record_hash").to_pylist()  # pyright: ignore[reportReturnType]

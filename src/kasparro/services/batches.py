@@ -1,0 +1,61 @@
+"""Committed lane batches: their counters, digest deltas, and sums over a run."""
+
+import json
+from collections.abc import Mapping
+from decimal import Decimal
+
+from kasparro.core.database import Connection
+from kasparro.schemas.counters import Counters
+
+_INSERT = """
+insert into etl_run_batches (
+    run_id, partition, lane, seq, ordinal, size_bytes, stage_seconds, digest_delta, seen,
+    fetched, inserted, updated, updated_payload, unchanged, duplicate, duplicate_payload, rejected, rejected_new,
+    filtered, deleted, raw_written)
+values ($1, $2, $3, $4, $5, $6, $7::jsonb, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)
+"""
+
+_SUMS = """
+select count(*) as batches, coalesce(sum(fetched), 0) as fetched, coalesce(sum(inserted), 0) as inserted,
+       coalesce(sum(updated), 0) as updated, coalesce(sum(updated_payload), 0) as updated_payload,
+       coalesce(sum(unchanged), 0) as unchanged, coalesce(sum(duplicate), 0) as duplicate,
+       coalesce(sum(duplicate_payload), 0) as duplicate_payload, coalesce(sum(rejected), 0) as rejected,
+       coalesce(sum(rejected_new), 0) as rejected_new, coalesce(sum(filtered), 0) as filtered,
+       coalesce(sum(deleted), 0) as deleted, coalesce(sum(raw_written), 0) as raw_written,
+       coalesce(sum(digest_delta), 0) as digest_delta
+from etl_run_batches where run_id = $1::bigint and ($2::text is null or partition = $2::text)
+"""
+
+
+async def insert(
+    connection: Connection,
+    *,
+    run_id: int,
+    partition: str,
+    lane: int,
+    seq: int,
+    ordinal: int,
+    counters: Counters,
+    digest_delta: int,
+    seen: bytes,
+    size_bytes: int,
+    stage_seconds: Mapping[str, float],
+) -> None:
+    """Record a lane batch; in its own transaction. `digest_delta` is modulo 2**128, `seen` a 64-bit roaring bitmap."""
+    seconds = json.dumps({name: round(value, 6) for name, value in stage_seconds.items()})
+    await connection.execute(
+        _INSERT, run_id, partition, lane, seq, ordinal, size_bytes, seconds, Decimal(digest_delta), seen,
+        *counters_in_order(counters),
+    )  # fmt: skip
+
+
+def counters_in_order(counters: Counters) -> tuple[int, ...]:
+    """The counters in the order of this module's columns."""
+    return tuple(counters.as_dict().values())
+
+
+async def sums(connection: Connection, run_id: int, partition: str | None = None) -> tuple[Counters, int, int]:
+    """Counters, number of batches and digest delta over a run, or over its share of one partition."""
+    row = await connection.fetchrow(_SUMS, run_id, partition)
+    assert row is not None
+    return Counters.from_row(row), int(row["batches"]), int(row["digest_delta"])

@@ -1,0 +1,153 @@
+"""Where each lane of each partition resumes. Only a lane's own transaction and the claim move a lane's row."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from kasparro.core.database import Connection
+from kasparro.core.errors import FencedError
+from kasparro.services.loading import affected, require_rows
+
+PARTITION_LANE = -1
+"""The lane of a partition's own row: what its last complete pass left behind."""
+
+_SELECT = """
+select partition, lane, pass_id, run_id, seq, ordinal, cursor, coverage
+from etl_checkpoints where source_id = $1::integer order by partition, lane
+"""
+_LOCK = _SELECT + " for update"
+_RELEASE = """
+update etl_checkpoints set seq = seq + 1, updated_at = now()
+where source_id = $1::integer and run_id = $2::bigint and lane >= 0
+"""
+_FENCE = """
+select 1 from etl_checkpoints
+where source_id = $1::integer and partition = $2::text and lane = $3::smallint and run_id = $4::bigint
+  and seq = $5::bigint
+for update
+"""
+_ADVANCE = """
+update etl_checkpoints
+set seq = seq + 1, ordinal = $4::bigint, cursor = $5::jsonb, updated_at = now()
+where source_id = $1::integer and partition = $2::text and lane = $3::smallint
+"""
+_LANES = """
+select lane, run_id, seq, ordinal from etl_checkpoints
+where source_id = $1::integer and partition = $2::text and lane >= 0 order by lane for update
+"""
+_BEGIN = """
+insert into etl_checkpoints (source_id, partition, lane, pass_id, run_id)
+select $1::integer, partition, lane, $2::bigint, $3::bigint
+from unnest($4::text[]) as partition, generate_series(0, $5::integer - 1) as lane
+"""
+_TAKE_OVER = """
+update etl_checkpoints set run_id = $3::bigint, seq = seq + 1, updated_at = now()
+where source_id = $1::integer and pass_id = $2::bigint and lane >= 0
+"""
+_SETTLE = """
+insert into etl_checkpoints (source_id, partition, lane, pass_id, run_id, cursor, coverage)
+values ($1::integer, $2::text, -1, $3::bigint, $4::bigint, $5::jsonb, $6::text)
+on conflict (source_id, partition, lane) do update
+set pass_id = excluded.pass_id, run_id = excluded.run_id, cursor = excluded.cursor, coverage = excluded.coverage,
+    seq = etl_checkpoints.seq + 1, updated_at = now()
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """One row: a lane's position, or (lane -1) what stands for the last complete pass."""
+
+    partition: str
+    lane: int
+    pass_id: int
+    run_id: int
+    seq: int
+    ordinal: int
+    cursor: dict[str, Any] | None
+    coverage: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class LaneState:
+    """What the writer of a lane must find to be allowed to write."""
+
+    lane: int
+    seq: int
+    ordinal: int
+
+
+async def all_of(connection: Connection, source_id: int) -> list[Checkpoint]:
+    """All rows of a source, by partition and lane."""
+    return [_checkpoint(row) for row in await connection.fetch(_SELECT, source_id)]
+
+
+async def lock_all(connection: Connection, source_id: int) -> list[Checkpoint]:
+    """The same, locked until the transaction ends: waits for batches in hand, so that none commits unseen."""
+    return [_checkpoint(row) for row in await connection.fetch(_LOCK, source_id)]
+
+
+async def release(connection: Connection, *, source_id: int, run_id: int) -> None:
+    """Fence the run's own lanes, so that none of its batches can commit any more. Waits for a batch in hand."""
+    await connection.execute(_RELEASE, source_id, run_id)
+
+
+async def fence(connection: Connection, *, source_id: int, partition: str, lane: int, run_id: int, seq: int) -> None:
+    """Lock the lane's row for this transaction. Raises FencedError when another run has claimed the pass."""
+    if await connection.fetchval(_FENCE, source_id, partition, lane, run_id, seq) is None:
+        raise FencedError(f"{partition}, lane {lane}: run {run_id} has lost its claim")
+
+
+async def advance(
+    connection: Connection, *, source_id: int, partition: str, lane: int, ordinal: int, cursor: dict[str, Any] | None
+) -> None:
+    """Move the lane to its new position; in the transaction that wrote the data, after `fence`."""
+    status = await connection.execute(_ADVANCE, source_id, partition, lane, ordinal, _text(cursor))
+    require_rows("update of etl_checkpoints", affected(status), 1)
+
+
+async def begin_pass(
+    connection: Connection, *, source_id: int, pass_id: int, run_id: int, partitions: list[str], lanes: int
+) -> None:
+    """Replace the lane rows of all older passes by fresh ones at ordinal 0. Waits for a batch in hand."""
+    await connection.execute("delete from etl_checkpoints where source_id = $1 and lane >= 0", source_id)
+    await connection.execute(_BEGIN, source_id, pass_id, run_id, partitions, lanes)
+
+
+async def take_over(connection: Connection, *, source_id: int, pass_id: int, run_id: int, expected: int) -> None:
+    """Claim every lane row of an open pass. Waits for a batch in hand; afterwards its writer is fenced."""
+    status = await connection.execute(_TAKE_OVER, source_id, pass_id, run_id)
+    require_rows("claim of etl_checkpoints", affected(status), expected)
+
+
+async def require_lanes(
+    connection: Connection, *, source_id: int, partition: str, run_id: int, lanes: list[LaneState]
+) -> None:
+    """Lock a partition's lane rows and raise FencedError unless each stands where its writer left it."""
+    rows = await connection.fetch(_LANES, source_id, partition)
+    found = [(row["lane"], row["run_id"], row["seq"], row["ordinal"]) for row in rows]
+    if found != [(state.lane, run_id, state.seq, state.ordinal) for state in lanes]:
+        raise FencedError(f"{partition}: lanes stand at {found}, not where run {run_id} left them")
+
+
+async def settle(
+    connection: Connection,
+    *,
+    source_id: int,
+    partition: str,
+    pass_id: int,
+    run_id: int,
+    state: dict[str, Any],
+    coverage: str,
+) -> None:
+    """Write what a complete pass over a partition leaves behind; in the final transaction."""
+    await connection.execute(_SETTLE, source_id, partition, pass_id, run_id, _text(state), coverage)
+
+
+def _checkpoint(row: Any) -> Checkpoint:
+    columns: dict[str, Any] = dict(row)
+    cursor = columns.pop("cursor")
+    return Checkpoint(**columns, cursor=None if cursor is None else json.loads(cursor))
+
+
+def _text(cursor: dict[str, Any] | None) -> str | None:
+    return None if cursor is None else json.dumps(cursor, ensure_ascii=False)

@@ -1,0 +1,44 @@
+"""Who may write: one session advisory lock a source, and an end to writers that are stuck in a transaction.
+
+Locks are polled, never waited for: a waiter that blocks stalls the holder's own lanes. See
+https://www.postgresql.org/docs/current/explicit-locking.html#ADVISORY-LOCKS.
+"""
+
+from kasparro.core.database import Connection
+
+LOCK_SPACE = 0x6B61
+"""First half of each source's lock key: 'ka'; the second half is the source's id."""
+
+_STUCK = """
+select pg_terminate_backend(pid)
+from pg_stat_activity
+where datname = current_database() and pid <> pg_backend_pid() and application_name like $1::text
+  and wait_event = 'ClientRead' and xact_start < now() - make_interval(secs => $2::double precision)
+"""
+
+
+def application_name(run_id: int | None, lane: int | None = None) -> str:
+    """Name of a run's connection as the server shows it: `kasparro:<run>:<lane>`."""
+    run = "new" if run_id is None else str(run_id)
+    return f"kasparro:{run}:coordinator" if lane is None else f"kasparro:{run}:{lane}"
+
+
+async def try_lock(connection: Connection, source_id: int) -> bool:
+    """Take the source's lock for this session, unless another session holds it."""
+    return bool(await connection.fetchval("select pg_try_advisory_lock($1, $2)", LOCK_SPACE, source_id))
+
+
+async def unlock(connection: Connection, source_id: int) -> None:
+    """Give the source's lock back."""
+    await connection.execute("select pg_advisory_unlock($1, $2)", LOCK_SPACE, source_id)
+
+
+async def end_stuck_writers(connection: Connection, run_ids: list[int], *, older_than_seconds: float) -> int:
+    """End connections of these runs that wait for their client inside an old transaction; returns how many.
+
+    No time-out of PostgreSQL ends a stopped client in the middle of a COPY.
+    """
+    ended = 0
+    for run_id in run_ids:
+        ended += len(await connection.fetch(_STUCK, f"kasparro:{run_id}:%", older_than_seconds))
+    return ended

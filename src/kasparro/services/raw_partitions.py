@@ -1,0 +1,60 @@
+"""Monthly partitions of the raw tables, made ahead of time; a default partition is the net below them."""
+
+from datetime import UTC, datetime
+
+from kasparro.core.database import Connection
+
+RAW_TABLES = ("raw_api_data", "raw_csv_data", "raw_rss_data")
+_LOCK_KEY = 0x6B617370_70617274
+"""Advisory lock of whoever makes partitions: 'kasppart'."""
+
+_MISSING = (
+    "select $1::text || '_' || m as name from unnest($2::text[]) m where to_regclass($1::text || '_' || m) is null"
+)
+_CREATE = """
+select format(
+    'create table %I partition of %I for values from (%L) to (%L)', $1::text, $2::text, $3::timestamptz, $4::timestamptz)
+"""
+_CAUGHT = """
+select format('select exists(select from %I where fetched_at >= %L and fetched_at < %L)',
+              $1::text || '_default', $2::timestamptz, $3::timestamptz)
+"""
+
+
+def month_of(moment: datetime) -> datetime:
+    """The first instant of the moment's month, in UTC."""
+    return moment.astimezone(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+
+
+def month_after(month: datetime) -> datetime:
+    """The first instant of the next month."""
+    return month.replace(year=month.year + month.month // 12, month=month.month % 12 + 1)
+
+
+async def ensure(connection: Connection, at: datetime) -> list[str]:
+    """Make the partitions of the month of `at` and of the next; returns the names of those made.
+
+    Needs a transaction of the caller's that does nothing else: it briefly locks the default partitions.
+    A month whose rows already went to the default partition stays there: correct, though not droppable by month.
+    """
+    this_month = month_of(at)
+    months = {f"y{month:%Y}m{month:%m}": month for month in (this_month, month_after(this_month))}
+    made: list[str] = []
+    for table in RAW_TABLES:
+        for row in await connection.fetch(_MISSING, table, list(months)):
+            name = str(row["name"])
+            if await _make(connection, table, name, months[name.rpartition("_")[2]]):
+                made.append(name)
+    return made
+
+
+async def _make(connection: Connection, table: str, name: str, start: datetime) -> bool:
+    """Inside the caller's transaction, since the lock that serializes the makers lasts that long."""
+    end = month_after(start)
+    await connection.execute("select pg_advisory_xact_lock($1)", _LOCK_KEY)
+    if await connection.fetchval("select to_regclass($1)", name) is not None:
+        return False
+    if await connection.fetchval(await connection.fetchval(_CAUGHT, table, start, end)):
+        return False
+    await connection.execute(await connection.fetchval(_CREATE, name, table, start, end))
+    return True

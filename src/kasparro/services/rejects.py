@@ -1,0 +1,77 @@
+"""Rejected records: one row for each reason why a payload did not pass."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from kasparro.core.database import Connection
+from kasparro.schemas.batches import RejectReason
+
+_RESOLVE_STAGED = """
+update rejected_records r
+set state = 'resolved', resolved_at = $2::timestamptz, resolution = 'loaded'
+from stage s
+where r.source_id = $1::integer and r.state = 'open' and r.record_key = s.record_key and not s.reject
+"""
+
+_RESOLVE_KEYS = """
+update rejected_records
+set state = 'resolved', resolved_at = $2::timestamptz, resolution = 'loaded'
+where source_id = $1::integer and state = 'open' and record_key = any($3::text[])
+"""
+
+_HAS_OPEN = """
+select exists(select from rejected_records where source_id = $1::integer and state = 'open' and record_key is not null)
+"""
+
+_RECORD = """
+insert into rejected_records as known (
+    source_id, run_id, code, field, message, record_key, content_hash, raw_id, locator, first_seen_at, last_seen_at,
+    times, state, resolved_at, resolution)
+select $1::integer, $2::bigint, reason.code, reason.field, reason.message, reason.record_key, reason.content_hash,
+       coalesce(v.raw_id, (select min(r.raw_id) from rejected_records r
+                           where r.source_id = $1 and r.content_hash = reason.content_hash)),
+       reason.locator, $3::timestamptz, $3::timestamptz, reason.times,
+       case when reason.loads_later then 'resolved' else 'open' end,
+       case when reason.loads_later then $3::timestamptz end,
+       case when reason.loads_later then 'loaded' end
+from unnest($4::bigint[], $5::text[], $6::text[], $7::text[], $8::text[], $9::bytea[], $10::text[], $11::bigint[],
+            $12::boolean[])
+         as reason(ordinal, code, field, message, record_key, content_hash, locator, times, loads_later)
+join verdict v on v.ordinal = reason.ordinal
+on conflict (source_id, content_hash, code, field) do update
+set times = known.times + excluded.times, last_seen_at = excluded.last_seen_at, run_id = excluded.run_id,
+    message = excluded.message, locator = excluded.locator, record_key = excluded.record_key,
+    state = excluded.state, resolved_at = excluded.resolved_at, resolution = excluded.resolution
+"""
+
+
+async def has_open(connection: Connection, source_id: int) -> bool:
+    """Whether any reject with a key waits for that key to load."""
+    return bool(await connection.fetchval(_HAS_OPEN, source_id))
+
+
+async def resolve_staged(connection: Connection, source_id: int, at: datetime) -> None:
+    """Resolve the open rejects whose keys stand accepted on the stage. Before `record`, which may open them again."""
+    await connection.execute(_RESOLVE_STAGED, source_id, at)
+
+
+async def resolve_keys(connection: Connection, source_id: int, at: datetime, keys: Sequence[str]) -> None:
+    """Resolve the open rejects of these keys."""
+    await connection.execute(_RESOLVE_KEYS, source_id, at, keys)
+
+
+async def record(
+    connection: Connection, reasons: Sequence[RejectReason], *, source_id: int, run_id: int, at: datetime
+) -> None:
+    """Write the batch's reasons, already merged by payload, code and field; needs the stage and its verdict.
+
+    A payload seen before adds to `times` and points at its first raw row. A reason whose key loads later in the same
+    batch is resolved at once.
+    """
+    columns = [
+        [getattr(reason, name) for reason in reasons]
+        for name in (
+            "ordinal", "code", "field", "message", "record_key", "content_hash", "locator", "times", "loads_later",
+        )
+    ]  # fmt: skip
+    await connection.execute(_RECORD, source_id, run_id, at, *columns)

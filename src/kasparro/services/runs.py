@@ -1,0 +1,145 @@
+"""Runs: one execution of one source each, from its claim to its closing."""
+
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from kasparro.core.canonical import DIGEST_MODULUS
+from kasparro.core.database import Connection
+from kasparro.core.errors import NotFoundError
+from kasparro.schemas.counters import Counters
+from kasparro.services import batches
+from kasparro.services.loading import affected, require_rows
+
+_INSERT = """
+insert into etl_runs (source_id, trigger, state, pass_id, resumes_run_id, started_at, config_hash, mapping_version,
+                      code_version)
+values ($1::integer, $2::text, 'running', $3::bigint, $4::bigint, $5::timestamptz, $6::text, $7::integer, $8::text)
+returning id
+"""
+_PLAN = "update etl_runs set plan = $2::jsonb, checkpoint_before = $3::jsonb where id = $1::bigint"
+_UNFINISHED = """
+select id from etl_runs where source_id = $1::integer and state = 'running' and finished_at is null order by id
+"""
+_FOLD_SOURCE = """
+update sources set digest = mod(digest + $2::numeric, $3::numeric),
+                   last_success_at = case when $4::boolean then $5::timestamptz else last_success_at end
+where id = (select source_id from etl_runs where id = $1::bigint)
+returning digest
+"""
+_CLOSE = """
+update etl_runs
+set state = $2::text, finished_at = $3::timestamptz, error_code = $4::text, error_message = $5::text,
+    digest = $6::numeric, batches = $7, fetched = $8, inserted = $9, updated = $10, unchanged = $11, duplicate = $12,
+    rejected = $13, filtered = $14, deleted = $15, raw_written = $16,
+    checkpoint_after = (
+        select jsonb_object_agg(partition || '#' || lane, jsonb_build_object('ordinal', ordinal, 'cursor', cursor))
+        from etl_checkpoints c where c.source_id = etl_runs.source_id)
+where id = $1::bigint and finished_at is null
+"""
+_COUNT = """
+insert into metric_counters as known (name, source_id, label, value)
+select name, (select source_id from etl_runs where id = $1::bigint), label, value
+from unnest($2::text[], $3::text[], $4::double precision[]) as counted(name, label, value)
+on conflict (name, source_id, label) do update set value = known.value + excluded.value
+"""
+_MAPPING = """
+with made as (
+    insert into mapping_versions (hash, mapping) values ($1::text, $2::jsonb) on conflict (hash) do nothing returning id)
+select id from made union all select id from mapping_versions where hash = $1::text limit 1
+"""
+_SHOW = """
+select r.*, s.name as source, s.type as source_type, m.hash as mapping_hash
+from etl_runs r join sources s on s.id = r.source_id left join mapping_versions m on m.id = r.mapping_version
+"""
+_SUCCESSES = ("succeeded", "partial")
+
+
+async def mapping_version(connection: Connection, hash_: str, mapping: str) -> int:
+    """The id of a mapping, recorded when it is new. `mapping` is its canonical JSON text."""
+    version = await connection.fetchval(_MAPPING, hash_, mapping)
+    if version is None:  # another session committed the same mapping between the two halves of the statement
+        version = await connection.fetchval(_MAPPING, hash_, mapping)
+    return int(version)
+
+
+async def insert(
+    connection: Connection,
+    *,
+    source_id: int,
+    trigger: str,
+    pass_id: int,
+    resumes_run_id: int | None,
+    started_at: datetime,
+    config_hash: str,
+    mapping_version: int,
+    code_version: str,
+) -> int:
+    """A new running run; returns its id. In the claim's transaction."""
+    return int(
+        await connection.fetchval(
+            _INSERT, source_id, trigger, pass_id, resumes_run_id, started_at, config_hash, mapping_version, code_version
+        )
+    )
+
+
+async def save_plan(
+    connection: Connection, run_id: int, plan: Mapping[str, Any], checkpoint_before: Mapping[str, Any]
+) -> None:
+    """What the run is going to read, and where it stood before."""
+    status = await connection.execute(_PLAN, run_id, json.dumps(plan), json.dumps(checkpoint_before))
+    require_rows("update of etl_runs", affected(status), 1)
+
+
+async def unfinished(connection: Connection, source_id: int) -> list[int]:
+    """Ids of runs marked running. Whoever holds the source's lock knows that they are dead."""
+    return [int(row["id"]) for row in await connection.fetch(_UNFINISHED, source_id)]
+
+
+async def find(connection: Connection, run_id: int) -> dict[str, Any]:
+    """One run with its source's name. Raises NotFoundError."""
+    row = await connection.fetchrow(_SHOW + " where r.id = $1::bigint", run_id)
+    if row is None:
+        raise NotFoundError(f"run {run_id}: there is none of this number", hint="see `kasparro runs list`")
+    return dict(row)
+
+
+async def latest(connection: Connection, *, source: str | None, limit: int) -> list[dict[str, Any]]:
+    """The newest runs first, of one source or of all."""
+    condition = " where ($1::text is null or s.name = $1::text) order by r.id desc limit $2::integer"
+    return [dict(row) for row in await connection.fetch(_SHOW + condition, source, limit)]
+
+
+async def close(
+    connection: Connection,
+    run_id: int,
+    *,
+    state: str,
+    at: datetime,
+    error: tuple[str, str] | None = None,
+    check: bool = False,
+) -> Counters:
+    """Fold the run's batches into its row, its source's digest and the metric counters, and set its final state.
+
+    With `check`, raises ConservationError (and the caller rolls back) unless both equations hold over the run. State
+    `succeeded` becomes `partial` when records were rejected.
+    """
+    counters, count, delta = await batches.sums(connection, run_id)
+    if check:
+        counters.require_conservation(f"run {run_id}")
+    final = "partial" if state == "succeeded" and counters.rejected else state
+    digest = await connection.fetchval(
+        _FOLD_SOURCE, run_id, Decimal(delta), Decimal(DIGEST_MODULUS), final in _SUCCESSES, at
+    )
+    code, message = error or (None, None)
+    outcomes = counters.outcomes()
+    status = await connection.execute(
+        _CLOSE, run_id, final, at, code, message, digest, count, counters.fetched, *outcomes.values(),
+        counters.raw_written,
+    )  # fmt: skip
+    require_rows("closing of etl_runs", affected(status), 1)
+    names = ["runs_total", *("records_total" for _ in outcomes)]
+    await connection.execute(_COUNT, run_id, names, [final, *outcomes], [1.0, *map(float, outcomes.values())])
+    return counters

@@ -1,0 +1,103 @@
+"""Configured sources as the database knows them."""
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from kasparro.core.database import Connection
+from kasparro.core.errors import IdentityChangedError, NotFoundError
+
+_BY_NAME = """
+select id, name, type, identity, config_hash, last_success_at from sources where name = $1::text
+"""
+_INSERT = """
+insert into sources (name, type, identity, config_hash) values ($1::text, $2::text, $3::jsonb, $4::text)
+on conflict (name) do nothing
+"""
+_UPDATE = "update sources set type = $2::text, identity = $3::jsonb, config_hash = $4::text where id = $1::integer"
+_HAS_RECORDS = "select exists(select from unified_data where source_id = $1::integer)"
+_HAS_REJECTS = "select exists(select from rejected_records where source_id = $1::integer)"
+_LIST = """
+select s.name, s.type, s.last_success_at, r.id as run_id, r.state, r.started_at, r.finished_at, r.error_message
+from sources s left join lateral (
+    select * from etl_runs where source_id = s.id order by id desc limit 1) r on true
+order by s.name
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceInfo:
+    """A source's row. `identity` is what makes its keys: `{"type": .., "key": [..]}`."""
+
+    id: int
+    name: str
+    type: str
+    identity: dict[str, Any]
+    config_hash: str
+    last_success_at: datetime | None
+
+
+async def find(connection: Connection, name: str) -> SourceInfo | None:
+    """The source of this name, if it was ever run."""
+    row = await connection.fetchrow(_BY_NAME, name)
+    if row is None:
+        return None
+    columns: dict[str, Any] = dict(row)
+    return SourceInfo(identity=json.loads(columns.pop("identity")), **columns)
+
+
+async def get(connection: Connection, name: str) -> SourceInfo:
+    """The source of this name. Raises NotFoundError."""
+    found = await find(connection, name)
+    if found is None:
+        raise NotFoundError(f"source {name}: the database knows none of this name", hint="has it been run yet?")
+    return found
+
+
+async def register(connection: Connection, *, name: str, source_type: str, identity: dict[str, Any]) -> SourceInfo:
+    """The source's row, made if it is not there. Does not change an existing one: see `adopt`."""
+    await connection.execute(_INSERT, name, source_type, json.dumps(identity), "")
+    return await get(connection, name)
+
+
+async def adopt(
+    connection: Connection, source: SourceInfo, *, source_type: str, identity: dict[str, Any], config_hash: str
+) -> None:
+    """Make the configuration's type, key and hash those of the row, under the source's lock.
+
+    Raises IdentityChangedError when type or key differ and there are records: the old keys would never match again.
+    """
+    changed = source.type != source_type or source.identity != identity
+    if changed and await has_data(connection, source.id):
+        raise _identity_changed(source, identity)
+    await connection.execute(_UPDATE, source.id, source_type, json.dumps(identity), config_hash)
+
+
+async def has_data(connection: Connection, source_id: int) -> bool:
+    """Whether any unified row of the source exists, deleted ones included, or any reject."""
+    return bool(await connection.fetchval(_HAS_RECORDS, source_id)) or bool(
+        await connection.fetchval(_HAS_REJECTS, source_id)
+    )
+
+
+async def has_records(connection: Connection, source_id: int) -> bool:
+    """Whether any unified row of the source exists, deleted ones included."""
+    return bool(await connection.fetchval(_HAS_RECORDS, source_id))
+
+
+async def list_all(connection: Connection) -> list[dict[str, Any]]:
+    """Each source with its latest run, by name."""
+    return [dict(row) for row in await connection.fetch(_LIST)]
+
+
+def _identity_changed(source: SourceInfo, identity: dict[str, Any]) -> IdentityChangedError:
+    changes = [
+        f"{name} was {source.identity.get(name)!r} and is now {identity.get(name)!r}"
+        for name in sorted({*source.identity, *identity})
+        if source.identity.get(name) != identity.get(name)
+    ]
+    return IdentityChangedError(
+        f"source {source.name}: {'; '.join(changes)}, but it has data whose keys were made the old way",
+        hint="restore the old setting, or give the changed source a new name: it then starts a history of its own",
+    )
