@@ -1,0 +1,108 @@
+"""`GET /health`: 200 when all is well, 503 with what is wrong otherwise, always within a bounded time."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+import httpx
+
+from kasparro.api.app import create_app
+from kasparro.core.database import Connection, ConnectionOptions, Pool, connect, create_pool
+from kasparro.services.migrations import upgrade
+from tests.fix_database import OwnServer
+
+
+@asynccontextmanager
+async def client_over(options: ConnectionOptions) -> AsyncGenerator[tuple[httpx.AsyncClient, Pool]]:
+    """A client of an application over another database."""
+    pool = await create_pool(options, application_name="kasparro:test-health", max_size=2)
+    transport = httpx.ASGITransport(create_app(pool))
+    try:
+        async with httpx.AsyncClient(transport=transport, base_url="http://kasparro") as client:
+            yield client, pool
+    finally:
+        pool.terminate()
+
+
+async def test_a_fresh_database_is_healthy(client: httpx.AsyncClient) -> None:
+    response = await client.get("/health", headers={"X-Request-ID": "h1"})
+    report = response.json()
+    assert response.status_code == 200
+    assert report["status"] == "ok"
+    assert report["database"]["reachable"] is True
+    assert report["database"]["latency_ms"] > 0
+    assert report["migrations"]["up_to_date"] is True
+    assert report["sources"] == []
+    assert report["request_id"] == "h1"
+
+
+async def test_each_source_shows_its_latest_run(client: httpx.AsyncClient, connection: Connection) -> None:
+    await connection.execute("""
+        insert into sources (name, type, identity, config_hash, last_success_at)
+        values ('quakes', 'csv', '{}', '', '2026-01-01T00:00:00Z'), ('news', 'rss', '{}', '', null);
+        insert into etl_runs (source_id, trigger, state, started_at, finished_at, error_code)
+        select id, 'command', 'succeeded', '2026-01-01T00:00:00Z', '2026-01-01T00:00:01Z', null
+        from sources where name = 'quakes';
+        insert into etl_runs (source_id, trigger, state, started_at, finished_at, error_code)
+        select id, 'command', 'failed', '2026-01-02T00:00:00Z', '2026-01-02T00:00:01Z', 'source'
+        from sources where name = 'quakes'
+    """)
+    report = (await client.get("/health")).json()
+    assert report["sources"] == [
+        {"name": "news", "type": "rss", "last_success_at": None, "last_run": None},
+        {
+            "name": "quakes",
+            "type": "csv",
+            "last_success_at": "2026-01-01T00:00:00Z",
+            "last_run": {
+                "id": 2,
+                "state": "failed",
+                "started_at": "2026-01-02T00:00:00Z",
+                "finished_at": "2026-01-02T00:00:01Z",
+                "error_code": "source",
+            },
+        },
+    ]
+
+
+async def test_an_unmigrated_database_is_not_healthy(empty_database: ConnectionOptions) -> None:
+    async with client_over(empty_database) as (client, _):
+        response = await client.get("/health")
+    assert response.status_code == 503
+    assert response.json()["status"] == "migrations_pending"
+    assert response.json()["migrations"] == {"current": None, "needed": "0001", "up_to_date": False}
+
+
+async def test_a_database_made_by_newer_code_is_not_healthy(client: httpx.AsyncClient, connection: Connection) -> None:
+    await connection.execute("update alembic_version set version_num = '9999'")
+    response = await client.get("/health")
+    assert (response.status_code, response.json()["status"]) == (503, "database_newer")
+
+
+async def test_health_and_data_fail_and_recover_with_the_server(own_server: OwnServer) -> None:
+    await upgrade(own_server.options)
+    async with client_over(own_server.options) as (client, _):
+        assert (await client.get("/health")).status_code == 200
+        await own_server.crash()
+        response = await client.get("/health")
+        assert response.status_code == 503
+        assert response.json()["status"] == "unavailable"
+        assert response.json()["database"]["reachable"] is False
+        data = await client.get("/data")
+        assert (data.status_code, data.headers["retry-after"]) == (503, "5")
+        assert str(own_server.home) not in data.text
+        await own_server.start()
+        assert (await client.get("/health")).status_code == 200
+        assert (await client.get("/data")).status_code == 200
+
+
+async def test_health_answers_in_time_when_the_database_hangs(database: ConnectionOptions) -> None:
+    """A lock on the tables it reads: the database is there, and says nothing."""
+    blocker = await connect(database, application_name="kasparro:test-blocker")
+    async with client_over(database) as (client, _), asyncio.timeout(10):
+        async with blocker.transaction():
+            await blocker.execute("lock table alembic_version in access exclusive mode")
+            response = await client.get("/health")
+        assert response.status_code == 503
+        assert response.json()["database"] == {"reachable": False, "latency_ms": None, "error": "connection_lost"}
+    await blocker.close()
