@@ -117,7 +117,7 @@ def _encode(value: Any, *, exact: bool) -> str:
     if kind is Decimal:
         return _number(value, exact=exact)
     if isinstance(value, datetime):
-        return f'"{value.astimezone(UTC).isoformat()}"'
+        return f'"{(value if value.tzinfo is UTC else value.astimezone(UTC)).isoformat()}"'
     if kind is dict or isinstance(value, Mapping):
         members = sorted(cast("Mapping[str, Any]", value).items(), key=itemgetter(0))
         return "{" + ",".join([f"{_quote(key)}:{_encode(item, exact=exact)}" for key, item in members]) + "}"

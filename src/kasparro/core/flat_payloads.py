@@ -22,12 +22,14 @@ class _Template:
 
     text: str
     cells: "itemgetter[Any]"
-    single: bool
 
     def fill(self, payload: Mapping[str, Any]) -> str:
-        if self.single:
-            return self.text % _quote(self.cells(payload))
+        """The payload as JSON. Raises TypeError for a cell that is no text."""
         return self.text % tuple(map(_quote, self.cells(payload)))
+
+
+_Shape = tuple[_Template, _Template | None]
+"""How payloads with certain columns are stored, and how they are hashed where that differs."""
 
 
 class FlatPayloads:
@@ -35,16 +37,23 @@ class FlatPayloads:
 
     def __init__(self, ignore: Collection[str] = ()) -> None:
         self._ignore = frozenset(ignore)
-        self._shapes: dict[tuple[str, ...], tuple[_Template, _Template | None] | None] = {}
+        self._shapes: dict[tuple[str, ...], _Shape | None] = {}
 
     def encode(self, payload: Mapping[str, Any]) -> tuple[str, bytes] | None:
         """`payload_json` and `content_hash` of a payload, or None where only those functions can tell."""
-        text = self.encode_text(payload)
-        if text is None:
+        columns = tuple(payload)
+        shape = self._shapes[columns] if columns in self._shapes else self._learn(columns)
+        if shape is None:
             return None
-        shape = self._shapes[tuple(payload)]
-        hashed = text if shape is None or shape[1] is None else shape[1].fill(payload)
-        return text, blake2b(hashed.encode(), digest_size=HASH_SIZE).digest()
+        stored, hashed = shape
+        try:
+            text = stored.fill(payload)
+            content = (text if hashed is None else hashed.fill(payload)).encode()
+        except (TypeError, UnicodeEncodeError):  # a cell that is no text, a lone surrogate
+            return None
+        if "\\u0000" in text or (hashed is not None and not _is_unicode(text)):
+            return None
+        return text, blake2b(content, digest_size=HASH_SIZE).digest()
 
     def encode_text(self, payload: Mapping[str, Any]) -> str | None:
         """`payload_json` of a payload, or None where only that function can tell."""
@@ -56,31 +65,31 @@ class FlatPayloads:
             text = shape[0].fill(payload)
         except TypeError:  # a cell that is no text
             return None
-        if "\\u0000" in text or not (text.isascii() or _is_unicode(text)):
-            return None
-        return text
+        return text if "\\u0000" not in text and _is_unicode(text) else None
 
-    def _learn(self, columns: tuple[str, ...]) -> tuple[_Template, _Template | None] | None:
+    def _learn(self, columns: tuple[str, ...]) -> _Shape | None:
         if len(self._shapes) >= _MAX_SHAPES:
             self._shapes.clear()
         kept = [column for column in columns if column not in self._ignore]
-        stored = _template(columns)
-        hashed = None if len(kept) == len(columns) else _template(kept)
-        shape = (stored, hashed) if stored and (hashed or len(kept) == len(columns)) else None
+        stored, hashed = _template(columns), _template(kept)
+        shape = (stored, None if len(kept) == len(columns) else hashed) if stored and hashed else None
         self._shapes[columns] = shape
         return shape
 
 
 def _template(columns: Collection[str]) -> _Template | None:
+    """None for fewer than two columns, where an itemgetter gives no tuple, and for names that have no UTF-8 form."""
     names = sorted(columns)
-    if not names or not all(map(_is_unicode, names)):
+    if len(names) < 2 or not all(map(_is_unicode, names)):
         return None
     members = ",".join(f"{_quote(name).replace('%', '%%')}:%s" for name in names)
-    return _Template("{" + members + "}", itemgetter(*names), len(names) == 1)
+    return _Template("{" + members + "}", itemgetter(*names))
 
 
 def _is_unicode(text: str) -> bool:
     """Whether there is no lone surrogate in it."""
+    if text.isascii():
+        return True
     try:
         text.encode()
     except UnicodeEncodeError:

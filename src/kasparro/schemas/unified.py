@@ -67,12 +67,12 @@ class UnifiedRecord(BaseModel):
     url: Text | None = None
     author: Text | None = None
     category: Text | None = None
-    tags: list[Text] = []
+    tags: Annotated[list[Text], Field(default_factory=list)]
     value: ExactDecimal | None = None
     unit: Text | None = None
     occurred_at: Annotated[AwareDatetime, AfterValidator(_utc)] | None = None
     entity_key: KeyText | None = None
-    attributes: dict[str, Any] = {}
+    attributes: Annotated[dict[str, Any], Field(default_factory=dict)]
 
 
 TARGET_FIELDS = tuple(name for name in UnifiedRecord.model_fields if name != "record_key")

@@ -60,7 +60,7 @@ def _delimiter(value: object) -> object:
 
 
 def _delimits(value: str) -> str:
-    if value in "\r\n\x00\ufeff":
+    if value and value in "\r\n\x00\ufeff":
         raise ValueError("must not be a line break, NUL or byte order mark")
     return value
 
@@ -73,6 +73,7 @@ Key = Annotated[
     BeforeValidator(_as_list, json_schema_input_type=str | list[str]),
 ]
 Character = Annotated[str, Field(min_length=1, max_length=1), AfterValidator(_delimits)]
+OptionalCharacter = Annotated[str, Field(max_length=1), AfterValidator(_delimits)]
 Delimiter = Annotated[Character, BeforeValidator(_delimiter, json_schema_input_type=str)]
 TimeZone = Annotated[str, AfterValidator(_known_zone)]
 Encoding = Annotated[str, AfterValidator(_known_encoding)]
@@ -115,13 +116,14 @@ class CsvSourceConfig(Strict):
     header: bool | None = None
     """Whether the first row holds the column names. Detected when absent."""
     columns: ColumnNames | None = None
-    """The column names, in order: for files without a header, or to be used instead of it."""
+    """The column names, in order: for files without a header, or to be used instead of it. Without either, columns are
+    called `column_1`, `column_2` and so on."""
     delimiter: Delimiter | None = None
     """The character between cells (`tab` for a tab). Detected when absent."""
-    quotechar: Character | None = None
-    """The character around cells that hold delimiters or line breaks. Detected when absent."""
-    escapechar: Character | None = None
-    """A character that takes the meaning from the next one. None when absent."""
+    quotechar: OptionalCharacter | None = None
+    """The character around cells that hold delimiters or line breaks; `""` when there is none. Detected when absent."""
+    escapechar: OptionalCharacter | None = None
+    """The character that takes the meaning from the next one; `""` when there is none. Detected when absent."""
     encoding: Encoding | None = None
     """The text encoding, such as `utf-8` or `windows-1252`. Detected when absent."""
     skip_rows: Annotated[int, Field(ge=0)] = 0
@@ -150,13 +152,11 @@ class CsvSourceConfig(Strict):
     def _fits_together(self) -> Self:
         if self.ignore and self.key is None:
             raise ValueError("ignore needs key: without a key, all columns together name a record")
-        if self.header is False and self.columns is None:
-            raise ValueError("header: false needs columns, the names to use instead")
         missing = [name for name in self.key or () if self.columns is not None and name not in self.columns]
         if missing:
             raise ValueError(f'key names "{missing[0]}", which is not among columns')
         characters = [self.delimiter, self.quotechar, self.escapechar, self.comment]
-        given = [character for character in characters if character is not None]
+        given = [character for character in characters if character]
         if len(given) != len(set(given)):
             raise ValueError("delimiter, quotechar, escapechar and comment must be different characters")
         return self
