@@ -38,7 +38,7 @@ async def connect(
     Raises DatabaseUnreachableError, DatabaseFullError (no connection left), DatabaseVersionError or DatabaseUrlError.
     """
     arguments = _arguments(options, application_name, server_settings)
-    with house_errors(connecting=True):
+    with house_errors(connecting=True, where=str(options)):
         connection = await asyncpg.connect(**arguments)
     await _require_version(connection, options, minimum_version)
     return connection
@@ -56,7 +56,7 @@ async def create_pool(
     checked = await connect(options, application_name=application_name, server_settings=server_settings)
     await checked.close()
     arguments = _arguments(options, application_name, server_settings)
-    with house_errors(connecting=True):
+    with house_errors(connecting=True, where=str(options)):
         return await asyncpg.create_pool(min_size=min_size, max_size=max_size, **arguments)
 
 

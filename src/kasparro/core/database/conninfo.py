@@ -69,7 +69,7 @@ def _query(text: str) -> dict[str, str]:
     parameters: dict[str, str] = {}
     for item in text.split("&") if text else ():
         name, found, value = item.partition("=")
-        if not found or not name or "=" in value:
+        if not found or not name:
             raise _malformed("a parameter after ? is not of the form name=value", hint=_ENCODE_HINT)
         parameters[_decode(name, "a parameter's name")] = _decode(value, _decode(name, "a parameter's name"))
     return parameters

@@ -44,7 +44,7 @@ _HINTS: Final[dict[type[DatabaseError], str]] = {
 }
 
 
-def translate(error: BaseException, *, connecting: bool = False) -> KasparroError | None:
+def translate(error: BaseException, *, connecting: bool = False, where: str = "database") -> KasparroError | None:
     """The house error for what the driver raised, or None for everything that is not about the connection or server.
 
     `connecting` is for failures before there is a connection: all of them are DatabaseUnreachableError, unless the
@@ -55,16 +55,16 @@ def translate(error: BaseException, *, connecting: bool = False) -> KasparroErro
     kind = _kind(error, connecting=connecting)
     if kind is None:
         return None
-    return kind(f"database: {_message(error)}", hint=_HINTS.get(kind))
+    return kind(f"{where}: {_message(error)}", hint=_HINTS.get(kind))
 
 
 @contextmanager
-def house_errors(*, connecting: bool = False) -> Generator[None]:
+def house_errors(*, connecting: bool = False, where: str = "database") -> Generator[None]:
     """Raise the translation of what is raised inside, with the original as its cause."""
     try:
         yield
     except Exception as error:
-        translated = translate(error, connecting=connecting)
+        translated = translate(error, connecting=connecting, where=where)
         if translated is None:
             raise
         raise translated from error

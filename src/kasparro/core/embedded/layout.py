@@ -1,5 +1,6 @@
 """Where the files of one embedded server are: the same answer in every process, whatever its environment."""
 
+import errno
 import hashlib
 import os
 import stat
@@ -53,6 +54,8 @@ class Layout:
 
 def layout_for(home: Path, system_root: Path = SYSTEM_ROOT) -> Layout:
     """The layout for `home`. As root, under `system_root` when the server's user cannot reach `home`."""
+    if home.exists() and not home.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(home))
     near, far = home / "postgres", system_root / "servers" / _digest(home)
     if os.geteuid() != 0 or (near / "data").exists():
         return _layout_in(near)
