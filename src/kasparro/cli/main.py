@@ -5,11 +5,18 @@ from typing import Annotated
 import typer
 
 from kasparro import __version__
+from kasparro.cli.check import check
+from kasparro.cli.config import schema, show
 from kasparro.cli.doctor import doctor
 from kasparro.cli.down import down
-from kasparro.cli.frame import add
+from kasparro.cli.frame import add, group
 from kasparro.cli.migrate import migrate
+from kasparro.cli.sample import sample
+from kasparro.cli.run import run
+from kasparro.cli.runs import list_runs, show_run
 from kasparro.cli.serve import serve
+from kasparro.cli.sources import sources
+from kasparro.cli.state import clear_state, set_state, show_digest, show_state
 from kasparro.cli.status import status
 from kasparro.cli.up import up
 
@@ -44,9 +51,24 @@ def root(
 add(app, "up", up)
 add(app, "down", down)
 add(app, "status", status)
+add(app, "run", run)
 add(app, "serve", serve)
 add(app, "migrate", migrate)
+add(app, "sources", sources)
+group(app, "runs", "What ran, and what became of it.", list=list_runs, show=show_run)
+group(
+    app,
+    "state",
+    "Where the next run of a source goes on, and what its records add up to.",
+    show=show_state,
+    set=set_state,
+    clear=clear_state,
+    digest=show_digest,
+)
 add(app, "doctor", doctor)
+add(app, "check", check)
+add(app, "sample", sample)
+group(app, "config", "Show the configuration, or the JSON Schema of its file.", show=show, schema=schema)
 
 
 def main() -> None:

@@ -18,13 +18,15 @@ from kasparro.ingestion.connections import COORDINATOR_SETTINGS, LiveConnection
 from kasparro.ingestion.job import SourceJob
 from kasparro.ingestion.passes import OpenPass, PartitionPlan, find_open, fresh
 from kasparro.ingestion.source import FinalBatch
-from kasparro.ingestion.store import RunStamp
+from kasparro.schemas.batches import LaneState, RunStamp
 from kasparro.schemas.counters import Counters
 from kasparro.services import batches, checkpoints, locks, migrations, raw_partitions, runs, sources
-from kasparro.services.checkpoints import Checkpoint, LaneState
+from kasparro.services.checkpoints import Checkpoint
+from kasparro.services.runs import NewRun
 from kasparro.services.sources import SourceInfo
 
 LOCK_WAIT_SECONDS = 10.0
+STUCK_AFTER_SECONDS = 60.0
 _LOCK_POLL_SECONDS = 0.1
 _CLAIM_ATTEMPTS: Final = 3
 INTERRUPTED: Final = ("interrupted", "the run ended without closing: its process died or lost its connection")
@@ -82,20 +84,13 @@ class Coordinator:
         """
         stamp = plan.stamp
         async with self.live.use() as connection, connection.transaction():
-            await checkpoints.require_lanes(
-                connection, source_id=stamp.source_id, partition=partition, run_id=stamp.run_id, lanes=lanes
-            )
+            await checkpoints.require_lanes(connection, stamp, partition, lanes)
             counters, _, _ = await batches.sums(connection, stamp.run_id, partition)
             counters.require_conservation(f"run {stamp.run_id}, {partition}")
-            await checkpoints.settle(
-                connection,
-                source_id=stamp.source_id,
-                partition=partition,
-                pass_id=stamp.pass_id,
-                run_id=stamp.run_id,
-                state=final.state,
-                coverage=final.coverage,
+            settled = Checkpoint.settled(
+                partition, pass_id=stamp.pass_id, run_id=stamp.run_id, state=final.state, coverage=final.coverage
             )
+            await checkpoints.settle(connection, settled, stamp.source_id)
             if not last:
                 return None
             return await runs.close(connection, stamp.run_id, state="succeeded", at=datetime.now(UTC), check=True)
@@ -133,32 +128,21 @@ class Coordinator:
         version = await runs.mapping_version(connection, job.mapping_hash, job.mapping_text)
         open_pass = await self._resumable(connection, job, request, rows, partitions, version)
         pass_id = open_pass.pass_id if open_pass else int(await connection.fetchval("select nextval('pass_id_seq')"))
+        resumes = open_pass.run_id if open_pass else None
         run_id = await runs.insert(
             connection,
-            source_id=source.id,
-            trigger=request.trigger,
-            pass_id=pass_id,
-            resumes_run_id=open_pass.run_id if open_pass else None,
-            started_at=now,
-            config_hash=job.config_hash,
-            mapping_version=version,
-            code_version=__version__,
+            NewRun(source.id, request.trigger, pass_id, resumes, now, job.config_hash, version, __version__),
         )
         stamp = RunStamp(source.id, job.source.type, run_id, pass_id, version)
         if open_pass is None:
             plans = fresh(rows, partitions, lanes=request.lanes, full_refresh=request.full_refresh)
-            await checkpoints.begin_pass(
-                connection, source_id=source.id, pass_id=pass_id, run_id=run_id, partitions=partitions,
-                lanes=request.lanes,
-            )  # fmt: skip
+            await checkpoints.begin_pass(connection, stamp, partitions=partitions, lanes=request.lanes)
         else:
             plans = open_pass.partitions
-            await checkpoints.take_over(
-                connection, source_id=source.id, pass_id=pass_id, run_id=run_id, expected=open_pass.lane_rows
-            )
+            await checkpoints.take_over(connection, stamp, expected=open_pass.lane_rows)
         await self._save_plan(connection, run_id, plans, rows, request, open_pass)
         first = open_pass is None and not await sources.has_records(connection, source.id)
-        return RunPlan(stamp, plans, first, open_pass.run_id if open_pass else None)
+        return RunPlan(stamp, plans, first, resumes)
 
     async def _resumable(
         self,
@@ -169,7 +153,7 @@ class Coordinator:
         partitions: list[str],
         mapping_version: int,
     ) -> OpenPass | None:
-        """The open pass, if this run may go on with it: same configuration, same mapping, its partitions still there."""
+        """The open pass, if this run may go on with it: same configuration and mapping, partitions still there."""
         if request.abandon or request.full_refresh:
             return None
         open_pass = find_open(rows)
@@ -205,19 +189,36 @@ async def hold(
     job: SourceJob,
     *,
     lock_wait_seconds: float = LOCK_WAIT_SECONDS,
-    stuck_after_seconds: float = 60.0,
+    stuck_after_seconds: float = STUCK_AFTER_SECONDS,
 ) -> AsyncGenerator[Coordinator]:
     """A coordinator that holds the source's lock; raises RunConflictError when another session keeps it for 10 s."""
-    name = locks.application_name(None)
-    live = await LiveConnection.open(options, application_name=name, settings=COORDINATOR_SETTINGS)
-    try:
+    async with _connected(options) as live:
         async with live.use() as connection:
-            await migrations.require_current(connection)
             source = await sources.register(
                 connection, name=job.source.name, source_type=job.source.type, identity=job.identity
             )
             await _lock(connection, source, lock_wait_seconds)
         yield Coordinator(live, source, stuck_after_seconds=stuck_after_seconds)
+
+
+@asynccontextmanager
+async def locked_source(options: ConnectionOptions, name: str) -> AsyncGenerator[tuple[LiveConnection, SourceInfo]]:
+    """The same lock for an operation that is no run. Raises NotFoundError, RunConflictError."""
+    async with _connected(options) as live:
+        async with live.use() as connection:
+            source = await sources.get(connection, name)
+            await _lock(connection, source, LOCK_WAIT_SECONDS)
+        yield live, source
+
+
+@asynccontextmanager
+async def _connected(options: ConnectionOptions) -> AsyncGenerator[LiveConnection]:
+    name = locks.application_name(None)
+    live = await LiveConnection.open(options, application_name=name, settings=COORDINATOR_SETTINGS)
+    try:
+        async with live.use() as connection:
+            await migrations.require_current(connection)
+        yield live
     finally:
         await live.close()
 

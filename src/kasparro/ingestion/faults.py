@@ -12,8 +12,7 @@ from dataclasses import dataclass
 
 from kasparro.core.errors import UsageError
 from kasparro.ingestion.store import LaneStore, Written
-from kasparro.schemas.batches import LaneBatch
-from kasparro.services.checkpoints import LaneState
+from kasparro.schemas.batches import LaneBatch, LaneState
 
 POINTS = ("load", "checkpoint", "commit", "committed")
 KINDS = ("kill",)

@@ -1,11 +1,20 @@
-"""All that the pipeline needs to know to run one source, made from its configuration by `registry.py`."""
+"""All that the pipeline needs to know to run one source, made from its configuration."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from kasparro.ingestion.registry import build_source, build_transformer
 from kasparro.ingestion.source import Source
 from kasparro.ingestion.transform import Transformer
-from kasparro.schemas.configuration import RejectLimit
+from kasparro.schemas.configuration import (
+    CsvSourceConfig,
+    RejectLimit,
+    config_hash,
+    identity,
+    mapping_hash,
+    mapping_text,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,3 +32,16 @@ class SourceJob:
     config_hash: str
     mapping_hash: str
     mapping_text: str
+
+
+def build_job(config: CsvSourceConfig, base_dir: Path) -> SourceJob:
+    """The job of a configured source; relative paths are relative to `base_dir`."""
+    return SourceJob(
+        source=build_source(config, base_dir),
+        transformer=build_transformer(config),
+        reject_limit=config.reject_limit,
+        identity=identity(config),
+        config_hash=config_hash(config),
+        mapping_hash=mapping_hash(config),
+        mapping_text=mapping_text(config),
+    )

@@ -1,4 +1,4 @@
-"""Splitting a transformed batch into lanes: writers own keys, so every key keeps source order for any number of lanes."""
+"""Splitting a transformed batch into lanes: writers own keys, so every key keeps source order whatever their number."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field

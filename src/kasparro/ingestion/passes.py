@@ -6,7 +6,8 @@ from itertools import groupby
 from operator import attrgetter
 from typing import Any
 
-from kasparro.services.checkpoints import PARTITION_LANE, Checkpoint, LaneState
+from kasparro.schemas.batches import LaneState
+from kasparro.services.checkpoints import PARTITION_LANE, Checkpoint
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,9 +20,8 @@ from kasparro.ingestion.passes import PartitionPlan
 from kasparro.ingestion.source import Batch, BatchLimits, FinalBatch, Start
 from kasparro.ingestion.store import LaneStore, write
 from kasparro.ingestion.systemic import systemic_error
-from kasparro.schemas.batches import LaneBatch
+from kasparro.schemas.batches import LaneBatch, LaneState
 from kasparro.schemas.counters import Counters
-from kasparro.services.checkpoints import LaneState
 
 _QUEUE_BATCHES = 1
 Committed = Callable[[Counters], None]

@@ -7,7 +7,7 @@ import asyncio
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from time import perf_counter
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import asyncpg
 from pyroaring import BitMap64
@@ -15,24 +15,13 @@ from pyroaring import BitMap64
 from kasparro.core.canonical import DIGEST_MODULUS, digest_term
 from kasparro.core.database import Connection, house_errors
 from kasparro.core.errors import ContentionError
-from kasparro.schemas.batches import LaneBatch
+from kasparro.schemas.batches import LaneBatch, LaneState, RunStamp
 from kasparro.schemas.counters import Counters
 from kasparro.services import batches, checkpoints, first_load, loading, records, rejects, staging
-from kasparro.services.checkpoints import LaneState
+from kasparro.services.batches import BatchResult
 from kasparro.services.staging import Tally
 
 CONTENTION_ATTEMPTS = 3
-
-
-@dataclass(frozen=True, slots=True)
-class RunStamp:
-    """What every row that a run writes has in common."""
-
-    source_id: int
-    source_type: Literal["api", "csv", "rss"]
-    run_id: int
-    pass_id: int
-    mapping_version: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +109,7 @@ class PostgresLaneStore:
         with house_errors():
             self._transaction = self._connection.transaction()
             await self._transaction.start()
-            await self._fence()
+            await checkpoints.fence(self._connection, self._stamp, self._partition, self._state)
             at = datetime.now(UTC)
             tally, raw_written, new_ids = await self._load(batch, prepared, at)
             seen = BitMap64([*tally.seen, *new_ids, *await self._filtered_ids(batch)])
@@ -130,30 +119,11 @@ class PostgresLaneStore:
         return Written(counters, delta, seen, started)
 
     async def write_checkpoint(self, batch: LaneBatch, written: Written) -> None:
-        stamp = self._stamp
         seconds = {**batch.stage_seconds, "store": perf_counter() - written.started}
+        result = BatchResult(written.counters, written.digest_delta, written.seen.serialize(), seconds)
         with house_errors():
-            await batches.insert(
-                self._connection,
-                run_id=stamp.run_id,
-                partition=self._partition,
-                lane=batch.lane,
-                seq=self._state.seq + 1,
-                ordinal=batch.ordinal,
-                counters=written.counters,
-                digest_delta=written.digest_delta,
-                seen=written.seen.serialize(),
-                size_bytes=batch.size_bytes,
-                stage_seconds=seconds,
-            )
-            await checkpoints.advance(
-                self._connection,
-                source_id=stamp.source_id,
-                partition=self._partition,
-                lane=batch.lane,
-                ordinal=batch.ordinal,
-                cursor=batch.cursor,
-            )
+            await batches.insert(self._connection, self._stamp.run_id, self._state.seq + 1, batch, result)
+            await checkpoints.advance(self._connection, self._stamp, batch)
         self._next = LaneState(batch.lane, self._state.seq + 1, batch.ordinal)
 
     async def commit(self) -> None:
@@ -167,16 +137,6 @@ class PostgresLaneStore:
         if transaction is not None and not self._connection.is_closed():
             with house_errors():
                 await transaction.rollback()
-
-    async def _fence(self) -> None:
-        await checkpoints.fence(
-            self._connection,
-            source_id=self._stamp.source_id,
-            partition=self._partition,
-            lane=self._state.lane,
-            run_id=self._stamp.run_id,
-            seq=self._state.seq,
-        )
 
     async def _load(
         self, batch: LaneBatch, prepared: first_load.FirstLoad | None, at: datetime
@@ -194,51 +154,25 @@ class PostgresLaneStore:
         self, batch: LaneBatch, prepared: first_load.FirstLoad, at: datetime
     ) -> tuple[Tally, int, list[int]]:
         """Both COPYs inside a savepoint, which a key that is already there rolls back."""
-        stamp = self._stamp
-        async with self._connection.transaction():
+        connection, stamp = self._connection, self._stamp
+        async with connection.transaction():
             raw_written, new_ids = await first_load.load(
-                self._connection,
-                prepared,
-                raw_table=loading.raw_table(stamp.source_type),
-                source_id=stamp.source_id,
-                run_id=stamp.run_id,
-                pass_id=stamp.pass_id,
-                mapping_version=stamp.mapping_version,
-                fetched_at=batch.fetched_at,
-                at=at,
+                connection, prepared, stamp, fetched_at=batch.fetched_at, at=at
             )
-        if await rejects.has_open(self._connection, stamp.source_id):
-            await rejects.resolve_keys(self._connection, stamp.source_id, at, batch.keys())
+        if await rejects.has_open(connection, stamp.source_id):
+            await rejects.resolve_keys(connection, stamp.source_id, at, batch.keys())
         return prepared.reduction.tally(batch.ordinals()), raw_written, new_ids
 
     async def _load_by_join(self, batch: LaneBatch, at: datetime) -> tuple[Tally, int, list[int]]:
         connection, stamp = self._connection, self._stamp
         await staging.stage(connection, batch)
-        tally = await staging.classify(
-            connection, source_id=stamp.source_id, pass_id=stamp.pass_id, mapping_version=stamp.mapping_version
-        )
-        raw_written = 0
-        if tally.raw_rows:
-            raw_written = await loading.write_raw(
-                connection,
-                source_type=stamp.source_type,
-                source_id=stamp.source_id,
-                run_id=stamp.run_id,
-                fetched_at=batch.fetched_at,
-            )
-        new_ids = await loading.write_unified(
-            connection,
-            tally,
-            source_id=stamp.source_id,
-            run_id=stamp.run_id,
-            pass_id=stamp.pass_id,
-            mapping_version=stamp.mapping_version,
-            at=at,
-        )
+        tally = await staging.classify(connection, stamp)
+        raw_written = await loading.write_raw(connection, stamp, batch.fetched_at) if tally.raw_rows else 0
+        new_ids = await loading.write_unified(connection, tally, stamp, at)
         if await rejects.has_open(connection, stamp.source_id):
             await rejects.resolve_staged(connection, stamp.source_id, at)
         if batch.reasons:
-            await rejects.record(connection, batch.reasons, source_id=stamp.source_id, run_id=stamp.run_id, at=at)
+            await rejects.record(connection, batch.reasons, stamp, at)
         return tally, raw_written, new_ids
 
     async def _filtered_ids(self, batch: LaneBatch) -> list[int]:

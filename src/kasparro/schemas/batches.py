@@ -7,7 +7,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 import pyarrow as pa
 
@@ -35,6 +35,26 @@ STAGE_SCHEMA = pa.schema(
 )
 """Columns of the stage, in order. `payload` and `attributes` are JSON text; `value` is a decimal's text, so that no
 scale is imposed; of a rejected payload only the first six columns are set."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunStamp:
+    """What every row that a run writes has in common."""
+
+    source_id: int
+    source_type: Literal["api", "csv", "rss"]
+    run_id: int
+    pass_id: int
+    mapping_version: int
+
+
+@dataclass(frozen=True, slots=True)
+class LaneState:
+    """What the writer of a lane must find in its checkpoint to be allowed to write."""
+
+    lane: int
+    seq: int
+    ordinal: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,9 +2,11 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from decimal import Decimal
 
 from kasparro.core.database import Connection
+from kasparro.schemas.batches import LaneBatch
 from kasparro.schemas.counters import Counters
 
 _INSERT = """
@@ -27,31 +29,23 @@ from etl_run_batches where run_id = $1::bigint and ($2::text is null or partitio
 """
 
 
-async def insert(
-    connection: Connection,
-    *,
-    run_id: int,
-    partition: str,
-    lane: int,
-    seq: int,
-    ordinal: int,
-    counters: Counters,
-    digest_delta: int,
-    seen: bytes,
-    size_bytes: int,
-    stage_seconds: Mapping[str, float],
-) -> None:
-    """Record a lane batch; in its own transaction. `digest_delta` is modulo 2**128, `seen` a 64-bit roaring bitmap."""
-    seconds = json.dumps({name: round(value, 6) for name, value in stage_seconds.items()})
+@dataclass(frozen=True, slots=True)
+class BatchResult:
+    """What became of a lane batch: `digest_delta` is modulo 2**128, `seen` a serialized 64-bit roaring bitmap."""
+
+    counters: Counters
+    digest_delta: int
+    seen: bytes
+    stage_seconds: Mapping[str, float]
+
+
+async def insert(connection: Connection, run_id: int, seq: int, batch: LaneBatch, result: BatchResult) -> None:
+    """Record a lane batch; in its own transaction."""
+    seconds = json.dumps({name: round(value, 6) for name, value in result.stage_seconds.items()})
     await connection.execute(
-        _INSERT, run_id, partition, lane, seq, ordinal, size_bytes, seconds, Decimal(digest_delta), seen,
-        *counters_in_order(counters),
+        _INSERT, run_id, batch.partition, batch.lane, seq, batch.ordinal, batch.size_bytes, seconds,
+        Decimal(result.digest_delta), result.seen, *result.counters.as_dict().values(),
     )  # fmt: skip
-
-
-def counters_in_order(counters: Counters) -> tuple[int, ...]:
-    """The counters in the order of this module's columns."""
-    return tuple(counters.as_dict().values())
 
 
 async def sums(connection: Connection, run_id: int, partition: str | None = None) -> tuple[Counters, int, int]:

@@ -6,6 +6,7 @@ from typing import Any
 
 from kasparro.core.database import Connection
 from kasparro.core.errors import FencedError
+from kasparro.schemas.batches import LaneBatch, LaneState, RunStamp
 from kasparro.services.loading import affected, require_rows
 
 PARTITION_LANE = -1
@@ -44,6 +45,7 @@ _TAKE_OVER = """
 update etl_checkpoints set run_id = $3::bigint, seq = seq + 1, updated_at = now()
 where source_id = $1::integer and pass_id = $2::bigint and lane >= 0
 """
+_DELETE = "delete from etl_checkpoints where source_id = $1::integer and ($2::text is null or partition = $2::text)"
 _SETTLE = """
 insert into etl_checkpoints (source_id, partition, lane, pass_id, run_id, cursor, coverage)
 values ($1::integer, $2::text, -1, $3::bigint, $4::bigint, $5::jsonb, $6::text)
@@ -66,14 +68,12 @@ class Checkpoint:
     cursor: dict[str, Any] | None
     coverage: str | None
 
-
-@dataclass(frozen=True, slots=True)
-class LaneState:
-    """What the writer of a lane must find to be allowed to write."""
-
-    lane: int
-    seq: int
-    ordinal: int
+    @classmethod
+    def settled(
+        cls, partition: str, *, pass_id: int, run_id: int, state: dict[str, Any], coverage: str
+    ) -> "Checkpoint":
+        """The row of lane -1 after a complete pass."""
+        return cls(partition, PARTITION_LANE, pass_id, run_id, 0, 0, state, coverage)
 
 
 async def all_of(connection: Connection, source_id: int) -> list[Checkpoint]:
@@ -91,56 +91,52 @@ async def release(connection: Connection, *, source_id: int, run_id: int) -> Non
     await connection.execute(_RELEASE, source_id, run_id)
 
 
-async def fence(connection: Connection, *, source_id: int, partition: str, lane: int, run_id: int, seq: int) -> None:
+async def fence(connection: Connection, stamp: RunStamp, partition: str, state: LaneState) -> None:
     """Lock the lane's row for this transaction. Raises FencedError when another run has claimed the pass."""
-    if await connection.fetchval(_FENCE, source_id, partition, lane, run_id, seq) is None:
-        raise FencedError(f"{partition}, lane {lane}: run {run_id} has lost its claim")
+    found = await connection.fetchval(_FENCE, stamp.source_id, partition, state.lane, stamp.run_id, state.seq)
+    if found is None:
+        raise FencedError(f"{partition}, lane {state.lane}: run {stamp.run_id} has lost its claim")
 
 
-async def advance(
-    connection: Connection, *, source_id: int, partition: str, lane: int, ordinal: int, cursor: dict[str, Any] | None
-) -> None:
-    """Move the lane to its new position; in the transaction that wrote the data, after `fence`."""
-    status = await connection.execute(_ADVANCE, source_id, partition, lane, ordinal, _text(cursor))
+async def advance(connection: Connection, stamp: RunStamp, batch: LaneBatch) -> None:
+    """Move the lane to the batch's position; in the transaction that wrote the data, after `fence`."""
+    status = await connection.execute(
+        _ADVANCE, stamp.source_id, batch.partition, batch.lane, batch.ordinal, _text(batch.cursor)
+    )
     require_rows("update of etl_checkpoints", affected(status), 1)
 
 
-async def begin_pass(
-    connection: Connection, *, source_id: int, pass_id: int, run_id: int, partitions: list[str], lanes: int
-) -> None:
+async def begin_pass(connection: Connection, stamp: RunStamp, *, partitions: list[str], lanes: int) -> None:
     """Replace the lane rows of all older passes by fresh ones at ordinal 0. Waits for a batch in hand."""
-    await connection.execute("delete from etl_checkpoints where source_id = $1 and lane >= 0", source_id)
-    await connection.execute(_BEGIN, source_id, pass_id, run_id, partitions, lanes)
+    await connection.execute("delete from etl_checkpoints where source_id = $1 and lane >= 0", stamp.source_id)
+    await connection.execute(_BEGIN, stamp.source_id, stamp.pass_id, stamp.run_id, partitions, lanes)
 
 
-async def take_over(connection: Connection, *, source_id: int, pass_id: int, run_id: int, expected: int) -> None:
+async def delete(connection: Connection, source_id: int, partition: str | None) -> None:
+    """Remove the rows of a source, or of one of its partitions."""
+    await connection.execute(_DELETE, source_id, partition)
+
+
+async def take_over(connection: Connection, stamp: RunStamp, *, expected: int) -> None:
     """Claim every lane row of an open pass. Waits for a batch in hand; afterwards its writer is fenced."""
-    status = await connection.execute(_TAKE_OVER, source_id, pass_id, run_id)
+    status = await connection.execute(_TAKE_OVER, stamp.source_id, stamp.pass_id, stamp.run_id)
     require_rows("claim of etl_checkpoints", affected(status), expected)
 
 
-async def require_lanes(
-    connection: Connection, *, source_id: int, partition: str, run_id: int, lanes: list[LaneState]
-) -> None:
+async def require_lanes(connection: Connection, stamp: RunStamp, partition: str, lanes: list[LaneState]) -> None:
     """Lock a partition's lane rows and raise FencedError unless each stands where its writer left it."""
-    rows = await connection.fetch(_LANES, source_id, partition)
+    rows = await connection.fetch(_LANES, stamp.source_id, partition)
     found = [(row["lane"], row["run_id"], row["seq"], row["ordinal"]) for row in rows]
-    if found != [(state.lane, run_id, state.seq, state.ordinal) for state in lanes]:
-        raise FencedError(f"{partition}: lanes stand at {found}, not where run {run_id} left them")
+    if found != [(state.lane, stamp.run_id, state.seq, state.ordinal) for state in lanes]:
+        raise FencedError(f"{partition}: lanes stand at {found}, not where run {stamp.run_id} left them")
 
 
-async def settle(
-    connection: Connection,
-    *,
-    source_id: int,
-    partition: str,
-    pass_id: int,
-    run_id: int,
-    state: dict[str, Any],
-    coverage: str,
-) -> None:
+async def settle(connection: Connection, settled: Checkpoint, source_id: int) -> None:
     """Write what a complete pass over a partition leaves behind; in the final transaction."""
-    await connection.execute(_SETTLE, source_id, partition, pass_id, run_id, _text(state), coverage)
+    cursor = _text(settled.cursor)
+    await connection.execute(
+        _SETTLE, source_id, settled.partition, settled.pass_id, settled.run_id, cursor, settled.coverage
+    )
 
 
 def _checkpoint(row: Any) -> Checkpoint:

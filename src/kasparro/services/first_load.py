@@ -17,8 +17,9 @@ from io import BytesIO
 import pyarrow as pa
 
 from kasparro.core.database import Connection
-from kasparro.schemas.batches import LaneBatch
+from kasparro.schemas.batches import LaneBatch, RunStamp
 from kasparro.services.copy_format import encode
+from kasparro.services.loading import raw_table
 from kasparro.services.staging import Tally
 
 MAX_DECIMAL128_DIGITS = 38
@@ -129,16 +130,7 @@ def _decimals(texts: pa.Array) -> pa.Array | None:
 
 
 async def load(
-    connection: Connection,
-    first: FirstLoad,
-    *,
-    raw_table: str,
-    source_id: int,
-    run_id: int,
-    pass_id: int,
-    mapping_version: int,
-    fetched_at: datetime,
-    at: datetime,
+    connection: Connection, first: FirstLoad, stamp: RunStamp, *, fetched_at: datetime, at: datetime
 ) -> tuple[int, list[int]]:
     """COPY into unified, then raw; returns the number of raw rows and the new unified ids.
 
@@ -147,34 +139,22 @@ async def load(
     ids = await connection.fetchrow(_IDS, first.raw.num_rows, first.unified.num_rows)
     assert ids is not None
     raw_ids, unified_ids = ids["raw"], ids["unified"]
-    stamp = _Stamp(source_id, run_id, pass_id, mapping_version, fetched_at, at)
-    unified = _unified_rows(first, raw_ids, unified_ids, stamp)
-    await _copy(connection, "unified_data", UNIFIED_COLUMNS, unified)
-    await _copy(connection, raw_table, RAW_COLUMNS, _raw_rows(first, raw_ids, stamp))
+    await _copy(connection, "unified_data", UNIFIED_COLUMNS, _unified_rows(first, raw_ids, unified_ids, stamp, at))
+    await _copy(connection, raw_table(stamp.source_type), RAW_COLUMNS, _raw_rows(first, raw_ids, stamp, fetched_at))
     return first.raw.num_rows, unified_ids
-
-
-@dataclass(frozen=True, slots=True)
-class _Stamp:
-    """What every row of the batch has in common."""
-
-    source_id: int
-    run_id: int
-    pass_id: int
-    mapping_version: int
-    fetched_at: datetime
-    at: datetime
 
 
 def _constant(value: object, type_: pa.DataType, length: int) -> pa.Array:
     return pa.repeat(pa.scalar(value, type_), length)  # pyright: ignore[reportCallIssue, reportArgumentType]
 
 
-def _unified_rows(first: FirstLoad, raw_ids: list[int], unified_ids: list[int], stamp: _Stamp) -> pa.RecordBatch:
+def _unified_rows(
+    first: FirstLoad, raw_ids: list[int], unified_ids: list[int], stamp: RunStamp, at: datetime
+) -> pa.RecordBatch:
     rows = first.unified
     length = rows.num_rows
     current = pa.array([raw_ids[position] for position in first.reduction.current], pa.int64())
-    at = _constant(stamp.at, pa.timestamp("us", tz="UTC"), length)
+    changed_at = _constant(at, pa.timestamp("us", tz="UTC"), length)
     arrays = [
         pa.array(unified_ids, pa.int64()),
         _constant(stamp.source_id, pa.int32(), length),
@@ -183,13 +163,13 @@ def _unified_rows(first: FirstLoad, raw_ids: list[int], unified_ids: list[int], 
         _constant(stamp.run_id, pa.int64(), length),
         _constant(stamp.pass_id, pa.int64(), length),
         _constant(stamp.mapping_version, pa.int32(), length),
-        at,
-        at,
+        changed_at,
+        changed_at,
     ]
     return pa.RecordBatch.from_arrays(arrays, names=list(UNIFIED_COLUMNS))
 
 
-def _raw_rows(first: FirstLoad, raw_ids: list[int], stamp: _Stamp) -> pa.RecordBatch:
+def _raw_rows(first: FirstLoad, raw_ids: list[int], stamp: RunStamp, fetched_at: datetime) -> pa.RecordBatch:
     rows = first.raw
     length = rows.num_rows
     previous = [None if position is None else raw_ids[position] for position in first.reduction.previous]
@@ -199,7 +179,7 @@ def _raw_rows(first: FirstLoad, raw_ids: list[int], stamp: _Stamp) -> pa.RecordB
         _constant(stamp.run_id, pa.int64(), length),
         *rows.columns,
         pa.array(previous, pa.int64()),
-        _constant(stamp.fetched_at, pa.timestamp("us", tz="UTC"), length),
+        _constant(fetched_at, pa.timestamp("us", tz="UTC"), length),
     ]
     return pa.RecordBatch.from_arrays(arrays, names=list(RAW_COLUMNS))
 

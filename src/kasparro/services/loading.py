@@ -1,9 +1,11 @@
 """Writing a staged batch: one statement each for new raw rows, new unified rows and changed unified rows."""
 
+from datetime import datetime
 from typing import LiteralString
 
 from kasparro.core.database import Connection
 from kasparro.core.errors import ConservationError
+from kasparro.schemas.batches import RunStamp
 from kasparro.services.staging import Tally
 
 _RAW_TABLES: dict[str, LiteralString] = {"api": "raw_api_data", "csv": "raw_csv_data", "rss": "raw_rss_data"}
@@ -52,27 +54,24 @@ def raw_table(source_type: str) -> LiteralString:
     return _RAW_TABLES[source_type]
 
 
-async def write_raw(
-    connection: Connection, *, source_type: str, source_id: int, run_id: int, fetched_at: object
-) -> int:
+async def write_raw(connection: Connection, stamp: RunStamp, fetched_at: datetime) -> int:
     """Insert the raw rows that the verdict asks for; returns how many were written."""
-    statement = _INSERT_RAW.replace("{raw_table}", raw_table(source_type))
-    return affected(await connection.execute(statement, source_id, run_id, fetched_at))
+    statement = _INSERT_RAW.replace("{raw_table}", raw_table(stamp.source_type))
+    return affected(await connection.execute(statement, stamp.source_id, stamp.run_id, fetched_at))
 
 
-async def write_unified(
-    connection: Connection, tally: Tally, *, source_id: int, run_id: int, pass_id: int, mapping_version: int, at: object
-) -> list[int]:
+async def write_unified(connection: Connection, tally: Tally, stamp: RunStamp, at: datetime) -> list[int]:
     """Insert new and update changed unified rows, once a key, from its last staged row; returns the new ids.
 
     Raises ConservationError when a statement hits more or fewer rows than the verdict asked for.
     """
+    written_by = (stamp.run_id, stamp.pass_id, stamp.mapping_version, at)
     new_ids: list[int] = []
     if tally.new_records:
-        new_ids = await connection.fetchval(_INSERT_UNIFIED, source_id, run_id, pass_id, mapping_version, at)
+        new_ids = await connection.fetchval(_INSERT_UNIFIED, stamp.source_id, *written_by)
         require_rows("insert into unified_data", len(new_ids), tally.new_records)
     if tally.changed_records:
-        status = await connection.execute(_UPDATE_UNIFIED, run_id, pass_id, mapping_version, at)
+        status = await connection.execute(_UPDATE_UNIFIED, *written_by)
         require_rows("update of unified_data", affected(status), tally.changed_records)
     return new_ids
 

@@ -13,7 +13,8 @@ _MISSING = (
 )
 _CREATE = """
 select format(
-    'create table %I partition of %I for values from (%L) to (%L)', $1::text, $2::text, $3::timestamptz, $4::timestamptz)
+    'create table %I partition of %I for values from (%L) to (%L)',
+    $1::text, $2::text, $3::timestamptz, $4::timestamptz)
 """
 _CAUGHT = """
 select format('select exists(select from %I where fetched_at >= %L and fetched_at < %L)',

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from kasparro.core.database import Connection
-from kasparro.schemas.batches import RejectReason
+from kasparro.schemas.batches import RejectReason, RunStamp
 
 _RESOLVE_STAGED = """
 update rejected_records r
@@ -60,9 +60,7 @@ async def resolve_keys(connection: Connection, source_id: int, at: datetime, key
     await connection.execute(_RESOLVE_KEYS, source_id, at, keys)
 
 
-async def record(
-    connection: Connection, reasons: Sequence[RejectReason], *, source_id: int, run_id: int, at: datetime
-) -> None:
+async def record(connection: Connection, reasons: Sequence[RejectReason], stamp: RunStamp, at: datetime) -> None:
     """Write the batch's reasons, already merged by payload, code and field; needs the stage and its verdict.
 
     A payload seen before adds to `times` and points at its first raw row. A reason whose key loads later in the same
@@ -74,4 +72,4 @@ async def record(
             "ordinal", "code", "field", "message", "record_key", "content_hash", "locator", "times", "loads_later",
         )
     ]  # fmt: skip
-    await connection.execute(_RECORD, source_id, run_id, at, *columns)
+    await connection.execute(_RECORD, stamp.source_id, stamp.run_id, at, *columns)

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import astuple, dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -47,7 +48,8 @@ on conflict (name, source_id, label) do update set value = known.value + exclude
 """
 _MAPPING = """
 with made as (
-    insert into mapping_versions (hash, mapping) values ($1::text, $2::jsonb) on conflict (hash) do nothing returning id)
+    insert into mapping_versions (hash, mapping) values ($1::text, $2::jsonb)
+    on conflict (hash) do nothing returning id)
 select id from made union all select id from mapping_versions where hash = $1::text limit 1
 """
 _SHOW = """
@@ -65,24 +67,23 @@ async def mapping_version(connection: Connection, hash_: str, mapping: str) -> i
     return int(version)
 
 
-async def insert(
-    connection: Connection,
-    *,
-    source_id: int,
-    trigger: str,
-    pass_id: int,
-    resumes_run_id: int | None,
-    started_at: datetime,
-    config_hash: str,
-    mapping_version: int,
-    code_version: str,
-) -> int:
+@dataclass(frozen=True, slots=True)
+class NewRun:
+    """What is known of a run when it is claimed."""
+
+    source_id: int
+    trigger: str
+    pass_id: int
+    resumes_run_id: int | None
+    started_at: datetime
+    config_hash: str
+    mapping_version: int
+    code_version: str
+
+
+async def insert(connection: Connection, run: NewRun) -> int:
     """A new running run; returns its id. In the claim's transaction."""
-    return int(
-        await connection.fetchval(
-            _INSERT, source_id, trigger, pass_id, resumes_run_id, started_at, config_hash, mapping_version, code_version
-        )
-    )
+    return int(await connection.fetchval(_INSERT, *astuple(run)))
 
 
 async def save_plan(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from io import BytesIO
 
 from kasparro.core.database import Connection
-from kasparro.schemas.batches import STAGE_SCHEMA, LaneBatch
+from kasparro.schemas.batches import STAGE_SCHEMA, LaneBatch, RunStamp
 
 STAGE_COLUMNS = tuple(STAGE_SCHEMA.names)
 
@@ -129,13 +129,13 @@ async def stage(connection: Connection, batch: LaneBatch) -> None:
     await connection.copy_to_table("stage", source=BytesIO(batch.stage_copy), columns=STAGE_COLUMNS, format="binary")
 
 
-async def classify(connection: Connection, *, source_id: int, pass_id: int, mapping_version: int) -> Tally:
+async def classify(connection: Connection, stamp: RunStamp) -> Tally:
     """Judge the staged rows against the source's current state.
 
     The planner knows nothing of a fresh temporary table: with hash and merge joins it would read all of unified.
     """
     await connection.execute("set local enable_hashjoin = off; set local enable_mergejoin = off")
-    await connection.execute(_CLASSIFY, source_id, pass_id, mapping_version)
+    await connection.execute(_CLASSIFY, stamp.source_id, stamp.pass_id, stamp.mapping_version)
     await connection.execute("set local enable_hashjoin = on; set local enable_mergejoin = on")
     row = await connection.fetchrow(_TALLY)
     assert row is not None

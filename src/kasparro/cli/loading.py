@@ -1,0 +1,163 @@
+"""Running configured sources with their progress shown: shared by `kasparro run` and `kasparro up`."""
+
+import asyncio
+import os
+import signal
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any, Final
+
+from kasparro.cli.frame import Context
+from kasparro.cli.output import Table
+from kasparro.cli.progress import Step, step
+from kasparro.core.errors import (
+    EXIT_CONFIGURATION,
+    EXIT_CONFLICT,
+    EXIT_DATABASE,
+    EXIT_OK,
+    EXIT_PAUSED,
+    EXIT_REJECTS,
+    EXIT_SIGINT,
+    EXIT_SIGTERM,
+    EXIT_SOURCE,
+    EXIT_SYSTEMIC,
+    EXIT_UNEXPECTED,
+    UsageError,
+)
+
+if TYPE_CHECKING:
+    from kasparro.core.database import ConnectionOptions
+    from kasparro.ingestion.job import SourceJob
+    from kasparro.ingestion.run import Conditions, Request, RunOutcome
+    from kasparro.schemas.counters import Counters
+
+_PRECEDENCE: Final = (
+    EXIT_SIGINT, EXIT_SIGTERM, EXIT_DATABASE, EXIT_CONFIGURATION, EXIT_UNEXPECTED, EXIT_SYSTEMIC, EXIT_SOURCE,
+    EXIT_CONFLICT, EXIT_PAUSED, EXIT_REJECTS,
+)  # fmt: skip
+"""Of several sources' exit codes, the first that occurs here is the command's."""
+COUNTERS: Final = ("fetched", "inserted", "updated", "unchanged", "duplicate", "rejected", "filtered", "deleted")
+
+
+@dataclass(slots=True)
+class Stop:
+    """Asked to stop by a signal: the batch in hand is still committed. A second signal ends at once."""
+
+    event: asyncio.Event = field(default_factory=asyncio.Event)
+    exit_code: int | None = None
+
+
+def load_jobs(context: Context, names: Sequence[str]) -> "list[SourceJob]":
+    """The configured sources of these names (none: all). Raises ConfigurationError; UsageError for an unknown name."""
+    from kasparro.ingestion.job import build_job
+    from kasparro.schemas.configuration import load_configuration
+
+    path = context.config_path
+    configured = {source.name: source for source in load_configuration(path, os.environ).sources}
+    for name in names:
+        if name not in configured:
+            near = get_close_matches(name, configured, 1)
+            guess = f"did you mean {near[0]!r}? " if near else ""
+            raise UsageError(
+                f"source {name}: {path} has none of this name", hint=f"{guess}It has: {', '.join(configured)}"
+            )
+    return [build_job(configured[name], path.parent) for name in (names or configured)]
+
+
+async def run_jobs(
+    context: Context, options: "ConnectionOptions", jobs: "Sequence[SourceJob]", request: "Request", inject: str | None
+) -> "tuple[list[RunOutcome], int]":
+    """Run the sources one after another; what happened to each, and the exit code without `--strict`."""
+    from kasparro.ingestion.faults import parse_plan
+    from kasparro.ingestion.run import Conditions
+
+    environment = context.settings.environment
+    fault = parse_plan(inject, environment=environment) if inject else None
+    outcomes: list[RunOutcome] = []
+    with _signals() as stop:
+        conditions = Conditions(options, stop=stop.event, fault=fault)
+        for job in jobs:
+            if not stop.event.is_set():
+                outcomes.append(await _run_one(context, job, request, conditions))
+    codes = [EXIT_OK if outcome.error is None else outcome.error.exit_code for outcome in outcomes]
+    return outcomes, exit_code_of([stop.exit_code or EXIT_OK, *codes])
+
+
+def exit_code_of(codes: Sequence[int]) -> int:
+    """The one exit code of several sources."""
+    return next((code for code in _PRECEDENCE if code in codes), max(codes, default=EXIT_OK))
+
+
+def outcome_as_data(outcome: "RunOutcome") -> dict[str, Any]:
+    """The outcome for `--json`."""
+    from kasparro.services.digest import as_text
+
+    row = outcome.row or {}
+    error = outcome.error
+    return {
+        "source": outcome.source,
+        "state": outcome.state,
+        "run_id": row.get("id"),
+        "pass_id": row.get("pass_id"),
+        "resumes_run_id": row.get("resumes_run_id"),
+        "started_at": row.get("started_at"),
+        "finished_at": row.get("finished_at"),
+        "batches": row.get("batches"),
+        "records": {name: row[name] for name in COUNTERS} if row else None,
+        "raw_written": row.get("raw_written"),
+        "digest": as_text(int(row["digest"])) if row.get("digest") is not None else None,
+        "error": None if error is None else {"code": error.code, "message": error.message, "hint": error.hint},
+    }
+
+
+def outcomes_table(outcomes: "Sequence[RunOutcome]") -> Table:
+    """One line a source, for people."""
+    columns = ("source", "run", "state", *COUNTERS)
+    rows = [
+        (outcome.source, row.get("id"), outcome.state, *(row.get(name) for name in COUNTERS))
+        for outcome in outcomes
+        for row in (outcome.row or {},)
+    ]
+    return Table(columns, rows, right=columns[3:])
+
+
+async def _run_one(context: Context, job: "SourceJob", request: "Request", conditions: "Conditions") -> "RunOutcome":
+    from kasparro.ingestion.run import run_source
+
+    with step(context.output, job.source.name) as shown:
+        outcome = await run_source(job, request, replace(conditions, committed=_Tally(shown).add))
+    if outcome.error is not None:
+        context.output.fail(outcome.error)
+    return outcome
+
+
+class _Tally:
+    """Adds up what committed batches report, for the progress bar."""
+
+    def __init__(self, shown: Step) -> None:
+        self._shown = shown
+        self._fetched = 0
+        self._rejected = 0
+
+    def add(self, _source: str, counters: "Counters") -> None:
+        self._fetched += counters.fetched
+        self._rejected += counters.rejected
+        self._shown.advance(self._fetched, detail=f"{self._rejected:,} rejected" if self._rejected else "")
+
+
+@contextmanager
+def _signals() -> Generator[Stop]:
+    """SIGINT and SIGTERM stop at a batch's edge; the second one cancels."""
+    loop, task, stop = asyncio.get_running_loop(), asyncio.current_task(), Stop()
+
+    def ask(exit_code: int) -> None:
+        if stop.exit_code is not None and task is not None:
+            task.cancel()
+        stop.exit_code = exit_code
+        stop.event.set()
+
+    loop.add_signal_handler(signal.SIGINT, ask, EXIT_SIGINT)
+    loop.add_signal_handler(signal.SIGTERM, ask, EXIT_SIGTERM)
+    yield stop

@@ -1,0 +1,41 @@
+"""`kasparro run`: one pass over the sources, then exit."""
+
+from typing import Annotated
+
+import typer
+
+from kasparro.cli.frame import Context, command
+from kasparro.cli.output import Result
+from kasparro.core.errors import EXIT_OK, EXIT_REJECTS
+
+SourcesArgument = Annotated[list[str] | None, typer.Argument(metavar="[SOURCE]...", help="Sources (default: all).")]
+FullRefreshOption = Annotated[
+    bool, typer.Option("--full-refresh", help="Read again from the start; deletes nothing, leaves raw payloads alone.")
+]
+StrictOption = Annotated[bool, typer.Option("--strict", help="Exit with 6 when records were rejected.")]
+InjectOption = Annotated[
+    str | None,
+    typer.Option("--inject", metavar="PLAN", help="Fail on purpose, for tests: POINT:kill:N[@LANE]."),
+]
+
+
+@command(example="kasparro run flights --json")
+async def run(
+    context: Context,
+    sources: SourcesArgument = None,
+    full_refresh: FullRefreshOption = False,
+    strict: StrictOption = False,
+    inject: InjectOption = None,
+) -> Result:
+    """Load what is new from each source, once. A run that died before is resumed where its last batch committed."""
+    from kasparro.cli.loading import exit_code_of, load_jobs, outcome_as_data, outcomes_table, run_jobs
+    from kasparro.core.database import resolve
+    from kasparro.ingestion.coordinator import Request
+
+    jobs = load_jobs(context, sources or [])
+    options = await resolve(context.settings, report=context.note)
+    request = Request(trigger="cli", full_refresh=full_refresh)
+    outcomes, exit_code = await run_jobs(context, options, jobs, request, inject or context.settings.inject)
+    rejects = any(outcome.state == "partial" for outcome in outcomes)
+    code = exit_code_of([exit_code, EXIT_REJECTS if strict and rejects else EXIT_OK])
+    return Result([outcome_as_data(outcome) for outcome in outcomes], [outcomes_table(outcomes)], code)
