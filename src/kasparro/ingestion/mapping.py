@@ -122,7 +122,7 @@ def _field_getters(source: CsvSourceConfig) -> list[tuple[str, Getter]]:
     if mapped.tags is not None:
         getters.append(("tags", _tags_getter(mapped.tags, nulls)))
     if mapped.attributes == "*":
-        getters.append(("attributes", _all_attributes(_mapped_columns(source), nulls)))
+        getters.append(("attributes", _all_attributes(frozenset(_mapped_columns(source)), nulls)))
     elif mapped.attributes is not None:
         getters.append(("attributes", _attributes_getter(mapped.attributes, nulls)))
     return getters
@@ -224,9 +224,17 @@ def _all_attributes(mapped: frozenset[str], nulls: frozenset[str]) -> Getter:
     return attributes
 
 
-def _mapped_columns(source: CsvSourceConfig) -> frozenset[str]:
+def named_columns(source: CsvSourceConfig) -> list[str]:
+    """All columns that the key and the mapping take by name, in the order of the configuration's fields."""
+    attributes = source.map.attributes
+    targets = list(attributes.values()) if isinstance(attributes, dict) else []
+    named = [*(source.key or ()), *_mapped_columns(source), *(target for target in targets if isinstance(target, str))]
+    return list(dict.fromkeys(named))
+
+
+def _mapped_columns(source: CsvSourceConfig) -> list[str]:
     """Columns that a target other than `attributes` takes by name."""
     targets: list[object] = [getattr(source.map, name) for name in (*_TEXT_FIELDS, "value", "occurred_at")]
     tags = source.map.tags
     targets.extend(tags if isinstance(tags, tuple) else (tags,))
-    return frozenset(target for target in targets if isinstance(target, str))
+    return [target for target in targets if isinstance(target, str)]

@@ -99,8 +99,8 @@ class CsvSourceConfig(Strict):
     """A file or a pattern such as `data/trades*.csv`, relative to the configuration file. Names ending in `.gz` are
     decompressed."""
     key: Key | None = None
-    """The column(s) whose values together name a record. Without it a record is named by the hash of its row, so that
-    a changed row is a new record. Fixed once the source has data."""
+    """The column, or the list of columns, whose values name a record. Without it a record is named by the hash of
+    its row, so that a changed row is a new record. Fixed once the source has data."""
     map: RecordMap
     """Which column becomes which field of the unified record."""
     where: Expression | None = None

@@ -1,0 +1,74 @@
+"""`kasparro check`: everything that is wrong with the configuration, at once, and what looks wrong with its files."""
+
+import os
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+from kasparro.cli.frame import Context, command
+from kasparro.cli.output import Result, Table
+from kasparro.core.errors import InvalidConfigurationError, SourceError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from kasparro.schemas.configuration import CsvSourceConfig
+
+_WHERE_WARNING = "records that `where` leaves out are not kept: they cannot be replayed when it changes"
+
+
+@command(example="kasparro check")
+async def check(context: Context) -> Result:
+    """Check the configuration: list every problem (exit code 3), or sum up each source and warn of what looks wrong."""
+    from kasparro.schemas.configuration import load_configuration
+
+    try:
+        configuration = load_configuration(context.config_path, os.environ)
+    except InvalidConfigurationError as error:
+        problems = [asdict(problem) for problem in error.problems]
+        return Result({"valid": False, "problems": problems}, [error.message], exit_code=error.exit_code)
+    sources = [await _summary(source, context.config_path.parent) for source in configuration.sources]
+    warnings = [f"warning: {source.name}: {warning}" for source in sources for warning in source.warnings]
+    rows = [(source.name, source.type, source.path, source.key, source.files) for source in sources]
+    table = Table(("source", "type", "path", "key", "files"), rows, right=("files",))
+    human = [table, *(["", *warnings] if warnings else []), "", f"{context.config_path}: no errors"]
+    return Result({"valid": True, "sources": list(map(asdict, sources))}, human)
+
+
+@dataclass(frozen=True, slots=True)
+class _Summary:
+    name: str
+    type: str
+    path: str
+    key: list[str]
+    files: int
+    warnings: list[str]
+
+
+async def _summary(source: "CsvSourceConfig", base_dir: "Path") -> _Summary:
+    """What is configured, and what looks wrong with the files that it names."""
+    from kasparro.ingestion.registry import build_source
+
+    warnings = [_WHERE_WARNING] if source.where is not None else []
+    reader = build_source(source, base_dir)
+    path = str(source.written.get("path", source.path))
+    try:
+        files = await reader.partitions()
+    except SourceError:
+        files = []
+        warnings.append(f"no file matches {path}")
+    for file in files:
+        try:
+            detected = await reader.detected(file)
+        except SourceError as error:
+            warnings.append(error.message)
+        else:
+            warnings.extend(_missing_columns(source, file, detected.names) if detected else [])
+    return _Summary(source.name, source.type, path, list(source.key or ()), len(files), warnings)
+
+
+def _missing_columns(source: "CsvSourceConfig", file: str, names: tuple[str, ...]) -> list[str]:
+    from kasparro.ingestion.mapping import named_columns
+    from kasparro.schemas.configuration.problems import nearest
+
+    missing = [column for column in named_columns(source) if column not in names]
+    return [f'{file} has no column "{column}"{nearest(column, names)}' for column in missing]

@@ -1,0 +1,100 @@
+"""`kasparro sample`: a few records of a source, raw and normalized side by side. Writes nothing, needs no database."""
+
+import os
+from contextlib import aclosing
+from itertools import zip_longest
+from typing import TYPE_CHECKING, Annotated, Any, cast
+
+import typer
+
+from kasparro.cli.frame import Context, command
+from kasparro.cli.output import Result, Table
+from kasparro.core.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Mapping
+
+    from kasparro.ingestion.source import FinalBatch, SourceRecord
+    from kasparro.ingestion.sources.csv import CsvSource
+    from kasparro.ingestion.transform import TransformedBatch
+    from kasparro.schemas.configuration import Configuration, CsvSourceConfig
+
+
+@command(example="kasparro sample earthquakes_csv --limit 3")
+async def sample(
+    context: Context,
+    source: Annotated[str, typer.Argument(metavar="SOURCE", help="The source's name.")],
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="How many records.")] = 5,
+) -> Result:
+    """Fetch a few records of a source and show them raw and normalized side by side. Writes nothing."""
+    from kasparro.ingestion.registry import build_source, build_transformer
+    from kasparro.schemas.configuration import load_configuration
+
+    chosen = _choose(load_configuration(context.config_path, os.environ), source)
+    reader = build_source(chosen, context.config_path.parent)
+    records, detected = await _fetch(reader, limit)
+    batch = build_transformer(chosen).transform(records, 1)
+    shown = [_shown(ordinal, record, batch) for ordinal, record in enumerate(records, 1)]
+    human: list[str | Table] = [f"{file}: {text}" for file, text in detected.items()]
+    for record in shown:
+        human += ["", *_side_by_side(record)]
+    return Result({"source": source, "detected": detected, "records": shown}, human)
+
+
+def _choose(configuration: "Configuration", name: str) -> "CsvSourceConfig":
+    from kasparro.schemas.configuration.problems import nearest
+
+    chosen = configuration.source(name)
+    if chosen is None:
+        names = [source.name for source in configuration.sources]
+        raise UsageError(f'there is no source "{name}"{nearest(name, names)}', hint=f"Sources: {', '.join(names)}")
+    return chosen
+
+
+async def _fetch(reader: "CsvSource", limit: int) -> "tuple[list[SourceRecord], dict[str, str]]":
+    """The first records of the first partitions, and how each of these is written."""
+    from kasparro.ingestion.source import Batch, BatchLimits, Start
+
+    records: list[SourceRecord] = []
+    detected: dict[str, str] = {}
+    for partition in await reader.partitions():
+        found = await reader.detected(partition)
+        detected[partition] = str(found) if found else "nothing to read yet"
+        start = Start(limits=BatchLimits(records=limit - len(records)))
+        async with aclosing(cast("AsyncGenerator[Batch | FinalBatch]", reader.read(partition, start))) as batches:
+            async for batch in batches:
+                if isinstance(batch, Batch):
+                    records.extend(batch.records)
+                if len(records) >= limit:
+                    return records[:limit], detected
+    return records, detected
+
+
+def _shown(ordinal: int, record: "SourceRecord", batch: "TransformedBatch") -> dict[str, Any]:
+    """One record for JSON: `outcome` is accepted, filtered or rejected; `normalized` and `defects` go with it."""
+    shown: dict[str, Any] = {"locator": record.locator, "raw": record.payload}
+    for accepted in batch.accepted:
+        if accepted.ordinal == ordinal:
+            normalized = accepted.record.model_dump(exclude_defaults=True)
+            return {**shown, "outcome": "accepted", "normalized": normalized}
+    for rejected in batch.rejected:
+        if rejected.ordinal == ordinal:
+            defects = [{"code": it.code, "field": it.field, "message": it.message} for it in rejected.defects]
+            return {**shown, "outcome": "rejected", "defects": defects}
+    return {**shown, "outcome": "filtered"}
+
+
+def _side_by_side(record: dict[str, Any]) -> list[str | Table]:
+    title = f"{record['locator']}: {record['outcome']}"
+    raw = list(record["raw"].items())
+    if record["outcome"] != "accepted":
+        reasons = [f"  {defect['code']}: {defect['message']}" for defect in record.get("defects", ())]
+        return [Table(("column", "raw"), raw, title), *reasons]
+    pairs = zip_longest(raw, _flat(record["normalized"]), fillvalue=("", ""))
+    return [Table(("column", "raw", "field", "normalized"), [(*left, *right) for left, right in pairs], title)]
+
+
+def _flat(normalized: "Mapping[str, Any]") -> list[tuple[str, object]]:
+    """Fields of a record, with a line for each attribute."""
+    fields: list[tuple[str, object]] = [(name, value) for name, value in normalized.items() if name != "attributes"]
+    return fields + [(f"attributes.{name}", value) for name, value in normalized.get("attributes", {}).items()]
