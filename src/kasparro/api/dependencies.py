@@ -6,9 +6,10 @@ from typing import Annotated, Any, Final, cast
 from fastapi import Depends, Query, Request
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from kasparro.api.errors import ParameterError, unknown_parameter
+from kasparro.api.errors import unknown_parameter
 from kasparro.core.database import Connection, Pool, house_errors
-from kasparro.schemas.pages import DEFAULT_LIMIT, MAX_LIMIT, MAX_OFFSET, ProblemDetail
+from kasparro.core.errors import ParameterError
+from kasparro.schemas.pages import DEFAULT_LIMIT, MAX_LIMIT, MAX_OFFSET
 
 ACQUIRE_TIMEOUT_SECONDS: Final = 5.0
 
@@ -21,9 +22,10 @@ class Parameters(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _refuse_unknown(cls, values: dict[str, Any]) -> dict[str, Any]:
-        unknown = [unknown_parameter(name, list(cls.model_fields)) for name in values if name not in cls.model_fields]
+        known = list(cls.model_fields)
+        unknown = {name: unknown_parameter(name, known) for name in values if name not in known}
         if unknown:
-            raise ParameterError("; ".join(f"{item.parameter}: {item.detail}" for item in unknown), unknown)
+            raise ParameterError(unknown)
         return values
 
 
@@ -42,8 +44,7 @@ def refuse_repeated(request: Request) -> None:
     names = [name for name, _ in request.query_params.multi_items()]
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
-        details = [ProblemDetail(parameter=name, detail="given more than once") for name in repeated]
-        raise ParameterError(f"{', '.join(repeated)}: given more than once", details)
+        raise ParameterError(dict.fromkeys(repeated, "given more than once"))
 
 
 def pool_of(request: Request) -> Pool:

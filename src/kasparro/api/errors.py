@@ -3,14 +3,14 @@
 import difflib
 from collections.abc import Sequence
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Final
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from kasparro.core.errors import DatabaseError, KasparroError, UsageError
+from kasparro.core.errors import DatabaseError, KasparroError, ParameterError
 from kasparro.core.logging import get_logger
 from kasparro.core.masking import mask_text
 from kasparro.schemas.pages import Problem, ProblemDetail
@@ -21,41 +21,30 @@ _CODES: Final = {404: "not_found", 405: "method_not_allowed"}
 _log = get_logger(__name__)
 
 
-class ParameterError(UsageError):
-    """A query parameter is unknown, repeated or out of its range."""
-
-    code = "parameter"
-
-    def __init__(self, message: str, details: Sequence[ProblemDetail]) -> None:
-        super().__init__(message)
-        self.details = list(details)
-
-
-def unknown_parameter(name: str, known: Sequence[str]) -> ProblemDetail:
-    """Names the nearest parameter that does exist."""
+def unknown_parameter(name: str, known: Sequence[str]) -> str:
+    """What to say of it: names the nearest parameter that does exist."""
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    suggestion = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(sorted(known))}"
-    return ProblemDetail(parameter=name, detail=f"unknown parameter; {suggestion}")
+    return (
+        f"unknown parameter; did you mean {near[0]!r}?" if near else f"unknown parameter; known are {', '.join(known)}"
+    )
 
 
-def problem_response(
-    request: Request, error: KasparroError, *, status: int | None = None, details: Sequence[ProblemDetail] = ()
-) -> JSONResponse:
+def problem_response(request: Request, error: KasparroError, *, status: int | None = None) -> JSONResponse:
     """The body for a house error. Nothing of a cause is shown, and secrets are masked in what is."""
     code = error.http_status if status is None else status
-    message = _shown_message(error)
+    problems = error.problems if isinstance(error, ParameterError) else {}
     problem = Problem(
         type=f"urn:kasparro:problem:{error.code}",
         title=HTTPStatus(code).phrase,
         status=code,
-        detail=message,
+        detail=_shown_message(error),
         instance=request.url.path,
         code=error.code,
         request_id=request.state.request_id,
-        errors=list(details),
+        errors=[ProblemDetail(parameter=name, detail=detail) for name, detail in problems.items()],
     )
     headers = {"Retry-After": str(RETRY_AFTER_SECONDS)} if code == HTTPStatus.SERVICE_UNAVAILABLE else None
-    body = problem.model_dump(exclude_none=True, exclude=None if details else {"errors"})
+    body = problem.model_dump(exclude_none=True, exclude=None if problems else {"errors"})
     return JSONResponse(body, code, headers, PROBLEM_MEDIA_TYPE)
 
 
@@ -82,19 +71,13 @@ async def _on_house_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, KasparroError)
     if error.http_status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         _log.warning("http.failed", message=error.message, exc_info=error)
-    details = error.details if isinstance(error, ParameterError) else ()
-    return problem_response(request, error, details=details)
+    return problem_response(request, error)
 
 
 async def _on_invalid_request(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
-    details = [_detail(item) for item in error.errors()]
-    message = "; ".join(f"{detail.parameter}: {detail.detail}" for detail in details)
-    return problem_response(request, ParameterError(message, details), details=details)
-
-
-def _detail(item: dict[str, Any]) -> ProblemDetail:
-    return ProblemDetail(parameter=".".join(str(part) for part in item["loc"][1:]) or None, detail=item["msg"])
+    problems = {".".join(str(part) for part in item["loc"][1:]): str(item["msg"]) for item in error.errors()}
+    return problem_response(request, ParameterError(problems))
 
 
 async def _on_http_error(request: Request, error: Exception) -> JSONResponse:

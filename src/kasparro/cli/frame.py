@@ -19,6 +19,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Concatenate, cast
+from weakref import WeakKeyDictionary
 
 import typer
 
@@ -69,6 +70,8 @@ class Context:
         self.output.note(text)
 
 
+_signalled: "WeakKeyDictionary[asyncio.Task[Any], int]" = WeakKeyDictionary()
+"""Tasks that a signal cancelled, with the exit code that stands for it."""
 Body = Callable[Concatenate[Context, ...], Result | Awaitable[Result | None] | None]
 
 
@@ -197,21 +200,26 @@ def _call(body: Body, context: Context, arguments: dict[str, object]) -> Result 
 
 async def _until_signalled(work: Coroutine[Any, Any, Result | None]) -> Result | None:
     """Await the command; SIGINT and SIGTERM cancel it. A command that ends more gently sets its own handlers."""
-    loop, received = asyncio.get_running_loop(), list[int]()
-    task = loop.create_task(work)
-
-    def stop(exit_code: int) -> None:
-        received.append(exit_code)
-        task.cancel()
-
-    loop.add_signal_handler(signal.SIGINT, stop, EXIT_SIGINT)
-    loop.add_signal_handler(signal.SIGTERM, stop, EXIT_SIGTERM)
+    task = asyncio.get_running_loop().create_task(work)
+    cancel_on_signals(task)
     try:
         return await task
     except asyncio.CancelledError:
-        if received:
-            raise _StoppedError(received[0]) from None
+        if task in _signalled:
+            raise _StoppedError(_signalled[task]) from None
         raise
+
+
+def cancel_on_signals(task: "asyncio.Task[Any]") -> None:
+    """Let SIGINT and SIGTERM cancel the command's task: for a command that had handlers of its own for a while."""
+
+    def stop(exit_code: int) -> None:
+        _signalled[task] = exit_code
+        task.cancel()
+
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGINT, stop, EXIT_SIGINT)
+    loop.add_signal_handler(signal.SIGTERM, stop, EXIT_SIGTERM)
 
 
 def _silence_standard_output() -> None:

@@ -129,7 +129,7 @@ async def _run_one(context: Context, job: "SourceJob", request: "Request", condi
     with step(context.output, job.source.name) as shown:
         outcome = await run_source(job, request, replace(conditions, committed=_Tally(shown).add))
     if outcome.error is not None:
-        context.output.fail(outcome.error)
+        context.output.complain(outcome.error)
     return outcome
 
 

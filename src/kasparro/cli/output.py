@@ -68,13 +68,17 @@ class Output:
         if not self.quiet:
             print(text, file=self.stderr, flush=True)
 
+    def complain(self, error: "KasparroError") -> None:
+        """Say on standard error what went wrong and what to do next."""
+        print(f"kasparro: {mask_text(error.message)}", file=self.stderr)
+        if error.hint:
+            print(f"  {mask_text(error.hint)}", file=self.stderr)
+
     def fail(self, error: "KasparroError") -> None:
-        """Say what went wrong and what to do next; with `json` also as the one object on standard output."""
-        message, hint = mask_text(error.message), error.hint and mask_text(error.hint)
-        print(f"kasparro: {message}", file=self.stderr)
-        if hint:
-            print(f"  {hint}", file=self.stderr)
+        """Complain; with `json` the error is the one object on standard output as well. Ends a command."""
+        self.complain(error)
         if self.json:
+            message, hint = mask_text(error.message), error.hint and mask_text(error.hint)
             parts = {"code": error.code, "message": message, "hint": hint, "exit_code": error.exit_code}
             self._write_json({"error": parts})
 

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kasparro.cli.frame import Context, command
+from kasparro.cli.frame import Context, cancel_on_signals, command
 from kasparro.cli.output import Result
 from kasparro.cli.progress import step
 from kasparro.cli.status import sources_table
-from kasparro.core.errors import ConfigurationError
+from kasparro.core.errors import EXIT_SIGINT, EXIT_SIGTERM, ConfigurationError
 
 if TYPE_CHECKING:
     from kasparro.cli.background import BackgroundServer
@@ -28,13 +28,16 @@ async def up(context: Context, detach: DetachOption = False) -> Result | None:
     """Start the database, apply migrations, load every source once, and serve the API. Running it again is fine."""
     server = await asyncio.to_thread(_find_or_require_free, context)
     options = await _prepare_database(context)
+    exit_code = await _load(context, options)
     sources = await _read_sources(options)
+    if exit_code in {EXIT_SIGINT, EXIT_SIGTERM}:
+        return Result([asdict(source) for source in sources], [sources_table(sources)], exit_code)
     if detach:
         server = server or await asyncio.to_thread(_start_in_background, context)
-        return _summary(context, server.url, sources, 0)
+        return _summary(context, server.url, sources, exit_code)
     if server is not None:
         context.note(f"the API server runs already, in the background: {server.url}")
-        return _summary(context, server.url, sources, 0)
+        return _summary(context, server.url, sources, exit_code)
     await _serve(context, options, sources)
     return None
 
@@ -67,6 +70,19 @@ async def _prepare_database(context: Context) -> "ConnectionOptions":
     with step(context.output, "migrations"):
         await upgrade(options, report=context.note)
     return options
+
+
+async def _load(context: Context, options: "ConnectionOptions") -> int:
+    """Run every source once; the exit code is that of `kasparro run`. One that fails keeps no other from work."""
+    from kasparro.cli.loading import load_jobs, run_jobs
+    from kasparro.ingestion.coordinator import Request
+
+    jobs = load_jobs(context, [])
+    _, exit_code = await run_jobs(context, options, jobs, Request(trigger="cli"), context.settings.inject)
+    task = asyncio.current_task()
+    assert task is not None
+    cancel_on_signals(task)
+    return exit_code
 
 
 async def _read_sources(options: "ConnectionOptions") -> "list[SourceStatus]":
@@ -129,4 +145,4 @@ The API answers at {url}
   curl '{url}/data?limit=10'
   curl '{url}/health'
 Look at it with `kasparro status`, stop it with `make down` or `kasparro down`."""
-    return Result(data, [sources_table(sources), hints], 0)
+    return Result(data, [sources_table(sources), hints], exit_code)

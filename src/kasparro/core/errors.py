@@ -5,6 +5,7 @@ Each has a stable `code`, a message for people, an HTTP status (RFC 9457 bodies 
 """
 
 from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -45,6 +46,16 @@ class UsageError(KasparroError):
     code = "usage"
     http_status = 400
     exit_code = EXIT_USAGE
+
+
+class ParameterError(UsageError):
+    """A query parameter is unknown, repeated or out of its range; `problems` says for each what is wrong."""
+
+    code = "parameter"
+
+    def __init__(self, problems: Mapping[str, str]) -> None:
+        super().__init__("; ".join(f"{name}: {detail}" for name, detail in problems.items()))
+        self.problems = dict(problems)
 
 
 class ConfigurationError(KasparroError):

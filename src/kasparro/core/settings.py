@@ -25,20 +25,26 @@ AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
 class Settings(BaseModel):
     """What the environment decides. Field aliases are the variables' names."""
 
-    model_config = ConfigDict(frozen=True, populate_by_name=True)
+    model_config = ConfigDict(frozen=True, populate_by_name=True, use_attribute_docstrings=True)
 
     database_url: Annotated[SecretStr | None, Field(alias="DATABASE_URL")] = None
+    """PostgreSQL 15 or newer, as libpq writes it: `postgresql://user@host/database`. Unset: the embedded server."""
     log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], Field(alias="LOG_LEVEL")] = "INFO"
+    """Log lines at this level and above: `DEBUG`, `INFO`, `WARNING`, `ERROR`, `CRITICAL`."""
     config_path: Annotated[AbsolutePath, Field(alias="KASPARRO_CONFIG", validate_default=True)] = Path(
         DEFAULT_CONFIG_NAME
     )
+    """The configuration file; `--config` wins."""
     home: Annotated[AbsolutePath, Field(alias="KASPARRO_HOME", validate_default=True)] = Path(".kasparro")
     """Where embedded PostgreSQL, process ids and logs of the background processes live."""
     host: Annotated[str, Field(alias="KASPARRO_HOST")] = "127.0.0.1"
+    """Where the API listens: a loopback address, until there are keys to guard it."""
     port: Annotated[int, Field(alias="KASPARRO_PORT", ge=1, le=65535)] = 8000
+    """The API's port."""
     inject: Annotated[str | None, Field(alias="KASPARRO_INJECT")] = None
-    """Plan of injected faults, for tests: see `ingestion/faults.py`."""
+    """Plan of injected faults, such as `commit:kill:3`, for tests; refused in production."""
     environment: Annotated[Literal["development", "production"], Field(alias="KASPARRO_ENVIRONMENT")] = "development"
+    """`production` refuses injected faults."""
 
 
 def variable_names() -> list[str]:

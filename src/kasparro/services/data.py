@@ -7,42 +7,35 @@ from kasparro.core.database import Connection
 
 _UTC_TIME: Final = """'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'"""
 _RECORD: Final = f"""
-    json_build_object(
-        'id', u.id,
-        'source', s.name,
-        'source_type', s.type,
-        'record_key', u.record_key,
-        'title', u.title,
-        'body', u.body,
-        'url', u.url,
-        'author', u.author,
-        'category', u.category,
-        'tags', coalesce(u.tags, '{{}}'),
-        'value', trim_scale(u.value)::text,
-        'unit', u.unit,
-        'occurred_at', to_char(u.occurred_at at time zone 'utc', {_UTC_TIME}),
-        'entity_key', u.entity_key,
-        'attributes', coalesce(u.attributes, '{{}}'),
-        'raw_id', u.raw_id,
-        'run_id', u.run_id,
-        'first_seen_at', to_char(u.first_seen_at at time zone 'utc', {_UTC_TIME}),
-        'last_changed_at', to_char(u.last_changed_at at time zone 'utc', {_UTC_TIME})
-    )::text
+    select u.id, s.name as source, s.type as source_type, u.record_key, u.title, u.body, u.url, u.author, u.category,
+           coalesce(u.tags, '{{}}') as tags,
+           trim_scale(u.value)::text as value,
+           u.unit,
+           to_char(u.occurred_at at time zone 'utc', {_UTC_TIME}) as occurred_at,
+           u.entity_key,
+           coalesce(u.attributes, '{{}}') as attributes,
+           u.raw_id, u.run_id,
+           to_char(u.first_seen_at at time zone 'utc', {_UTC_TIME}) as first_seen_at,
+           to_char(u.last_changed_at at time zone 'utc', {_UTC_TIME}) as last_changed_at
 """
 """SQL text is constant here: no value ever enters it."""
 _PAGE_ALL: Final = f"""
-    select {_RECORD}
-    from (select * from unified_data where deleted_at is null order by id limit $1 offset $2) u
-    join sources s on s.id = u.source_id
-    order by u.id
+    select row_to_json(record)::text from (
+        {_RECORD}
+        from (select * from unified_data where deleted_at is null order by id limit $1 offset $2) u
+        join sources s on s.id = u.source_id
+        order by u.id
+    ) record
 """  # noqa: S608
 _PAGE_OF_SOURCES: Final = f"""
-    select {_RECORD}
-    from (
-        select * from unified_data where deleted_at is null and source_id = any($3) order by id limit $1 offset $2
-    ) u
-    join sources s on s.id = u.source_id
-    order by u.id
+    select row_to_json(record)::text from (
+        {_RECORD}
+        from (
+            select * from unified_data where deleted_at is null and source_id = any($3) order by id limit $1 offset $2
+        ) u
+        join sources s on s.id = u.source_id
+        order by u.id
+    ) record
 """  # noqa: S608
 _SOURCE_IDS: Final = "select id from sources where name = $1 or type = $1 order by id"
 _SOURCE_NAMES: Final = "select name from sources order by name"
