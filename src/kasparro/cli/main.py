@@ -11,9 +11,9 @@ from kasparro.cli.doctor import doctor
 from kasparro.cli.down import down
 from kasparro.cli.frame import add, group
 from kasparro.cli.migrate import migrate
-from kasparro.cli.sample import sample
 from kasparro.cli.run import run
 from kasparro.cli.runs import list_runs, show_run
+from kasparro.cli.sample import sample
 from kasparro.cli.serve import serve
 from kasparro.cli.sources import sources
 from kasparro.cli.state import clear_state, set_state, show_digest, show_state
