@@ -141,7 +141,7 @@ class PostgresLaneStore:
     async def _load(
         self, batch: LaneBatch, prepared: first_load.FirstLoad | None, at: datetime
     ) -> tuple[Tally, int, list[int]]:
-        if prepared is not None and prepared.unified.num_rows:
+        if prepared is not None:
             try:
                 return await self._load_directly(batch, prepared, at)
             except asyncpg.UniqueViolationError:

@@ -103,9 +103,9 @@ def reduce_by_key(keys: list[str], content_hashes: list[bytes]) -> Reduction:
 def prepare(batch: LaneBatch) -> FirstLoad | None:
     """Everything that needs no ids; CPU work, done before the transaction. None when this batch must take the join.
 
-    That is: it has rejects, or a number beyond decimal128 (38 digits in all, at the scale of the batch).
+    That is: it has rejects or no rows, or a number beyond decimal128 (38 digits in all, at the scale of the batch).
     """
-    if batch.reasons:
+    if batch.reasons or batch.rows.num_rows == 0:
         return None
     values = _decimals(batch.rows.column("value"))
     if values is None:
@@ -113,7 +113,7 @@ def prepare(batch: LaneBatch) -> FirstLoad | None:
     position = batch.rows.schema.get_field_index("value")
     rows = batch.rows.set_column(position, pa.field("value", values.type), values)
     reduction = reduce_by_key(batch.keys(), batch.content_hashes())
-    raw = rows.select(["record_key", "payload", "content_hash", "locator"]).take(pa.array(reduction.raw_indices))
+    raw = rows.select(["record_key", "payload", "content_hash", "locator"]).take(pa.array(reduction.raw_indices, pa.int64()))
     unified = rows.select(list(_CONTENT_COLUMNS)).take(pa.array(reduction.unified_indices, pa.int64()))
     return FirstLoad(reduction, raw, unified)
 

@@ -1,0 +1,144 @@
+"""Counters, rows and raw chains do not depend on the size of batches, the number of lanes, or where a resume began."""
+
+import random
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from kasparro.core.database import Connection, ConnectionOptions
+from kasparro.ingestion.coordinator import Request
+from kasparro.ingestion.run import Conditions, run_source
+from kasparro.services import digest
+from tests.scripted import ScriptedSource, job_of, row
+
+COUNTERS = ("fetched", "inserted", "updated", "unchanged", "duplicate", "rejected", "filtered", "deleted", "raw_written")
+
+
+@dataclass
+class OneAtATime:
+    """What must come out, worked out record by record: the definition that batches have to live up to."""
+
+    unified: dict[str, dict[str, Any]] = field(default_factory=dict)
+    raw: list[tuple[str | None, str, int | None]] = field(default_factory=list)
+    rejects: dict[str, int] = field(default_factory=dict)
+
+    def run(self, records: list[dict[str, Any]], pass_number: int, mapping: str) -> dict[str, int]:
+        counts = dict.fromkeys(COUNTERS, 0)
+        before = len(self.raw)
+        for record in records:
+            counts["fetched"] += 1
+            counts[self._one(record, pass_number, mapping)] += 1
+        counts["raw_written"] = len(self.raw) - before
+        return counts
+
+    def _one(self, record: dict[str, Any], pass_number: int, mapping: str) -> str:
+        key, text = record["key"], repr(sorted(record.items(), key=str))
+        if record.get("skip"):
+            return "filtered"
+        known = self.unified.get(key)
+        if record.get("bad") or key is None:
+            if text not in self.rejects:
+                self.raw.append((key, text, known["raw"] if known else None))
+            self.rejects[text] = self.rejects.get(text, 0) + 1
+            return "rejected"
+        outcome = "unchanged"
+        if known is None:
+            outcome = "inserted"
+        elif known["pass"] == pass_number:
+            outcome = "duplicate"
+        elif (known["text"], known["mapping"]) != (text, mapping):
+            outcome = "updated"
+        raw = known["raw"] if known else None
+        if known is None or known["text"] != text:
+            self.raw.append((key, text, raw))
+            raw = len(self.raw) - 1
+        if outcome in {"inserted", "updated"} or raw != (known or {}).get("raw"):
+            self.unified[key] = {"pass": pass_number, "text": text, "mapping": mapping, "raw": raw, "record": record}
+        return outcome
+
+    def chain(self) -> set[tuple[str | None, str, str | None]]:
+        """Each raw row by key and payload, with the payload that its `prev_raw_id` names."""
+        return {(key, text, None if prev is None else self.raw[prev][1]) for key, text, prev in self.raw}
+
+
+def stream(random_: random.Random, length: int) -> list[dict[str, Any]]:
+    keys = [f"k{n}" for n in range(6)]
+    records: list[dict[str, Any]] = []
+    for _ in range(length):
+        kind = random_.random()
+        title = random_.choice("abc")
+        if kind < 0.1:
+            records.append(row(random_.choice([*keys, None]), title, bad=True))
+        elif kind < 0.2:
+            records.append(row(random_.choice(keys), title, skip=True))
+        else:
+            records.append(row(random_.choice(keys), title))
+    return records
+
+
+async def load(options: ConnectionOptions, passes: list[Any], batch_size: int, lanes: int) -> list[dict[str, int]]:
+    counts: list[dict[str, int]] = []
+    for mapping, records in passes:
+        source = ScriptedSource({"p": records}, batch_size=batch_size)
+        outcome = await run_source(job_of(source, mapping=mapping), Request(lanes=lanes), Conditions(options))
+        assert outcome.error is None
+        assert outcome.row is not None
+        counts.append({name: outcome.row[name] for name in COUNTERS})
+    return counts
+
+
+async def raw_chain(connection: Connection) -> set[tuple[str | None, str, str | None]]:
+    rows = await connection.fetch(
+        "select r.record_key, r.payload::text as payload, p.payload::text as previous "
+        "from raw_csv_data r left join raw_csv_data p on p.id = r.prev_raw_id"
+    )
+    return {(item["record_key"], _text(item["payload"]), _text(item["previous"])) for item in rows}
+
+
+def _text(payload: str | None) -> str | None:
+    import json
+
+    return None if payload is None else repr(sorted(json.loads(payload).items(), key=str))
+
+
+@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize(("batch_size", "lanes"), [(1, 1), (3, 1), (7, 3), (1000, 1), (1000, 3)])
+async def test_records_count_as_if_they_came_one_at_a_time(
+    database: ConnectionOptions, connection: Connection, seed: int, batch_size: int, lanes: int
+) -> None:
+    random_ = random.Random(seed)
+    passes = [("1", stream(random_, 25)), ("1", stream(random_, 25)), ("2", stream(random_, 25))]
+    model = OneAtATime()
+    expected = [model.run(records, number, mapping) for number, (mapping, records) in enumerate(passes)]
+
+    counted = await load(database, passes, batch_size, lanes)
+
+    assert counted == expected
+    assert await raw_chain(connection) == model.chain()
+    unified = await connection.fetch(
+        "select u.record_key, u.title, r.payload::text as payload from unified_data u "
+        "join raw_csv_data r on r.id = u.raw_id"
+    )
+    assert {(item["record_key"], item["title"], _text(item["payload"])) for item in unified} == {
+        (key, state["record"]["title"], state["text"]) for key, state in model.unified.items()
+    }
+    times = await connection.fetch("select sum(times)::int as times from rejected_records group by content_hash")
+    assert sorted(item["times"] for item in times) == sorted(model.rejects.values())
+
+
+async def test_digest_is_the_same_for_any_batch_size_and_number_of_lanes(
+    database: ConnectionOptions, connection: Connection
+) -> None:
+    digests: set[str] = set()
+    records = stream(random.Random(1), 60)
+    for number, (batch_size, lanes) in enumerate([(1, 1), (4, 2), (1000, 3)]):
+        source = ScriptedSource({"p": records}, batch_size=batch_size, name=f"source{number}")
+        outcome = await run_source(job_of(source), Request(lanes=lanes), Conditions(database))
+        assert outcome.row is not None
+        source_id = outcome.row["source_id"]
+        assert await digest.now(connection, source_id) == int(outcome.row["digest"])
+        async with connection.transaction():
+            assert await digest.recompute(connection, source_id) == int(outcome.row["digest"])
+        digests.add(digest.as_text(int(outcome.row["digest"])))
+    assert len(digests) == 1
