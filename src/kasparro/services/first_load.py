@@ -19,7 +19,7 @@ import pyarrow as pa
 from kasparro.core.database import Connection
 from kasparro.schemas.batches import LaneBatch, RunStamp
 from kasparro.services.copy_format import encode
-from kasparro.services.loading import raw_table
+from kasparro.services.loading import affected, raw_table, require_rows
 from kasparro.services.staging import Tally
 
 MAX_DECIMAL128_DIGITS = 38
@@ -132,16 +132,18 @@ def _decimals(texts: pa.Array) -> pa.Array | None:
 async def load(
     connection: Connection, first: FirstLoad, stamp: RunStamp, *, fetched_at: datetime, at: datetime
 ) -> tuple[int, list[int]]:
-    """COPY into unified, then raw; returns the number of raw rows and the new unified ids.
+    """COPY into unified, then raw; returns the number of raw rows that the server took, and the new unified ids.
 
-    Raises asyncpg.UniqueViolationError when a key is already there.
+    Raises asyncpg.UniqueViolationError when a key is already there, ConservationError for a missing unified row.
     """
     ids = await connection.fetchrow(_IDS, first.raw.num_rows, first.unified.num_rows)
     assert ids is not None
     raw_ids, unified_ids = ids["raw"], ids["unified"]
-    await _copy(connection, "unified_data", UNIFIED_COLUMNS, _unified_rows(first, raw_ids, unified_ids, stamp, at))
-    await _copy(connection, raw_table(stamp.source_type), RAW_COLUMNS, _raw_rows(first, raw_ids, stamp, fetched_at))
-    return first.raw.num_rows, unified_ids
+    unified = _unified_rows(first, raw_ids, unified_ids, stamp, at)
+    copied = await _copy(connection, "unified_data", UNIFIED_COLUMNS, unified)
+    require_rows("COPY into unified_data", copied, len(unified_ids))
+    raw = _raw_rows(first, raw_ids, stamp, fetched_at)
+    return await _copy(connection, raw_table(stamp.source_type), RAW_COLUMNS, raw), unified_ids
 
 
 def _constant(value: object, type_: pa.DataType, length: int) -> pa.Array:
@@ -184,5 +186,7 @@ def _raw_rows(first: FirstLoad, raw_ids: list[int], stamp: RunStamp, fetched_at:
     return pa.RecordBatch.from_arrays(arrays, names=list(RAW_COLUMNS))
 
 
-async def _copy(connection: Connection, table: str, columns: tuple[str, ...], rows: pa.RecordBatch) -> None:
-    await connection.copy_to_table(table, source=BytesIO(encode(rows)), columns=columns, format="binary")
+async def _copy(connection: Connection, table: str, columns: tuple[str, ...], rows: pa.RecordBatch) -> int:
+    """How many rows the server says it took."""
+    status = await connection.copy_to_table(table, source=BytesIO(encode(rows)), columns=columns, format="binary")
+    return affected(status)
