@@ -264,6 +264,15 @@ async def test_long_home_has_a_short_private_socket_folder(home: Path) -> None:
     folder.rmdir()
 
 
+@pytest.mark.parametrize("name", ["it's a home", 'a "quoted" $HOME', "a,b \\ c`d"])
+async def test_home_may_have_any_name(home: Path, name: str) -> None:
+    home.mkdir()
+    home.chmod(0o711)
+    odd = home / name
+    assert await _fetch(await start_server(odd), "select 1") == 1
+    assert await embedded.stop(odd)
+
+
 async def test_socket_folder_of_somebody_else_is_refused(home: Path) -> None:
     layout = layout_for(home / ("x" * 100))
     layout.sockets.mkdir()

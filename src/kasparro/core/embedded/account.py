@@ -13,7 +13,6 @@ from typing import IO, Final
 
 from kasparro.core.errors import EmbeddedServerError
 
-Stream = int | IO[bytes]
 _CANDIDATES: Final = ("postgres", "nobody")
 
 
@@ -56,18 +55,21 @@ def _unprivileged() -> Account:
 
 
 def launch(
-    account: Account, command: list[str], *, stdin: int, stdout: Stream, stderr: Stream
+    account: Account, command: list[str], *, log: IO[bytes] | None = None, data: Path | None = None
 ) -> "subprocess.Popen[str]":
-    """Start a command as the account, in a session of its own, without inherited PG* variables, with private files."""
+    """Start a command as the account, in a session of its own, without inherited PG* variables, with private files.
+
+    Its streams are pipes, or `log` takes what it prints. With `data` it works in the folder beside it.
+    """
     environment = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", "TZ": "UTC"}
     try:
         return subprocess.Popen(  # noqa: S603  (commands are built from our own constants and paths)
             command,
-            stdin=stdin,
-            stdout=stdout,
-            stderr=stderr,
-            cwd="/",
-            env=environment,
+            stdin=subprocess.DEVNULL if log else subprocess.PIPE,
+            stdout=log or subprocess.PIPE,
+            stderr=log or subprocess.PIPE,
+            cwd=data.parent if data else "/",
+            env=environment | ({"PGDATA": str(data)} if data else {}),
             umask=0o077,
             user=account.uid if account.switch else None,
             group=account.gid if account.switch else None,
@@ -82,8 +84,7 @@ def launch(
 
 def run_as(account: Account, command: list[str], *, input_text: str = "") -> "subprocess.CompletedProcess[str]":
     """Run a command as the account to its end; what it prints is captured."""
-    pipe = subprocess.PIPE
-    with launch(account, command, stdin=pipe, stdout=pipe, stderr=pipe) as process:
+    with launch(account, command) as process:
         stdout, stderr = process.communicate(input_text)
     return subprocess.CompletedProcess(command, process.returncode, stdout, stderr)
 

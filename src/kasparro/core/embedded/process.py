@@ -66,7 +66,7 @@ def _serves(pid: int, data: Path) -> bool:
     command = ["/bin/ps", "-o", "stat=,command=", "-p", str(pid)]
     listed = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603  (no foreign input)
     line = listed.stdout.strip()
-    return not line.startswith("Z") and "postgres" in line and str(data) in line
+    return not line.startswith("Z") and "postgres" in line and str(data.parent) in line
 
 
 def _works_in(pid: int, data: Path) -> bool:

@@ -3,6 +3,7 @@
 Everything here blocks; the package's own functions run it in a thread.
 """
 
+import os
 import re
 import shlex
 import subprocess
@@ -27,6 +28,7 @@ from kasparro.core.errors import EmbeddedServerError
 
 StopMode = Literal["fast", "immediate"]
 _LOG_PREFIX: Final = re.compile(r"^.*? \[\d+\] [A-Z]+:\s+")
+_TAIL_BYTES: Final = 2048
 _NO_LIMIT_SECONDS: Final = "2000000"
 
 
@@ -116,25 +118,29 @@ def _start(layout: Layout, patience: Patience, settings: Mapping[str, str], *, d
 
 
 def _run_start(layout: Layout, program: str, patience: Patience) -> None:
-    """`pg_ctl start` ends when the server is ready or has failed; recovery takes as long as it takes."""
+    """Wait until the server is ready or `pg_ctl start` has failed; recovery takes as long as it takes."""
     first_words = layout.logs / "start.log"
     first_words.unlink(missing_ok=True)
     options = f"-c config_file={shlex.quote(str(layout.configuration))}"
-    command = [program, "start", "-s", "-w", "-t", _NO_LIMIT_SECONDS, "-D", str(layout.data)]
-    command += ["-l", str(first_words), "-o", options]
+    # pg_ctl hands paths to a shell, badly quoted: they go by environment and relative to the working folder
+    relative = str(first_words.relative_to(layout.root))
+    command = [program, "start", "-s", "-w", "-t", _NO_LIMIT_SECONDS, "-l", relative, "-o", options]
     with tempfile.TemporaryFile() as output:
-        process = launch(layout.account, command, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
+        process = launch(layout.account, command, log=output, data=layout.data)
         _watch(process, layout, patience)
-    if process.returncode != 0:
+    if not _is_usable(layout):
         raise EmbeddedServerError(
             f"PostgreSQL did not start on {layout.data}{_last_words(layout)}", hint=f"see the log in {layout.logs}"
         )
 
 
 def _watch(process: "subprocess.Popen[str]", layout: Layout, patience: Patience) -> None:
-    """Report what the server does until pg_ctl ends; on cancellation the server is left to finish its start."""
+    """Report what the server does until it is ready; on cancellation the server is left to finish its start.
+
+    The loop looks by itself: pg_ctl compares clocks and would wait for ever after a step back.
+    """
     try:
-        while process.poll() is None:
+        while process.poll() is None and not _is_usable(layout):
             patience.wait()
             patience.tell(f"PostgreSQL is starting{_last_words(layout)}")
     finally:
@@ -153,9 +159,13 @@ def _stop(layout: Layout, mode: StopMode) -> None:
 
 def _last_words(layout: Layout) -> str:
     """The last message of the newest log, without its time and level, after a colon."""
-    logs = sorted(layout.logs.glob("*.log"), key=lambda path: path.stat().st_mtime)
-    lines = [line for path in logs for line in path.read_text(encoding="utf-8", errors="replace").splitlines()[-1:]]
-    return f": {_LOG_PREFIX.sub('', lines[-1].strip())}" if lines else ""
+    logs = [path for path in layout.logs.glob("*.log") if path.stat().st_size]
+    if not logs:
+        return ""
+    with max(logs, key=lambda path: path.stat().st_mtime_ns).open("rb") as file:
+        file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL_BYTES))
+        line = file.read().decode(errors="replace").splitlines()[-1]
+    return f": {_LOG_PREFIX.sub('', line.strip())}"
 
 
 def _options(layout: Layout) -> ConnectionOptions:
