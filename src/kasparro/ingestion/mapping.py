@@ -24,6 +24,7 @@ def compile_mapping(source: CsvSourceConfig) -> Normalize:
     """The function that normalizes payloads of this source. It is pure, and raises RecordRejected with every defect."""
     key_of = compile_key(source)
     getters = _field_getters(source)
+    parts = [(name, getter) for name, getter in getters if name != "attributes"] + _attribute_getters(source)
 
     def normalize(payload: Payload) -> dict[str, object]:
         try:
@@ -33,7 +34,7 @@ def compile_mapping(source: CsvSourceConfig) -> Normalize:
                 if value is not None:
                     fields[name] = value
         except (KeyError, Defective, RecordRejected):
-            raise RecordRejected(*_all_defects(payload, key_of, getters)) from None
+            raise RecordRejected(*_all_defects(payload, key_of, parts)) from None
         return fields
 
     return normalize
@@ -91,14 +92,14 @@ def _key_defects(payload: Payload, columns: tuple[str, ...], nulls: frozenset[st
     return defects
 
 
-def _all_defects(payload: Payload, key_of: Callable[[Payload], str], getters: list[tuple[str, Getter]]) -> list[Defect]:
+def _all_defects(payload: Payload, key_of: Callable[[Payload], str], parts: list[tuple[str, Getter]]) -> list[Defect]:
     """Everything that is wrong with a payload, for one that is known to have a defect."""
     defects: list[Defect] = []
     try:
         key_of(payload)
     except RecordRejected as rejected:
         defects.extend(rejected.defects)
-    for name, getter in getters:
+    for name, getter in parts:
         try:
             getter(payload)
         except KeyError as missing:
@@ -126,6 +127,13 @@ def _field_getters(source: CsvSourceConfig) -> list[tuple[str, Getter]]:
     elif mapped.attributes is not None:
         getters.append(("attributes", _attributes_getter(mapped.attributes, nulls)))
     return getters
+
+
+def _attribute_getters(source: CsvSourceConfig) -> list[tuple[str, Getter]]:
+    """Each attribute as a field of its own, so that all that are at fault can be named."""
+    attributes, nulls = source.map.attributes, frozenset(source.null_values)
+    targets = attributes if isinstance(attributes, dict) else {}
+    return [(f"attributes.{name}", _getter(target, None, nulls)) for name, target in targets.items()]
 
 
 def _getter(target: Target, reading: Reading | None, nulls: frozenset[str]) -> Getter:

@@ -1,0 +1,198 @@
+"""Every record of a batch is accepted, rejected with every reason, or filtered; texts and hashes are canonical."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kasparro.core.canonical import content_hash, payload_json, record_hash
+from kasparro.core.flat_payloads import FlatPayloads
+from kasparro.ingestion.registry import build_transformer
+from kasparro.ingestion.source import Defect, Payload, SourceRecord
+from kasparro.ingestion.systemic import systemic_error
+from kasparro.ingestion.transform import Rejected, TransformedBatch
+from kasparro.schemas.configuration import RejectLimit, parse_configuration
+
+MAPPING = "{title: t, value: v, attributes: {x: x}}"
+ALL = "{title: t, value: v, attributes: '*'}"
+
+
+def transformed(*payloads: Payload | SourceRecord, rest: str = "key: id", mapping: str = MAPPING) -> TransformedBatch:
+    text = f"sources: [{{name: a, type: csv, path: a.csv, map: {mapping}, {rest}}}]"
+    records = [
+        payload if isinstance(payload, SourceRecord) else SourceRecord(payload, f"a.csv:{line}")
+        for line, payload in enumerate(payloads, 2)
+    ]
+    return build_transformer(parse_configuration(text, {}).sources[0]).transform(records, 11)
+
+
+def row(key: str = "1", t: str = "T", v: str = "1.50", x: str = "X") -> dict[str, str]:
+    return {"id": key, "t": t, "v": v, "x": x}
+
+
+def codes(rejected: Rejected) -> list[tuple[str, str | None]]:
+    return [(defect.code, defect.field) for defect in rejected.defects]
+
+
+def test_an_accepted_record_has_all_that_the_store_writes() -> None:
+    batch = transformed(row())
+    [accepted] = batch.accepted
+    assert (batch.fetched, batch.rejected, batch.filtered) == (1, [], [])
+    assert (accepted.ordinal, accepted.record_key, accepted.locator) == (11, "1", "a.csv:2")
+    assert accepted.payload_json == '{"id":"1","t":"T","v":"1.50","x":"X"}'
+    assert accepted.attributes_json == '{"x":"X"}'
+    assert accepted.content_hash.hex() == "951a8b5eae62e66b4f403a8852083c55"
+    assert accepted.record_hash.hex() == "2135871fe10e83409541809013af71e6"
+    assert str(accepted.record.value) == "1.50"
+
+
+def test_the_same_number_written_differently_is_the_same_record_of_another_payload() -> None:
+    [one], [other] = transformed(row(v="1.5")).accepted, transformed(row(v=" 1.500")).accepted
+    assert one.record_hash == other.record_hash
+    assert one.content_hash != other.content_hash
+
+
+def test_a_record_that_the_reader_found_wrong_is_rejected_with_its_key_where_that_can_be_told() -> None:
+    ragged = Defect("ragged_row", "a.csv:2: 3 cells, but there are 4 columns")
+    known = SourceRecord(row(), "a.csv:2", (ragged,))
+    unknown = SourceRecord({"_cells": ["1", "T"]}, "a.csv:3", (ragged,))
+    batch = transformed(known, unknown)
+    assert [(rejected.record_key, rejected.defects) for rejected in batch.rejected] == [
+        ("1", (ragged,)),
+        (None, (ragged,)),
+    ]
+    assert batch.accepted == []
+
+
+def test_one_bad_record_leaves_its_neighbours_alone() -> None:
+    batch = transformed(row("1"), row("2", v="1,5"), row("3"))
+    assert [accepted.ordinal for accepted in batch.accepted] == [11, 13]
+    [rejected] = batch.rejected
+    assert (rejected.ordinal, rejected.record_key, rejected.locator) == (12, "2", "a.csv:3")
+    assert rejected.defects == (Defect("invalid_decimal", '"1,5" is not a decimal number', "value"),)
+    assert rejected.payload_json == '{"id":"2","t":"T","v":"1,5","x":"X"}'
+
+
+@pytest.mark.parametrize("text", ["a\x00b", "a\ud800b"])
+def test_what_jsonb_cannot_hold_is_kept_as_bytes(text: str) -> None:
+    [rejected] = transformed(row(t=text)).rejected
+    assert codes(rejected) == [("unstorable", None)]
+    assert rejected.record_key == "1"
+    assert list(json.loads(rejected.payload_json)) == ["_unstorable"]
+    assert transformed(row(key=text)).rejected[0].record_key is None
+
+
+def test_a_model_error_becomes_a_defect_with_a_house_code() -> None:
+    mapping = "{entity_key: t, value: v}"
+    [long] = transformed(row(t="é" * 600), mapping=mapping).rejected
+    assert codes(long) == [("too_long", "entity_key")]
+    assert long.defects[0].message == f'"{"é" * 97}..." is longer than 1024 bytes'
+    [empty] = transformed(row(t=""), mapping=mapping, rest="key: id, null_values: [NA]").rejected
+    assert empty.defects == (Defect("invalid_text", '"" must not be empty', "entity_key"),)
+    [two] = transformed(row(key="k" * 2000, v="1e140000"), mapping=mapping).rejected
+    assert codes(two) == [("too_long", "record_key"), ("invalid_decimal", "value")]
+    assert two.record_key is None
+
+
+def test_attributes_that_jsonb_cannot_hold_reject_the_record() -> None:
+    mapping = "{attributes: {x: {expr: to_number(x)}}}"
+    [rejected] = transformed(row(x="1e999"), mapping=mapping).rejected
+    assert codes(rejected) == [("unstorable", "attributes")]
+
+
+def test_where_filters_before_anything_is_normalized() -> None:
+    rest = "key: id, where: \"x == 'X'\""
+    batch = transformed(row("1"), row("2", x="Y", v="bad"), row("", x="Y"), rest=rest)
+    assert [accepted.record_key for accepted in batch.accepted] == ["1"]
+    assert [(filtered.ordinal, filtered.record_key) for filtered in batch.filtered] == [(12, "2"), (13, None)]
+
+
+@pytest.mark.parametrize(
+    ("result", "kept"),
+    [("''", False), ("`[]`", False), ("`{}`", False), ("`false`", False), ("none", False), ("`0`", True), ("t", True)],
+)
+def test_where_keeps_what_is_true_in_jmespath(result: str, *, kept: bool) -> None:
+    assert bool(transformed(row(), rest=f'key: id, where: "{result}"').accepted) == kept
+
+
+def test_a_where_that_fails_rejects_the_record() -> None:
+    [rejected] = transformed(row(), rest='key: id, where: "abs(t) == `1`"').rejected
+    assert codes(rejected) == [("expression_failed", "where")]
+
+
+def test_ignored_columns_do_not_count_for_the_content() -> None:
+    rest = "key: id, ignore: [x]"
+    one, other = transformed(row(x="1"), row(x="2"), rest=rest).accepted
+    assert one.content_hash == other.content_hash
+    assert one.payload_json != other.payload_json
+    assert one.content_hash == content_hash({"id": "1", "t": "T", "v": "1.50"})
+
+
+def test_without_a_key_equal_rows_are_one_record() -> None:
+    one, other, third = transformed(row(), row(), row(x="Y"), rest="skip_rows: 0").accepted
+    assert one.record_key == other.record_key == one.content_hash.hex()
+    assert third.record_key != one.record_key
+
+
+_CELLS = st.one_of(st.none(), st.text(), st.sampled_from(["a\x00", "\ud800", "%s", "\\u0000", "1.50", "é"]))
+
+
+@given(st.lists(st.dictionaries(st.one_of(st.sampled_from(["id", "t", "v", "x", "%", "\ud800"]), st.text()), _CELLS)))
+def test_every_record_is_in_exactly_one_list(payloads: list[Payload]) -> None:
+    batch = transformed(*payloads, rest="key: id, where: \"t != 'é'\"", mapping="{title: t, value: v, attributes: '*'}")
+    outcomes = [*batch.accepted, *batch.rejected, *batch.filtered]
+    assert batch.fetched == len(payloads)
+    assert sorted(outcome.ordinal for outcome in outcomes) == list(range(11, 11 + len(payloads)))
+    for accepted in batch.accepted:
+        payload = payloads[accepted.ordinal - 11]
+        assert accepted.payload_json == payload_json(payload)
+        assert accepted.content_hash == content_hash(payload)
+        fields = {name: value for name, value in accepted.record.model_dump().items() if name != "record_key"}
+        assert accepted.record_hash == record_hash(fields)
+
+
+@given(st.dictionaries(st.one_of(st.sampled_from("abc%"), st.text()), _CELLS), st.lists(st.sampled_from("abc%")))
+def test_flat_payloads_are_encoded_as_all_others(payload: dict[str, Any], ignore: list[str]) -> None:
+    encoded = FlatPayloads(ignore).encode(payload)
+    if encoded is not None:
+        assert encoded == (payload_json(payload), content_hash(payload, ignore=ignore))
+    text = FlatPayloads(ignore).encode_text(payload)
+    if text is not None:
+        assert text == payload_json(payload)
+
+
+def test_a_batch_of_mostly_rejected_records_is_systemic() -> None:
+    bad = [row(str(n), v="x" if n % 3 else "y", x="X") for n in range(15)]
+    batch = transformed(*bad, *[row(str(n), v="1", t="") for n in range(15, 25)], row("", v="2"))
+    error = systemic_error("a", batch, RejectLimit(share=0.5, min_records=20))
+    assert error is not None
+    assert str(error) == (
+        "a: 16 of 26 records of a batch were rejected (reject_limit: 0.5): 15 x value: invalid_decimal (such as a.csv:2: "
+        '"y" is not a decimal number); 1 x id: key_missing (such as a.csv:27: column "id", which is part of the key, '
+        "has no value)"
+    )
+    assert error.exit_code == 7
+
+
+@pytest.mark.parametrize(
+    ("limit", "systemic"),
+    [
+        (RejectLimit(share=0.5, min_records=4), False),
+        (RejectLimit(share=0.49, min_records=4), True),
+        (RejectLimit(share=0.49, min_records=5), False),
+        (RejectLimit(share=0, min_records=1), True),
+        (RejectLimit(share=1, min_records=1), False),
+    ],
+)
+def test_the_share_must_be_exceeded_in_a_batch_that_is_large_enough(limit: RejectLimit, *, systemic: bool) -> None:
+    batch = transformed(row("1"), row("2"), row("3", v="x"), row("4", v="x"))
+    assert (systemic_error("a", batch, limit) is not None) == systemic
+
+
+def test_exempt_codes_do_not_count_towards_systemic() -> None:
+    batch = transformed(row("1", v="x"), row("2", v="x"), row("", v="1"))
+    limit = RejectLimit(share=0.5, min_records=1)
+    assert systemic_error("a", batch, limit) is not None
+    assert systemic_error("a", batch, limit, exempt={"invalid_decimal"}) is None
