@@ -62,7 +62,7 @@ class ScriptedSource:
     def normalize(self, payload: Payload) -> dict[str, object]:
         if payload.get("bad"):
             raise RecordRejected(Defect("bad", "says so itself", "bad"))
-        return {"record_key": payload["key"], "title": payload.get("title"), "value": payload.get("value")}
+        return {"record_key": key_of(payload), "title": payload.get("title"), "value": payload.get("value")}
 
 
 def key_of(payload: Payload) -> str:

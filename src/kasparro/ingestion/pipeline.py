@@ -102,21 +102,22 @@ class Pipeline:
     async def _transformer(self) -> None:
         behind = [state.ordinal for state in self._plan.lanes]
         before = self._plan.ordinal
+        refused = False
         async with self._closing(*self._to_lanes):
             while (read := await self._read.get()) is not None:
-                if self._failure is not None:
-                    continue
-                for batch in await self._encode(read, before, behind):
+                batches = None if refused else await self._encode(read, before, behind)
+                refused = batches is None
+                for batch in batches or ():
                     await self._to_lanes[batch.lane].put(batch)
                 before += len(read.batch.records)
 
-    async def _encode(self, read: _Read, before: int, behind: list[int]) -> list[LaneBatch]:
-        """The batch's shares, ready to write; CPU work in a thread. On a failure nothing, and the flow ends."""
+    async def _encode(self, read: _Read, before: int, behind: list[int]) -> list[LaneBatch] | None:
+        """The batch's shares, ready to write; CPU work in a thread. None when it may not be written, nor what follows."""
         try:
             return await asyncio.to_thread(self._transform, read, before, behind)
         except KasparroError as error:
             self._failure = self._failure or error
-            return []
+            return None
 
     def _transform(self, read: _Read, before: int, behind: list[int]) -> list[LaneBatch]:
         started = perf_counter()
