@@ -184,7 +184,7 @@ def test_an_expression_is_shown_with_a_caret_at_the_fault(expression: str, shown
         ("sources: [", "kasparro.yaml:1:11: not valid YAML: "),
         ("a: 1\n---\nb: 2", "kasparro.yaml:2:1: not valid YAML: "),
         ("a: \x01", "kasparro.yaml:1:4: character U+0001 is not allowed in YAML"),
-        ("[" * 5000, "kasparro.yaml:1:1: nested too deeply"),
+        ("[" * 500, "kasparro.yaml:1:1: nested too deeply"),
         (
             "sources: !!python/name:os.system x",
             "kasparro.yaml:1:10: sources: tag !python/name:os.system is not supported",

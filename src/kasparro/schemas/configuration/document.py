@@ -96,7 +96,9 @@ def parse_document(text: str) -> Document:
         document.find((), "the file is empty")
         return document
     document.marks[()] = _mark(root.start_mark)
-    document.value = _Builder(document).value(root, ())
+    builder = _Builder(document)
+    value = builder.value(root, ())
+    document.value = None if builder.is_too_large else value
     return document
 
 
@@ -107,6 +109,10 @@ class _Builder:
         self._document = document
         self._open: set[int] = set()
         self._nodes = 0
+
+    @property
+    def is_too_large(self) -> bool:
+        return self._nodes > _MAX_NODES
 
     def value(self, node: yaml.Node, path: Path) -> Any:
         self._document.marks.setdefault(path, _mark(node.start_mark))
