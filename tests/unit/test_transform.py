@@ -141,7 +141,7 @@ _CELLS = st.one_of(st.none(), st.text(), st.sampled_from(["a\x00", "\ud800", "%s
 
 @given(st.lists(st.dictionaries(st.one_of(st.sampled_from(["id", "t", "v", "x", "%", "\ud800"]), st.text()), _CELLS)))
 def test_every_record_is_in_exactly_one_list(payloads: list[Payload]) -> None:
-    batch = transformed(*payloads, rest="key: id, where: \"t != 'é'\"", mapping="{title: t, value: v, attributes: '*'}")
+    batch = transformed(*payloads, rest="key: id, where: \"t != 'é'\"", mapping=ALL)
     outcomes = [*batch.accepted, *batch.rejected, *batch.filtered]
     assert batch.fetched == len(payloads)
     assert sorted(outcome.ordinal for outcome in outcomes) == list(range(11, 11 + len(payloads)))
@@ -169,8 +169,8 @@ def test_a_batch_of_mostly_rejected_records_is_systemic() -> None:
     error = systemic_error("a", batch, RejectLimit(share=0.5, min_records=20))
     assert error is not None
     assert str(error) == (
-        "a: 16 of 26 records of a batch were rejected (reject_limit: 0.5): 15 x value: invalid_decimal (such as a.csv:2: "
-        '"y" is not a decimal number); 1 x id: key_missing (such as a.csv:27: column "id", which is part of the key, '
+        "a: 16 of 26 records of a batch were rejected (reject_limit: 0.5): 15 x value: invalid_decimal (such as "
+        'a.csv:2: "y" is not a decimal number); 1 x id: key_missing (such as a.csv:27: column "id", which is part of the key, '
         "has no value)"
     )
     assert error.exit_code == 7

@@ -137,6 +137,8 @@ def _number(value: Decimal | float, *, exact: bool) -> str:
         return str(value)
     number = value if isinstance(value, Decimal) else Decimal(repr(value))
     text = str(number)
+    if text.isdigit() and text[0] != "0" and len(text) <= _PLAIN_NOTATION_LIMIT:
+        return text
     if _SHORT_NUMBER.fullmatch(text):
         return text if exact or "." not in text else text.rstrip("0").rstrip(".")
     if not number.is_finite():

@@ -80,7 +80,8 @@ def time_reading(zone_name: str, nulls: frozenset[str]) -> Reading:
             if text[4:5] != "-" or text[7:8] != "-" or text[10:11] not in ("", "T", " "):
                 raise ValueError
             time = datetime.fromisoformat(text)
-            return (time if time.tzinfo else time.replace(tzinfo=zone)).astimezone(UTC)
+            aware = time if time.tzinfo else time.replace(tzinfo=zone)
+            return aware if aware.tzinfo is UTC else aware.astimezone(UTC)
         except (ValueError, OverflowError):
             raise Defective("invalid_time", f'"{shown(value)}" is not an ISO 8601 time') from None
 

@@ -48,7 +48,7 @@ def _storable_decimal(value: Decimal) -> Decimal:
 
 
 def _utc(value: datetime) -> datetime:
-    return value.astimezone(UTC)
+    return value if value.tzinfo is UTC else value.astimezone(UTC)
 
 
 Text = Annotated[str, AfterValidator(_storable_text)]
