@@ -17,6 +17,7 @@ from kasparro.core.logging import get_logger
 APPLICATION_NAME: Final = "kasparro:api"
 POOL_SIZE: Final = 10
 STATEMENT_TIMEOUT: Final = "30s"
+LISTEN_POLL_SECONDS: Final = 0.02
 _OWN_LOGGING: Final[dict[str, Any]] = {"incremental": True, "handlers": {}, "loggers": {}}
 """Granian's messages take the way of all others, from warnings up."""
 _log = get_logger(__name__)
@@ -51,6 +52,7 @@ async def serve(
 async def _serve_until_cancelled(server: Server, host: str, port: int, on_ready: Callable[[], None] | None) -> None:
     serving = asyncio.ensure_future(server.serve())
     try:
+        await _wait_until_listening(serving, host, port)
         _log.info("server.started", message=f"serving http://{host}:{port}")
         if on_ready is not None:
             on_ready()
@@ -60,3 +62,16 @@ async def _serve_until_cancelled(server: Server, host: str, port: int, on_ready:
         with contextlib.suppress(asyncio.CancelledError):
             await serving
         _log.info("server.stopped", message="no longer serving")
+
+
+async def _wait_until_listening(serving: "asyncio.Future[None]", host: str, port: int) -> None:
+    """Granian says that it starts, not that it listens: return once it takes connections, or has failed."""
+    while not serving.done():
+        try:
+            _, writer = await asyncio.open_connection(host, port)
+        except OSError:
+            await asyncio.sleep(LISTEN_POLL_SECONDS)
+        else:
+            writer.close()
+            await writer.wait_closed()
+            return

@@ -1,0 +1,136 @@
+"""One JSON object a line, with the documented names, and without anything secret."""
+
+import io
+import json
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import structlog
+
+from kasparro import __version__
+from kasparro.core import masking
+from kasparro.core.logging import configure_logging, get_logger
+from kasparro.core.masking import mask_text, masked, register_secrets
+
+
+@pytest.fixture
+def stream(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
+    """Where the log goes; everything is as before afterwards."""
+    root, ours = logging.getLogger(), logging.getLogger("kasparro")
+    handlers, levels = list(root.handlers), (root.level, ours.level)
+    monkeypatch.setattr(masking, "_known_secrets", set())
+    for handler in handlers:
+        root.removeHandler(handler)
+    stream = io.StringIO()
+    configure_logging("INFO", service="test", stream=stream)
+    yield stream
+    root.handlers[:] = handlers
+    root.setLevel(levels[0])
+    ours.setLevel(levels[1])
+    structlog.reset_defaults()
+
+
+def lines(stream: io.StringIO) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in stream.getvalue().splitlines()]
+
+
+def test_a_line_is_one_object_with_the_documented_names(stream: io.StringIO) -> None:
+    get_logger("kasparro.x").info("run.finished", message="two\nlines", run_id=7, source="quakes", duration_ms=1.5)
+    (line,) = lines(stream)
+    assert line.pop("timestamp").endswith("Z")
+    assert line == {
+        "event": "run.finished",
+        "level": "info",
+        "message": "two\nlines",
+        "run_id": 7,
+        "source": "quakes",
+        "duration_ms": 1.5,
+        "service": "test",
+        "version": __version__,
+    }
+
+
+def test_an_error_has_type_message_and_stack(stream: io.StringIO) -> None:
+    try:
+        raise ValueError("at postgresql://u:hunter2@db/x")
+    except ValueError as error:
+        get_logger("kasparro.x").error("run.failed", message="no", exc_info=error)
+    (line,) = lines(stream)
+    assert (line["error.type"], line["error.message"]) == ("ValueError", "at postgresql://***@db/x")
+    assert line["error.stack"].startswith("Traceback (most recent call last):")
+    assert "hunter2" not in stream.getvalue()
+
+
+def test_bound_context_is_on_every_line(stream: io.StringIO) -> None:
+    with structlog.contextvars.bound_contextvars(request_id="r1"):
+        get_logger("kasparro.x").info("a")
+    get_logger("kasparro.x").info("b")
+    assert [line.get("request_id") for line in lines(stream)] == ["r1", None]
+
+
+def test_libraries_take_the_same_way_from_warnings_up(stream: io.StringIO) -> None:
+    logging.getLogger("library").info("chatter")
+    logging.getLogger("library").warning("token=%s at https://u:p@host/", "abcdef")
+    (line,) = lines(stream)
+    assert (line["event"], line["message"], line["level"]) == (
+        "log.library",
+        "token=abcdef at https://***@host/",
+        "warning",
+    )
+
+
+def test_the_level_is_obeyed(stream: io.StringIO) -> None:
+    configure_logging("ERROR", service="test", stream=stream)
+    get_logger("kasparro.x").warning("quiet")
+    get_logger("kasparro.x").error("loud")
+    assert [line["event"] for line in lines(stream)] == ["loud"]
+
+
+def test_registered_secrets_vanish_wherever_they_are(stream: io.StringIO) -> None:
+    register_secrets(["s3cr3t-value", "abc"])
+    get_logger("kasparro.x").info("x", message="has s3cr3t-value", nested={"deep": ["s3cr3t-value", 1]}, short="abc")
+    (line,) = lines(stream)
+    assert (line["message"], line["nested"], line["short"]) == ("has ***", {"deep": ["***", 1]}, "abc")
+
+
+SECRET_NAMES = """
+    password PGPASSWORD api_key X-API-Key apikey client_secret access_token Authorization cookie Set-Cookie private_key
+    dsn
+"""
+
+
+@pytest.mark.parametrize("name", SECRET_NAMES.split())
+def test_secret_named_fields_are_masked_whole(name: str) -> None:
+    assert masked(name, "anything") == "***"
+    assert masked(name, {"inner": 1}) == "***"
+    assert masked("headers", {name: "anything"}) == {name: "***"}
+    assert masked(name, None) is None
+
+
+@pytest.mark.parametrize("name", ["record_key", "key", "tokens_per_second", "message", "source", "passes", "keys"])
+def test_innocent_names_are_left_alone(name: str) -> None:
+    assert masked(name, "anything") == "anything"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("postgresql://user:pa:ss@host/db?x=1", "postgresql://***@host/db?x=1"),
+        ("https://user@host/", "https://***@host/"),
+        ("https://u:p@ss@host/", "https://***@host/"),
+        ("https://host/mail@example", "https://host/mail@example"),
+        ("https://host/?mail=a@b", "https://host/?mail=a@b"),
+        ("https://host/x?api_key=abc&limit=3", "https://host/x?api_key=***&limit=3"),
+        ("https://host/x?limit=3&access_token=abc", "https://host/x?limit=3&access_token=***"),
+        ("host=db password=abc dbname=x", "host=db password=*** dbname=x"),
+        ("Authorization: Bearer abcdefghij.k", "Authorization: Bearer ***"),
+        ("Basic dXNlcjpwYXNz", "Basic ***"),
+        ("bearer of news", "bearer of news"),
+        ("two https://a:b@c and ftp://d:e@f", "two https://***@c and ftp://***@f"),
+        ("nothing secret: 17:30, a@b.c", "nothing secret: 17:30, a@b.c"),
+    ],
+)
+def test_credentials_inside_text_are_masked(text: str, shown: str) -> None:
+    assert mask_text(text) == shown
