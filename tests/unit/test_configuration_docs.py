@@ -10,7 +10,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_generated_files_are_fresh() -> None:
-    hint = "stale: run `python docs/generate_configuration.py`"
+    hint = "stale: run `make docs`"
     assert (ROOT / "docs/configuration.schema.json").read_text(encoding="utf-8") == json_schema_text(), hint
     assert (ROOT / "docs/reference/configuration.md").read_text(encoding="utf-8") == reference_text(), hint
 
