@@ -15,6 +15,8 @@ _MARKS = (
 _WIDE = ("utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be")
 _ASCII = bytes(range(128))
 _FALLBACK = "cp1252"
+_NOISE = b"\xff\xfe\x81\x8d\x8f\x90\x9d"
+"""Bytes that text in a one-byte encoding hardly ever holds: alone they speak for damage, not for an encoding."""
 _GUESSABLE = ("cp125", "iso8859", "koi8", "big5", "gb", "shift_jis", "euc", "cp932", "cp949", "cp950", "cp874")
 
 
@@ -80,8 +82,8 @@ def _narrow(head: bytes) -> Encoding:
     sound = sum(character > "\x7f" for character in text) - broken
     if broken == 0:
         return Encoding("utf-8", 0, "valid UTF-8")
-    if sound > broken:
-        return Encoding("utf-8", 0, "mostly valid UTF-8")
+    if sound > broken or all(byte in _NOISE for byte in head if byte > 0x7F):
+        return Encoding("utf-8", 0, "UTF-8 with some broken bytes")
     return _guessed(head)
 
 

@@ -108,13 +108,17 @@ class FileStream:
         self._unread = self.version.size
         self._gzip = _Gzip() if self._gzip is not None else None
 
-    def check_not_replaced(self) -> None:
-        """Raises PassExpiredError when the path holds another file by now, or a shorter one."""
+    def was_touched(self) -> bool:
+        """Whether the file was written to since it was opened, if only appended to.
+
+        Raises PassExpiredError when the path holds another file by now, or a shorter one.
+        """
         now = version_of(self._path, self._partition)
         if now.inode != self.version.inode or now.size < self.version.size:
-            raise self._replaced()
+            raise self.replaced()
+        return now.mtime_ns != self.version.mtime_ns
 
-    def _replaced(self) -> PassExpiredError:
+    def replaced(self) -> PassExpiredError:
         return PassExpiredError(f"{self._partition}: the file was replaced or truncated while it was read")
 
     def _peek(self, size: int) -> bytes:
@@ -129,7 +133,7 @@ class FileStream:
         except OSError as error:
             raise SourceError(f"{self._partition}: {error.strerror}") from error
         if not data:
-            raise self._replaced()
+            raise self.replaced()
         self._unread -= len(data)
         return data
 

@@ -35,12 +35,13 @@ def read_names(first: Sequence[str], body: Sequence[Sequence[str]], locator: str
     """Column names from the header record `first`. Raises SourceError naming `locator` and the column at fault.
 
     An empty name becomes `column_<n>`. Where the header is longer than the rows by just its empty names, those are
-    left out. Where it does not fit rows that agree with each other, nobody could say which name is whose.
+    left out. Where it does not fit rows that agree with each other in any other way, nobody could say which name is
+    whose: not even where the last cells of all rows are empty, for a separator may be missing between two names.
     """
     cells = list(first)
     width = _common_width(body)
     if width is not None and len(cells) != width:
-        cells = _without_empty(cells, width, locator)
+        cells = _fitted(cells, width, locator)
     names = [cell or f"column_{number}" for number, cell in enumerate(cells, start=1)]
     repeated = next((name for index, name in enumerate(names) if name in names[:index]), None)
     if repeated is not None:
@@ -70,7 +71,8 @@ def _unquoted(cell: str, quote: str) -> str:
     return cell[1:-1] if quote and outer else cell
 
 
-def _without_empty(cells: list[str], width: int, locator: str) -> list[str]:
+def _fitted(cells: list[str], width: int, locator: str) -> list[str]:
+    """The header's cells made as many as the rows have."""
     named = [cell for cell in cells if cell]
     if len(named) == width:
         return named

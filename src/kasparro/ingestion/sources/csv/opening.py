@@ -47,6 +47,24 @@ def detect_file(path: Path, partition: str, options: CsvOptions) -> Detected | N
         return _Opener(stream, partition, options).detected
 
 
+def find_place(stream: FileStream, position: Position) -> bytes | None:
+    """Move to the position; returns the up to 64 KiB before it, or None when these or the file's head differ."""
+    stream.rewind()
+    head_bytes = int(position.head.partition(":")[0])
+    if fingerprint(stream.read_fully(head_bytes)) != position.head:
+        return None
+    tail = go_to(stream, position.place.offset)
+    return tail if fingerprint(tail) == position.place.tail else None
+
+
+def go_to(stream: FileStream, offset: int) -> bytes:
+    """Move to the offset; returns the up to 64 KiB before it."""
+    stream.rewind()
+    tail_bytes = min(offset, FINGERPRINT_BYTES)
+    stream.skip(offset - tail_bytes)
+    return stream.read_fully(tail_bytes)
+
+
 class _Opener:
     def __init__(self, stream: FileStream, partition: str, options: CsvOptions) -> None:
         self._stream = stream
@@ -83,12 +101,14 @@ class _Opener:
     def begin(self, settled: Position | None) -> Opening:
         """Begin a pass: behind what the last one read, where that is still the same; else at the start."""
         detected = self.detected
+        if detected is None and self._stream.failure is not None:
+            raise self._stream.failure
         if settled is not None and self._goes_on(settled, detected):
             opening = self._at(replace(settled, coverage="window", settle=None))
             if opening is not None:
                 return opening
         place = Place(detected.body_bytes, detected.body_line, "") if detected else Place(0, 1, "")
-        tail = self._go_to(place.offset)
+        tail = go_to(self._stream, place.offset)
         return Opening(self._stream, self._position(replace(place, tail=fingerprint(tail)), detected), tail)
 
     def _goes_on(self, settled: Position, detected: Detected | None) -> bool:
@@ -102,23 +122,13 @@ class _Opener:
 
     def _at(self, position: Position) -> Opening | None:
         """The stream at the position, if the bytes before it are the same as when it was written down."""
-        head_bytes = int(position.head.partition(":")[0])
-        if fingerprint(self._head[:head_bytes]) != position.head:
-            return None
-        tail = self._go_to(position.place.offset)
-        if fingerprint(tail) != position.place.tail:
+        tail = find_place(self._stream, position)
+        if tail is None:
             return None
         version = self._stream.version
         release = position.held and _is_unchanged(position, version)
         fresh = replace(position, size=version.size, mtime_ns=version.mtime_ns, head=fingerprint(self._head))
         return Opening(self._stream, replace(fresh, held=release), tail)
-
-    def _go_to(self, offset: int) -> bytes:
-        """Move to the offset; returns the up to 64 KiB before it."""
-        self._stream.rewind()
-        tail_bytes = min(offset, FINGERPRINT_BYTES)
-        self._stream.skip(offset - tail_bytes)
-        return self._stream.read_fully(tail_bytes)
 
     def _position(self, place: Place, detected: Detected | None) -> Position:
         version = self._stream.version

@@ -9,7 +9,7 @@ from kasparro.ingestion.source import Batch, BatchLimits, FinalBatch, SourceReco
 from kasparro.ingestion.sources.csv.careful import parse_carefully, reject_long_line
 from kasparro.ingestion.sources.csv.dialect import LineCodec
 from kasparro.ingestion.sources.csv.files import BLOCK_BYTES, FINGERPRINT_BYTES, fingerprint
-from kasparro.ingestion.sources.csv.opening import Opening
+from kasparro.ingestion.sources.csv.opening import Opening, find_place
 from kasparro.ingestion.sources.csv.options import CsvOptions
 from kasparro.ingestion.sources.csv.position import Place, Position
 from kasparro.ingestion.sources.csv.records import Layout, Segment, parse_clean
@@ -61,8 +61,9 @@ class CsvReader:
         if self._stream.failure is not None:
             place = f"after line {self._line - 1}, byte {self._offset:,} of the decompressed data"
             raise SourceError(f"{self._stream.failure.message} {place}") from self._stream.failure
-        self._stream.check_not_replaced()
         cursor = self._cursor()
+        if self._stream.was_touched() and find_place(self._stream, cursor) is None:
+            raise self._stream.replaced()
         coverage = "window" if self._held else cursor.coverage
         state = replace(cursor, place=cursor.settle or cursor.place, settle=None, held=self._held, coverage=coverage)
         return FinalBatch(state.to_json(), coverage)

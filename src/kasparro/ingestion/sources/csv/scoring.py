@@ -32,11 +32,15 @@ class Fixed:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """A dialect's reading of the head: `records` are the whole ones, with the line each begins on."""
+    """A dialect's reading of the head: `records` are the whole ones, with the line each begins on.
+
+    `broken` are those with quotes where none may stand, `unfinished` those whose quoted cell does not end.
+    """
 
     dialect: Dialect
     records: Sequence[tuple[int, list[str]]]
     broken: int
+    unfinished: int
     quoted_cells: int
 
     @property
@@ -48,7 +52,7 @@ class Sample:
     @property
     def score(self) -> float:
         """From 0 to 1."""
-        total = len(self.records) + self.broken
+        total = len(self.records) + self.broken + self.unfinished
         usual = self.usual_cells
         if total == 0 or usual == 0:
             return 0.0
@@ -66,23 +70,24 @@ class Sample:
 
 
 def read_sample(lines: Sequence[str], dialect: Dialect, comment: str | None) -> Sample:
-    """Read whole physical lines; a record that is broken or not finished counts as broken, and costs one line."""
+    """Read physical lines; a record that is broken or not finished costs one line."""
     records: list[tuple[int, list[str]]] = []
-    broken = quoted_cells = line = 0
-    while line < len(lines) and len(records) + broken < _MAX_RECORDS:
+    failed: Counter[Scan] = Counter()
+    quoted_cells = line = 0
+    while line < len(lines) and len(records) + failed.total() < _MAX_RECORDS:
         text = lines[line]
         if is_skipped(text, comment):
             line += 1
             continue
         scanner = CellScanner(dialect)
-        used = _scan(scanner, lines[line : line + _MAX_RECORD_LINES])
-        if used:
+        used, scan = _scan(scanner, lines[line : line + _MAX_RECORD_LINES])
+        if scan is Scan.DONE:
             records.append((line, scanner.cells))
             quoted_cells += scanner.quoted_cells
         else:
-            broken += 1
-        line += used or 1
-    return Sample(dialect, records, broken, quoted_cells)
+            failed[scan] += 1
+        line += used
+    return Sample(dialect, records, failed[Scan.STRAY], failed[Scan.OPEN], quoted_cells)
 
 
 def is_skipped(text: str, comment: str | None) -> bool:
@@ -103,7 +108,7 @@ def best_sample(lines: Sequence[str], base: Dialect, fixed: Fixed, comment: str 
 def _may_replace(best: Sample, usual: Sample) -> bool:
     """Whether another quoting than the usual one is believed: a few broken rows do not speak against double quotes."""
     if best.dialect.quotechar is None:
-        return usual.quoted_cells <= usual.broken
+        return usual.broken > 0 and usual.quoted_cells <= usual.broken
     return best.quoted_cells > max(usual.quoted_cells, best.broken)
 
 
@@ -111,16 +116,18 @@ def _candidates(text: str, base: Dialect, fixed: Fixed) -> Iterator[Dialect]:
     """Every dialect that is neither ruled out by what is configured nor without a trace in the text."""
     quotes = (fixed.quotechar or None,) if fixed.quotechar is not None else ('"', *("'" if "'" in text else ""), None)
     escapes = (fixed.escapechar or None,) if fixed.escapechar is not None else (None, *("\\" if "\\" in text else ""))
-    present = [delimiter for delimiter in DELIMITERS if delimiter in text] or [DELIMITERS[0]]
+    present = [delimiter for delimiter in DELIMITERS if delimiter in text or delimiter == DELIMITERS[0]]
     delimiters = present if fixed.delimiter is None else [fixed.delimiter]
     for quotechar, escapechar, delimiter in product(quotes, escapes, delimiters):
         yield replace(base, quotechar=quotechar, escapechar=escapechar, delimiter=delimiter)
 
 
-def _scan(scanner: CellScanner, lines: Sequence[str]) -> int:
-    """Number of lines the record takes; 0 when it is broken or does not end."""
+def _scan(scanner: CellScanner, lines: Sequence[str]) -> tuple[int, Scan]:
+    """Number of lines the record takes, one when it fails, and how it ends."""
     for used, line in enumerate(lines, start=1):
         scan = scanner.feed(line)
-        if scan is not Scan.OPEN:
-            return used if scan is Scan.DONE else 0
-    return 0
+        if scan is Scan.DONE:
+            return used, scan
+        if scan is Scan.STRAY:
+            return 1, scan
+    return 1, Scan.OPEN

@@ -1,0 +1,154 @@
+"""What every source type promises, checked on each: add a factory here when a type is added."""
+
+import gzip
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from kasparro.core.errors import KasparroError, PassExpiredError
+from kasparro.ingestion.source import Batch, BatchLimits, FinalBatch, Json, Source, Start
+from kasparro.ingestion.sources.csv import CsvOptions, CsvSource
+
+
+@dataclass(frozen=True)
+class Case:
+    """A source with several hundred records in two partitions or more, and one over input made to break it."""
+
+    name: str
+    make: Callable[[Path], Source]
+    make_hostile: Callable[[Path, bytes], Source]
+
+
+def make_csv(folder: Path) -> Source:
+    rows = [f'{number},"line one\nline {number}",{number}.5\n'.encode() for number in range(300)]
+    rows[100] = b"ragged\n"
+    rows[200] = b'200,"never closed,1\n'
+    (folder / "plain.csv").write_bytes(b"id,text,value\n" + b"".join(rows))
+    (folder / "packed.csv").write_bytes(gzip.compress(b"id,text,value\r\n" + b"9,x,1\r\n" * 50, mtime=0))
+    (folder / "wide.csv").write_bytes("id;text\n1;ä\n2;ö".encode("utf-16"))
+    return CsvSource(CsvOptions("rows", "*.csv", folder, key=("id",)), dict)
+
+
+def make_hostile_csv(folder: Path, content: bytes) -> Source:
+    (folder / "hostile.csv").write_bytes(content)
+    return CsvSource(CsvOptions("rows", "hostile.csv", folder), dict)
+
+
+CASES = [Case("csv", make_csv, make_hostile_csv)]
+HOSTILE = {
+    "empty": b"",
+    "zeros": b"\x00" * 5000,
+    "quotes": b'"' * 5001,
+    "line ends": b"\r\n\n\r" * 2000,
+    "marks": b"\xff\xfe\x00\x00\xef\xbb\xbf",
+    "no end": b"a" * 3_000_000,
+    "half a gzip": gzip.compress(b"a,b\n" * 5000)[:40],
+    "binary": bytes(range(256)) * 50,
+    "nested json": b"[" * 50_000,
+    "open tags": b"<rss><item>" * 5000,
+    "wide": b"a," * 20_000 + b"\n" + b"1," * 20_000,
+}
+
+cases = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+
+
+async def read(source: Source, partition: str, start: Start) -> list[Batch | FinalBatch]:
+    return [item async for item in source.read(partition, start)]
+
+
+async def ending(source: Source, partition: str) -> Batch | FinalBatch | KasparroError:
+    """The last item of a whole read, or the house error that ended it."""
+    try:
+        return (await read(source, partition, Start()))[-1]
+    except KasparroError as error:
+        return error
+
+
+def through_json(value: Json) -> Json:
+    return json.loads(json.dumps(value, allow_nan=False))
+
+
+@cases
+async def test_a_read_ends_with_exactly_one_final_batch(case: Case, tmp_path: Path) -> None:
+    source = case.make(tmp_path)
+    partitions = await source.partitions()
+    assert len(partitions) >= 2
+    for partition in partitions:
+        items = await read(source, partition, Start())
+        assert [isinstance(item, FinalBatch) for item in items] == [False] * (len(items) - 1) + [True]
+
+
+@cases
+async def test_the_same_input_gives_the_same_records_however_batches_are_cut(case: Case, tmp_path: Path) -> None:
+    source = case.make(tmp_path)
+    assert await source.partitions() == await source.partitions()
+    for partition in await source.partitions():
+        one_by_one = await read(source, partition, Start(limits=BatchLimits(records=1)))
+        at_once = await read(source, partition, Start())
+        records = [
+            [record for item in items if isinstance(item, Batch) for record in item.records]
+            for items in (one_by_one, at_once)
+        ]
+        assert records[0] == records[1]
+        assert one_by_one[-1] == at_once[-1]
+
+
+@cases
+async def test_locators_are_unique_and_name_the_partition(case: Case, tmp_path: Path) -> None:
+    source = case.make(tmp_path)
+    for partition in await source.partitions():
+        items = await read(source, partition, Start())
+        locators = [record.locator for item in items if isinstance(item, Batch) for record in item.records]
+        assert len(set(locators)) == len(locators)
+        assert all(partition in locator for locator in locators)
+
+
+@cases
+async def test_a_resume_from_any_cursor_misses_nothing_and_doubles_nothing(case: Case, tmp_path: Path) -> None:
+    source = case.make(tmp_path)
+    for partition in await source.partitions():
+        items = await read(source, partition, Start(limits=BatchLimits(records=7)))
+        batches = [item for item in items if isinstance(item, Batch)]
+        for index, batch in enumerate(batches):
+            rest = await read(source, partition, Start(cursor=through_json(batch.cursor)))
+            resumed = [record for item in rest if isinstance(item, Batch) for record in item.records]
+            assert resumed == [record for later in batches[index + 1 :] for record in later.records]
+            assert rest[-1] == items[-1]
+
+
+@cases
+async def test_a_second_pass_over_unchanged_input_reads_nothing(case: Case, tmp_path: Path) -> None:
+    source = case.make(tmp_path)
+    for partition in await source.partitions():
+        final = (await read(source, partition, Start()))[-1]
+        assert isinstance(final, FinalBatch)
+        assert await read(source, partition, Start(settled=through_json(final.state))) == [
+            FinalBatch(final.state, "none")
+        ]
+
+
+@cases
+async def test_batches_keep_to_their_limits(case: Case, tmp_path: Path) -> None:
+    source = case.make(tmp_path)
+    for partition in await source.partitions():
+        items = await read(source, partition, Start(limits=BatchLimits(records=10)))
+        assert all(0 < len(item.records) <= 10 for item in items if isinstance(item, Batch))
+
+
+@cases
+async def test_a_foreign_cursor_has_expired(case: Case, tmp_path: Path) -> None:
+    source = case.make(tmp_path)
+    with pytest.raises(PassExpiredError):
+        await read(source, (await source.partitions())[0], Start(cursor={"nobody": "knows"}))
+
+
+@cases
+@pytest.mark.parametrize("content", HOSTILE.values(), ids=HOSTILE.keys())
+async def test_hostile_input_gives_defects_or_a_house_error(case: Case, tmp_path: Path, content: bytes) -> None:
+    source = case.make_hostile(tmp_path, content)
+    for partition in await source.partitions():
+        ended = await ending(source, partition)
+        assert isinstance(ended, FinalBatch) or partition in ended.message
