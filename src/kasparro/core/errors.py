@@ -4,8 +4,7 @@ Each has a stable `code`, a message for people, an HTTP status (RFC 9457 bodies 
 (`docs/reference/exit-codes.md`). Whoever raises names the file, line, field or URL at fault in the message.
 """
 
-from collections.abc import Sequence
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
