@@ -27,9 +27,9 @@ _FAST = {"fsync": "off", "full_page_writes": "off", "max_wal_size": "1GB", "shar
 _ROOMY_BYTES = 4 * 1024**3
 
 
-async def start_server(home: Path) -> ConnectionOptions:
-    """Start (or find) the home's server, without fsync if it is started here."""
-    return await asyncio.to_thread(ensure, home, Patience(), settings=_FAST, durable=False)
+async def start_server(home: Path, **settings: str) -> ConnectionOptions:
+    """Start (or find) the home's server, without fsync if it is started here, with further server settings."""
+    return await asyncio.to_thread(ensure, home, Patience(), settings={**_FAST, **settings}, durable=False)
 
 
 def _fastest_folder() -> Path:

@@ -7,6 +7,7 @@ from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from kasparro.cli.frame import Context
@@ -70,14 +71,18 @@ async def run_jobs(
     context: Context, options: "ConnectionOptions", jobs: "Sequence[SourceJob]", request: "Request", inject: str | None
 ) -> "tuple[list[RunOutcome], int]":
     """Run the sources one after another; what happened to each, and the exit code without `--strict`."""
+    from kasparro.core.database import resolve
     from kasparro.ingestion.faults import parse_plan
     from kasparro.ingestion.run import Conditions
+    from kasparro.ingestion.source import BatchLimits
 
-    environment = context.settings.environment
-    fault = parse_plan(inject, environment=environment) if inject else None
+    settings = context.settings
+    fault = parse_plan(inject, environment=settings.environment) if inject else None
+    limits = BatchLimits(records=settings.batch_records)
     outcomes: list[RunOutcome] = []
     with _signals() as stop:
-        conditions = Conditions(options, stop=stop.event, fault=fault)
+        revive = partial(resolve, settings)
+        conditions = Conditions(options, revive=revive, stop=stop.event, fault=fault, limits=limits)
         for job in jobs:
             if not stop.event.is_set():
                 outcomes.append(await _run_one(context, job, request, conditions))

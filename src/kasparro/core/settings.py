@@ -41,6 +41,8 @@ class Settings(BaseModel):
     """Where the API listens: a loopback address, until there are keys to guard it."""
     port: Annotated[int, Field(alias="KASPARRO_PORT", ge=1, le=65535)] = 8000
     """The API's port."""
+    batch_records: Annotated[int, Field(alias="KASPARRO_BATCH_RECORDS", ge=1, le=100_000)] = 20_000
+    """How many records a batch, and so a transaction, may hold; fewer take less memory and more time."""
     inject: Annotated[str | None, Field(alias="KASPARRO_INJECT")] = None
     """Plan of injected faults, such as `commit:kill:3`, for tests; refused in production."""
     environment: Annotated[Literal["development", "production"], Field(alias="KASPARRO_ENVIRONMENT")] = "development"

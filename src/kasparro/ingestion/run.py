@@ -39,11 +39,20 @@ def _ignore(_source: str, _counters: Counters) -> None:
     """For callers that show no progress."""
 
 
+async def _nothing_to_revive() -> None:
+    """For servers that somebody else starts."""
+
+
 @dataclass(frozen=True, slots=True)
 class Conditions:
-    """What a run is given from outside. Setting `stop` ends it at a batch's edge; `committed` hears of each batch."""
+    """What a run is given from outside. Setting `stop` ends it at a batch's edge; `committed` hears of each batch.
+
+    After a lost connection `revive` may start the server again; then the run waits `reconnect_seconds` for it.
+    """
 
     options: ConnectionOptions
+    revive: Callable[[], Awaitable[object]] = _nothing_to_revive
+    reconnect_seconds: float = RECONNECT_SECONDS
     stop: asyncio.Event = field(default_factory=asyncio.Event)
     committed: Callable[[str, Counters], None] = _ignore
     fault: FaultPlan | None = None
@@ -77,7 +86,8 @@ async def run_source(job: SourceJob, request: Request, conditions: Conditions) -
                 return RunOutcome(job.source.name, "failed", None, error)
             log.warning("run.restarted", source=job.source.name, message=error.message)
             try:
-                await wait_until_ready(conditions.options, RECONNECT_SECONDS)
+                await conditions.revive()
+                await wait_until_ready(conditions.options, conditions.reconnect_seconds)
             except KasparroError as unreachable:
                 return RunOutcome(job.source.name, "failed", None, unreachable)
         except KasparroError as error:
