@@ -62,7 +62,7 @@ check: $(VENV)/.dev ## everything that can be judged without running a test
 # a database of its own, so that neither the developer's data nor a running server is touched
 check-migrations: $(VENV)/.dev
 	@home=$$(mktemp -d) && export KASPARRO_HOME="$$home" && unset DATABASE_URL DATABASE_URL_FILE && \
-	trap '$(BIN)/kasparro down --quiet >&2; rm -rf "$$home"' EXIT && \
+	trap '$(BIN)/kasparro down --quiet >/dev/null; rm -rf "$$home"' EXIT && \
 	$(BIN)/kasparro migrate --quiet && $(BIN)/kasparro migrate --check
 
 docs: $(VENV)/.dev ## write the generated pages of docs/reference

@@ -37,13 +37,14 @@ async def records(connection: Connection) -> None:
         select s.id, v.key, v.title, v.tags, v.value, v.unit, v.occurred_at, v.attributes, '', '', 7, 3, 2, 1,
                '2026-01-02T03:04:05Z', '2026-01-02T03:04:05.678901Z', v.deleted_at
         from (values
-            ('quakes', 'q1', 'Café "Ö" \\', array['a', 'b'], 12345678901234567890.120300::numeric, 'ml',
+            (1, 'quakes', 'q1', 'Café "Ö" \\', array['a', 'b'], 12345678901234567890.120300::numeric, 'ml',
              '2018-02-07T01:26:13.84Z'::timestamptz, '{"depth": "26.49"}'::jsonb, null::timestamptz),
-            ('quakes', 'q2', 'second', null, 100::numeric, null, '2018-02-07T02:26:13+01'::timestamptz, null, null),
-            ('quakes', 'gone', 'deleted', null, null, null, null, null, now()),
-            ('news', 'n1', null, null, null, null, null, null, null),
-            ('news', 'n2', null, null, null, null, null, null, null),
-            ('quakes', 'q3', 'third', null, 0.000001, null, null, null, null)
-        ) v(source, key, title, tags, value, unit, occurred_at, attributes, deleted_at)
+            (2, 'quakes', 'q2', 'second', null, 100::numeric, null, '2018-02-07T02:26:13+01'::timestamptz, null, null),
+            (3, 'quakes', 'gone', 'deleted', null, null, null, null, null, now()),
+            (4, 'news', 'n1', null, null, null, null, null, null, null),
+            (5, 'news', 'n2', null, null, null, null, null, null, null),
+            (6, 'quakes', 'q3', 'third', null, 0.000001, null, null, null, null)
+        ) v(position, source, key, title, tags, value, unit, occurred_at, attributes, deleted_at)
         join sources s on s.name = v.source
+        order by v.position
     """)

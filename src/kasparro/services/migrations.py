@@ -7,6 +7,7 @@ checking a database costs one query and no import of Alembic.
 import asyncio
 from collections.abc import Callable
 from importlib import resources
+from io import StringIO
 from typing import Any
 
 from kasparro.core.database import Connection, ConnectionOptions, connect, house_errors
@@ -109,7 +110,7 @@ async def _alembic(options: ConnectionOptions, command: str, *arguments: str) ->
         return await connect(options, application_name=APPLICATION_NAME)
 
     def run(sync_connection: Any) -> None:
-        config = Config()
+        config = Config(stdout=StringIO())  # it speaks to a person at a terminal
         config.set_main_option("script_location", "kasparro:migrations")
         config.set_main_option("path_separator", "os")
         config.attributes["connection"] = sync_connection
