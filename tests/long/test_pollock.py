@@ -1,7 +1,8 @@
 """The Pollock benchmark's polluted files: each is one clean table with one thing wrong in it.
 
-`KASPARRO_CORPORA` names the folder with `csv/pollock` in it. `python -m pytest -s -o addopts= tests/long/test_pollock.py`
-shows the table. Expected cells are the benchmark's own (`clean/`), read by Python's csv module.
+`KASPARRO_CORPORA` names the folder with `csv/pollock` in it. The table is shown by
+`python -m pytest -s -o addopts= tests/long/test_pollock.py`. Expected cells are the benchmark's own (`clean/`), read by
+Python's csv module.
 """
 
 import csv

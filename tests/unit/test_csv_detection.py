@@ -123,6 +123,17 @@ def test_single_quotes_and_backslashes_are_found() -> None:
     assert detected(b"a,b\n1,C:\\dir\n").dialect.escapechar is None
 
 
+async def test_spaces_before_quotes_are_skipped_where_a_file_has_them(tmp_path: Path) -> None:
+    file = CsvFile(tmp_path).write(b'"month", "1958", "note"\n"JAN",  340, "a, b"\n"FEB",  318, "c"\n')
+    reading = await file.read()
+    assert reading.payloads == [
+        {"month": "JAN", "1958": "340", "note": "a, b"},
+        {"month": "FEB", "1958": "318", "note": "c"},
+    ]
+    assert "spaces after delimiters skipped" in str(await file.source.detected("rows.csv"))
+    assert (await CsvFile(tmp_path).write(b"a,b\n1, x\n").read()).payloads == [{"a": "1", "b": " x"}]
+
+
 def test_what_is_configured_is_taken() -> None:
     found = detected(
         b"junk\na;b\n1;2\n", skip_rows=1, delimiter=",", quotechar="", header=False, encoding="latin-1", columns=("x",)

@@ -159,8 +159,10 @@ async def test_a_cursor_into_another_file_has_expired(tmp_path: Path, changed: b
 
 async def test_a_cursor_of_unknown_form_has_expired(tmp_path: Path) -> None:
     file = CsvFile(tmp_path, KEYED).write(HEAD)
-    with pytest.raises(PassExpiredError):
-        await file.read(cursor={"page": 3})
+    good = (await file.read()).batches[0].cursor
+    for cursor in [{"page": 3}, {**good, "fingerprint": {**good["fingerprint"], "head": "?"}}, {**good, "dialect": 7}]:
+        with pytest.raises(PassExpiredError):
+            await file.read(cursor=cursor)
 
 
 @pytest.mark.parametrize("change", ["replace", "truncate", "rewrite"])

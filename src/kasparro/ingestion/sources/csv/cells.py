@@ -10,6 +10,8 @@ from functools import lru_cache
 
 from kasparro.ingestion.sources.csv.dialect import Dialect
 
+_SPACES = re.compile(" *")
+
 
 class Scan(Enum):
     """What is known after a physical line was fed."""
@@ -55,6 +57,8 @@ class CellScanner:
         if self._in_quotes:
             return self._quoted_step(line, position, end)
         starts = not self._parts
+        if starts and self._dialect.skips_spaces:
+            position = _SPACES.match(line, position).end()  # pyright: ignore[reportOptionalMemberAccess]
         if starts and self._dialect.quotechar and line.startswith(self._dialect.quotechar, position):
             self._in_quotes = True
             return position + 1, None

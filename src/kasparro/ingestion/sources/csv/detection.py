@@ -36,6 +36,7 @@ class Detected:
             f"delimiter {dialect.delimiter!r}",
             f"quotes {dialect.quotechar!r}" if dialect.quotechar else "no quoting",
             *([f"escape {dialect.escapechar!r}"] if dialect.escapechar else []),
+            *(["spaces after delimiters skipped"] if dialect.skips_spaces else []),
             f"line ends {self.line_end}",
             f"{'header' if self.header else 'no header'} ({self.reasons[1]})",
             f"{len(self.names)} columns",

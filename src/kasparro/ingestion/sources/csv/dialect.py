@@ -8,6 +8,7 @@ from typing import Any, Self
 class Dialect:
     """`newline` ends a physical line: LF (an optional CR before it is dropped) or CR. `bom_bytes` come before line 1.
 
+    `skips_spaces`: spaces after a delimiter are no part of the cell, so that `1, "a, b"` has two cells.
     Without `escapechar` a quote inside a quoted cell is doubled (RFC 4180); with it, it may be doubled or escaped.
     """
 
@@ -17,6 +18,7 @@ class Dialect:
     delimiter: str = ","
     quotechar: str | None = '"'
     escapechar: str | None = None
+    skips_spaces: bool = False
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)

@@ -71,6 +71,7 @@ class Position:
     @classmethod
     def _from_json(cls, value: Json) -> Self:
         fingerprint: dict[str, Any] = value["fingerprint"]
+        int(str(fingerprint["head"]).partition(":")[0])
         return cls(
             place=Place.from_json({**value, "tail": fingerprint["tail"]}),
             size=int(fingerprint["size"]),

@@ -81,6 +81,8 @@ def _decoded_if_clean(raw: bytes, codec: LineCodec, layout: Layout) -> str | Non
     odd_line_ends = text.count("\r") != text.count("\r\n") if dialect.newline == "\n" else "\n" in text
     if odd_line_ends or "\x00" in text:
         return None
+    if dialect.skips_spaces and dialect.quotechar and dialect.quotechar in text:
+        return None
     if (dialect.escapechar or "\x00") in text or (layout.comment or "\x00") in text:
         return None
     return text
@@ -141,8 +143,11 @@ def _many_lines_each(raw: bytes, text: str, layout: Layout, first_line: int) -> 
 
 def _reader(lines: "list[str] | StringIO", dialect: Dialect):  # noqa: ANN202 - the type has no public name
     if dialect.quotechar is None:
-        return csv.reader(lines, delimiter=dialect.delimiter, quoting=csv.QUOTE_NONE)
-    return csv.reader(lines, delimiter=dialect.delimiter, quotechar=dialect.quotechar)
+        skips_spaces = dialect.skips_spaces
+        return csv.reader(lines, delimiter=dialect.delimiter, quoting=csv.QUOTE_NONE, skipinitialspace=skips_spaces)
+    return csv.reader(
+        lines, delimiter=dialect.delimiter, quotechar=dialect.quotechar, skipinitialspace=dialect.skips_spaces
+    )
 
 
 def _records(rows: list[list[str]], starts: Sequence[int], layout: Layout) -> list[SourceRecord]:

@@ -119,7 +119,10 @@ def _candidates(text: str, base: Dialect, fixed: Fixed) -> Iterator[Dialect]:
     present = [delimiter for delimiter in DELIMITERS if delimiter in text or delimiter == DELIMITERS[0]]
     delimiters = present if fixed.delimiter is None else [fixed.delimiter]
     for quotechar, escapechar, delimiter in product(quotes, escapes, delimiters):
-        yield replace(base, quotechar=quotechar, escapechar=escapechar, delimiter=delimiter)
+        dialect = replace(base, quotechar=quotechar, escapechar=escapechar, delimiter=delimiter)
+        yield dialect
+        if quotechar and delimiter != " " and f"{delimiter} {quotechar}" in text:
+            yield replace(dialect, skips_spaces=True)
 
 
 def _scan(scanner: CellScanner, lines: Sequence[str]) -> tuple[int, Scan]:
