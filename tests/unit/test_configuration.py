@@ -160,7 +160,11 @@ def test_a_constant_must_suit_its_field() -> None:
     [
         ("foo[?", "not a JMESPath expression: the expression ends too early\n    foo[?\n         ^"),
         ("a || || b", "not a JMESPath expression: unexpected '||'\n    a || || b\n         ^"),
-        ("split(x)", "not a JMESPath expression: unknown function split()\n    split(x)\n    ^"),
+        (
+            "x.splt(y)",
+            'not a JMESPath expression: unknown function splt(); did you mean "split"?\n    x.splt(y)\n      ^',
+        ),
+        ("split(x)", "not a JMESPath expression: split() takes 2 arguments, not 1\n    split(x)\n    ^"),
     ],
 )
 def test_an_expression_is_shown_with_a_caret_at_the_fault(expression: str, shown: str) -> None:

@@ -112,8 +112,9 @@ def test_what_is_not_clearly_a_number_is_refused(text: str) -> None:
 
 
 def test_a_float_is_no_exact_decimal() -> None:
-    [(code, _, message)] = defects("{value: {expr: 'to_number(v)'}}", {"id": "1", "v": "1.5"})
+    [(code, _, message)] = defects("{value: {expr: '`1.5`'}}", {"id": "1", "v": "1.5"})
     assert (code, message) == ("invalid_decimal", "must be an exact decimal, not 1.5 (float)")
+    assert str(normalized("{value: {expr: 'to_number(v)'}}", {"v": "1.50"})["value"]) == "1.50"
     assert normalized("{value: {expr: 'length(v)'}}", {"v": "abc"})["value"] == Decimal(3)
 
 

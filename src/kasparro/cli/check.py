@@ -68,7 +68,7 @@ async def _summary(source: "CsvSourceConfig", base_dir: "Path") -> _Summary:
 
 def _missing_columns(source: "CsvSourceConfig", file: str, names: tuple[str, ...]) -> list[str]:
     from kasparro.ingestion.mapping import named_columns
-    from kasparro.schemas.configuration.problems import nearest
+    from kasparro.schemas.configuration.nearest import nearest
 
     missing = [column for column in named_columns(source) if column not in names]
     return [f'{file} has no column "{column}"{nearest(column, names)}' for column in missing]

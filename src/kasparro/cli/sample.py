@@ -42,7 +42,7 @@ async def sample(
 
 
 def _choose(configuration: "Configuration", name: str) -> "CsvSourceConfig":
-    from kasparro.schemas.configuration.problems import nearest
+    from kasparro.schemas.configuration.nearest import nearest
 
     chosen = configuration.source(name)
     if chosen is None:

@@ -10,7 +10,7 @@ from typing import Any, Final, cast
 from kasparro.core.canonical import content_hash
 from kasparro.ingestion.source import Defect, Payload, RecordRejected
 from kasparro.schemas.configuration import ConstantTarget, CsvSourceConfig, ExpressionTarget, Target
-from kasparro.schemas.configuration.expressions import compile_expression
+from kasparro.schemas.configuration.expressions import compile_expression, evaluate
 from kasparro.schemas.readings import Defective, Reading, as_text, decimal_reading, shown, time_reading
 
 Getter = Callable[[Payload], Any]
@@ -180,7 +180,7 @@ def compile_search(expression: str) -> Getter:
 
     def search(payload: Payload) -> Any:
         try:
-            return compiled.search(payload)
+            return evaluate(compiled, payload)
         except (ValueError, TypeError, ArithmeticError, LookupError, RecursionError) as error:
             reason = str(error).partition("\n")[0]
             raise Defective("expression_failed", f"{shown(expression)}: {shown(reason)}") from None

@@ -36,6 +36,11 @@ A *target* says where a field comes from: a plain text is the name of a column, 
 record. A mapped column that a row does not have rejects the record (`missing_field`), as does a text that is no number
 (`invalid_decimal`) or no time (`invalid_time`) where one is needed. Cells are text: ``to_number(distance) > `100` ``
 compares numbers, while `distance > '100'` is never true.
+
+Besides JMESPath's own functions, whose numbers are exact here, there are `split(text, separator)`, `replace(text, old,
+new)`, `regex(text, pattern)` (the first group of the first match), `lower(text)`, `decimal(text)` (fails for what is no
+number, where `to_number` gives null) and `parse_time(text, format)` (a format as of Python's
+[strptime](https://docs.python.org/3/library/datetime.html#format-codes), such as `%d/%m/%Y`). All give null for null.
 """
 
 

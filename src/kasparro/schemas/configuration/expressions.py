@@ -1,15 +1,18 @@
 """JMESPath expressions (https://jmespath.org/specification.html), compiled once and checked before anything runs."""
 
+from collections.abc import Iterator
 from typing import Annotated, Any, Final, cast
 
 import jmespath
 from jmespath import exceptions
-from jmespath.functions import Functions
 from jmespath.parser import ParsedResult
 from pydantic import AfterValidator
 from pydantic_core import PydanticCustomError
 
-_FUNCTIONS: Final = frozenset(cast("dict[str, Any]", Functions.FUNCTION_TABLE))  # pyright: ignore[reportUnknownMemberType, reportAttributeAccessIssue]
+from kasparro.schemas.configuration.functions import HouseFunctions
+from kasparro.schemas.configuration.nearest import nearest
+
+_FUNCTIONS: Final = cast("dict[str, Any]", HouseFunctions.FUNCTION_TABLE)
 
 
 def compile_expression(expression: str) -> ParsedResult:
@@ -20,10 +23,15 @@ def compile_expression(expression: str) -> ParsedResult:
         raise ValueError("a JMESPath expression cannot be empty") from None
     except exceptions.ParseError as error:
         raise ValueError(_with_caret(expression, _reason(error), error.lex_position)) from None
-    for name in _function_names(compiled.parsed):
-        if name not in _FUNCTIONS:
-            raise ValueError(_with_caret(expression, f"unknown function {name}()", expression.find(name)))
+    for name, arguments in _calls(compiled.parsed):
+        if reason := _wrong_call(name, arguments):
+            raise ValueError(_with_caret(expression, reason, expression.find(name)))
     return compiled
+
+
+def evaluate(compiled: ParsedResult, payload: Any) -> Any:
+    """The expression's result. Raises ValueError, TypeError, ArithmeticError, LookupError or RecursionError."""
+    return compiled.search(payload, options=jmespath.Options(custom_functions=HouseFunctions()))
 
 
 def _checked(expression: str) -> str:
@@ -51,9 +59,22 @@ def _with_caret(expression: str, reason: str, position: int) -> str:
     return f"not a JMESPath expression: {reason}\n    {line}\n    {' ' * position}^"
 
 
-def _function_names(node: Any) -> set[str]:
-    names = {str(node["value"])} if node["type"] == "function_expression" else set[str]()
-    for child in node.get("children", ()):
-        if isinstance(child, dict):
-            names |= _function_names(cast("dict[str, Any]", child))
-    return names
+def _calls(node: Any) -> Iterator[tuple[str, int]]:
+    """Name and number of arguments of every function call in a parsed expression."""
+    children = [cast("dict[str, Any]", child) for child in node.get("children", ()) if isinstance(child, dict)]
+    if node["type"] == "function_expression":
+        yield str(node["value"]), len(children)
+    for child in children:
+        yield from _calls(child)
+
+
+def _wrong_call(name: str, arguments: int) -> str | None:
+    if name not in _FUNCTIONS:
+        return f"unknown function {name}(){nearest(name, _FUNCTIONS)}"
+    signature = _FUNCTIONS[name]["signature"]
+    is_variadic = bool(signature and signature[-1].get("variadic"))
+    if arguments == len(signature) or (is_variadic and arguments >= len(signature)):
+        return None
+    plural = "s" if is_variadic or len(signature) != 1 else ""
+    wanted = f"{len(signature)}{' or more' if is_variadic else ''} argument{plural}"
+    return f"{name}() takes {wanted}, not {arguments}"

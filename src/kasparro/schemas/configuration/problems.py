@@ -4,7 +4,6 @@ import re
 import types
 import zoneinfo
 from collections.abc import Iterable, Mapping, Sequence
-from difflib import get_close_matches
 from typing import Annotated, Any, Final, Union, cast, get_args, get_origin
 
 from pydantic import BaseModel
@@ -12,6 +11,7 @@ from pydantic_core import ErrorDetails
 
 from kasparro.schemas.configuration.document import Document, Path
 from kasparro.schemas.configuration.mapping import MEMBER_TAGS
+from kasparro.schemas.configuration.nearest import nearest
 
 _VALUE_FREE: Final = ("extra_forbidden", "missing", "model_type")
 _SOURCE_DEPTH: Final = 2
@@ -48,12 +48,6 @@ def describe(
             parsed.find(path, f"has an unusable value (it comes from {', '.join(hidden)})")
         else:
             parsed.find(path, _message(error, path, model))
-
-
-def nearest(name: str, names: Iterable[str]) -> str:
-    """`; did you mean "..."?`, or nothing when no name is near."""
-    matches = get_close_matches(name.casefold(), list(names), n=1, cutoff=0.6)
-    return f'; did you mean "{matches[0]}"?' if matches else ""
 
 
 def _path(error: ErrorDetails) -> Path:
@@ -103,15 +97,8 @@ def _message(error: ErrorDetails, path: Path, model: type[BaseModel]) -> str:
 
 def _judged(reason: str, given: object, path: Path) -> str:
     if path and path[-1] == "timezone":
-        return f'"{given}" is {reason}{nearest_zone(str(given))}'
+        return f'"{given}" is {reason}{nearest(str(given), zoneinfo.available_timezones())}'
     return f'"{given}" is {reason}' if reason.startswith("not ") else reason
-
-
-def nearest_zone(name: str) -> str:
-    """Like `nearest`, for time zones."""
-    by_folded = {zone.casefold(): zone for zone in zoneinfo.available_timezones()}
-    matches = get_close_matches(name.casefold(), list(by_folded), n=1, cutoff=0.6)
-    return f'; did you mean "{by_folded[matches[0]]}"?' if matches else ""
 
 
 def _unknown(name: str, names: Sequence[str]) -> str:
