@@ -179,7 +179,7 @@ def _context(output: Output, config: Path | None) -> Context:
 def _set_up_logging(context: Context, service: str | None) -> None:
     from kasparro.core.logging import configure_logging
 
-    stream = context.output.stderr if service is None else context.output.stdout
+    stream = None if service is None else context.output.stdout
     configure_logging(context.settings.log_level, service=service or "cli", stream=stream)
 
 

@@ -6,10 +6,10 @@ Results go to standard output, everything said along the way to standard error, 
 import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, TextIO, cast
+from typing import TYPE_CHECKING, Final, TextIO, cast
 
 from kasparro.core.masking import mask_text
 
@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from rich.table import Table as RichTable
 
     from kasparro.core.errors import KasparroError
+
+
+UNFOLDED_WIDTH: Final = 10_000
+FOLDED_COLUMNS: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +52,16 @@ class Output:
 
     json: bool = False
     quiet: bool = False
-    stdout: TextIO = field(default_factory=lambda: sys.stdout)
-    stderr: TextIO = field(default_factory=lambda: sys.stderr)
+
+    @property
+    def stdout(self) -> TextIO:
+        """For results."""
+        return sys.stdout
+
+    @property
+    def stderr(self) -> TextIO:
+        """For everything else; looked up each time, for a progress bar puts itself in its place while it is drawn."""
+        return sys.stderr
 
     def emit(self, result: Result) -> None:
         """Print the result to standard output."""
@@ -59,7 +71,7 @@ class Output:
         console = _console(self.stdout)
         for part in _human_parts(result):
             if isinstance(part, Table):
-                console.print(_rich_table(part))
+                _print_table(console, part)
             else:
                 console.print(part, markup=False, highlight=False, soft_wrap=True)
 
@@ -130,7 +142,22 @@ def _console(stream: TextIO) -> "Console":
     """A console that never folds lines when its reader is a program rather than a person."""
     from rich.console import Console
 
-    return Console(file=stream) if stream.isatty() else Console(file=stream, width=10_000, no_color=True)
+    return Console(file=stream) if stream.isatty() else Console(file=stream, width=UNFOLDED_WIDTH, no_color=True)
+
+
+def _print_table(console: "Console", table: Table) -> None:
+    """Many columns keep one line a row, as psql does, and leave it to the terminal to wrap; few columns fold."""
+    from rich.console import Console
+    from rich.measure import Measurement
+
+    drawn = _rich_table(table)
+    unfolded = Console(file=console.file, width=UNFOLDED_WIDTH)
+    natural_width = Measurement.get(unfolded, unfolded.options, drawn).maximum
+    if len(table.columns) > FOLDED_COLUMNS and natural_width > console.width:
+        unfolded.width = natural_width
+        unfolded.print(drawn)
+    else:
+        console.print(drawn)
 
 
 def _rich_table(table: Table) -> "RichTable":

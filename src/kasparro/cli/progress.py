@@ -24,8 +24,10 @@ class Step(Protocol):
 
 
 @contextmanager
-def step(output: Output, label: str, *, total: int | None = None, unit: str = "records") -> Generator[Step, None, None]:
-    """Show one step from begin to end. Silent with `--quiet`; a failure inside is said as such."""
+def step(
+    output: Output, label: str, *, total: int | None = None, unit: str | None = "records"
+) -> Generator[Step, None, None]:
+    """Show one step from begin to end; `unit` None: there is nothing to count. Silent with `--quiet`."""
     if output.quiet:
         yield _Silent()
     elif output.stderr.isatty():
@@ -51,24 +53,29 @@ class _Bar:
 
 
 @contextmanager
-def _bar(output: Output, label: str, *, total: int | None, unit: str) -> Generator[_Bar, None, None]:
+def _bar(output: Output, label: str, *, total: int | None, unit: str | None) -> Generator[_Bar, None, None]:
     from rich.console import Console
     from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description}", markup=False),
+    counting = (
         BarColumn(),
         TextColumn(f"{{task.completed:,.0f}} {unit}"),
         TextColumn("{task.fields[detail]}", markup=False),
+    )
+    columns = (
+        SpinnerColumn(finished_text="✓"),
+        TextColumn("{task.description}", markup=False),
+        *(counting if unit else ()),
         TimeElapsedColumn(),
     )
     with Progress(*columns, console=Console(file=output.stderr)) as progress:
-        yield _Bar(progress, progress.add_task(label, total=total, detail=""))
+        task = progress.add_task(label, total=total, detail="")
+        yield _Bar(progress, task)
+        progress.update(task, total=progress.tasks[0].completed)
 
 
 class _Lines:
-    def __init__(self, output: Output, label: str, *, total: int | None, unit: str) -> None:
+    def __init__(self, output: Output, label: str, *, total: int | None, unit: str | None) -> None:
         self._output = output
         self._label = label
         self._total = total
@@ -89,7 +96,7 @@ class _Lines:
 
 
 @contextmanager
-def _lines(output: Output, label: str, *, total: int | None, unit: str) -> Generator[_Lines, None, None]:
+def _lines(output: Output, label: str, *, total: int | None, unit: str | None) -> Generator[_Lines, None, None]:
     lines = _Lines(output, label, total=total, unit=unit)
     output.note(f"{label} ...")
     began = time.monotonic()

@@ -65,9 +65,9 @@ async def _prepare_database(context: Context) -> "ConnectionOptions":
     from kasparro.core.database import resolve
     from kasparro.services.migrations import upgrade
 
-    with step(context.output, "database"):
+    with step(context.output, "database", unit=None):
         options = await resolve(context.settings, report=context.note)
-    with step(context.output, "migrations"):
+    with step(context.output, "migrations", unit=None):
         await upgrade(options, report=context.note)
     return options
 
@@ -103,7 +103,7 @@ def _start_in_background(context: Context) -> "BackgroundServer":
     from kasparro.core.errors import KasparroError
 
     settings = context.settings
-    with step(context.output, "API server"):
+    with step(context.output, "API server", unit=None):
         process = start_server(settings.home, settings.host, settings.port)
         server = BackgroundServer(process.pid, settings.host, settings.port)
         try:

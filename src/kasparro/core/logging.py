@@ -41,7 +41,7 @@ def configure_logging(level: str, *, service: str, stream: TextIO | None = None)
             _renderer(target),
         ],
     )
-    handler = logging.StreamHandler(target)
+    handler = _StandardError() if stream is None else logging.StreamHandler(stream)
     handler.setFormatter(formatter)
     logging.basicConfig(level=level if level in _PASSED_ON else "WARNING", handlers=[handler], force=True)
     logging.getLogger("kasparro").setLevel(level)
@@ -66,6 +66,14 @@ def mask_secrets(logger: "WrappedLogger", method: str, event: "EventDict") -> "E
     """A structlog processor: mask the values of secret-named fields, and secrets inside any text."""
     del logger, method
     return {name: masked(name, value) for name, value in event.items()}
+
+
+class _StandardError(logging.StreamHandler[TextIO]):
+    """Standard error as it is at each line: a progress bar puts itself in its place while it is drawn."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.stream = sys.stderr
+        super().emit(record)
 
 
 class _Stamp:
