@@ -69,8 +69,8 @@ async def test_up_loads_serves_and_loads_nothing_twice(place: Place) -> None:
     assert down.document == {"server_stopped": True, "database_stopped": True}
     assert not place.answers()
 
-    again = await place.kasparro("up", "--detach", "--json")
-    assert again.exit_code == 0, again.stderr
+    again = await place.kasparro("up", "--detach", "--json", "--quiet")
+    assert (again.exit_code, again.stderr) == (0, "")
     assert [run["last_run"]["inserted"] for run in again.document["sources"]] == [0]
     assert len(place.get("/data")[1]["data"]) == 2
     health = place.get("/health")

@@ -179,8 +179,10 @@ def _context(output: Output, config: Path | None) -> Context:
 def _set_up_logging(context: Context, service: str | None) -> None:
     from kasparro.core.logging import configure_logging
 
-    stream = None if service is None else context.output.stdout
-    configure_logging(context.settings.log_level, service=service or "cli", stream=stream)
+    level = context.settings.log_level
+    if context.quiet and level in {"DEBUG", "INFO"}:
+        level = "WARNING"
+    configure_logging(level, service=service or "cli", stream=None if service is None else context.output.stdout)
 
 
 class _StoppedError(Exception):
