@@ -93,7 +93,7 @@ class Coordinator:
             await checkpoints.settle(connection, settled, stamp.source_id)
             if not last:
                 return None
-            return await runs.close(connection, stamp.run_id, state="succeeded", at=datetime.now(UTC), check=True)
+            return await runs.close(connection, stamp.run_id, state="succeeded", at=datetime.now(UTC))
 
     async def fail(self, run_id: int, state: str, error: KasparroError) -> Counters:
         """Close a run that did not reach its end; its lanes are fenced first, so that its sums are final."""
@@ -153,11 +153,14 @@ class Coordinator:
         partitions: list[str],
         mapping_version: int,
     ) -> OpenPass | None:
-        """The open pass, if this run may go on with it: same configuration and mapping, partitions still there."""
+        """The open pass, if this run may go on with it: same configuration and mapping, partitions still there.
+
+        A source that cannot say now which partitions it has (none, that is) keeps its pass open for the next run.
+        """
         if request.abandon or request.full_refresh:
             return None
         open_pass = find_open(rows)
-        if open_pass is None or not open_pass.names <= set(partitions):
+        if open_pass is None or (partitions and not open_pass.names <= set(partitions)):
             return None
         earlier = await runs.find(connection, open_pass.run_id)
         if (earlier["config_hash"], earlier["mapping_version"]) != (job.config_hash, mapping_version):

@@ -120,16 +120,12 @@ async def close(
     state: str,
     at: datetime,
     error: tuple[str, str] | None = None,
-    check: bool = False,
 ) -> Counters:
     """Fold the run's batches into its row, its source's digest and the metric counters, and set its final state.
 
-    With `check`, raises ConservationError (and the caller rolls back) unless both equations hold over the run. State
-    `succeeded` becomes `partial` when records were rejected.
+    State `succeeded` becomes `partial` when records were rejected. The equations are the caller's to check.
     """
     counters, count, delta = await batches.sums(connection, run_id)
-    if check:
-        counters.require_conservation(f"run {run_id}")
     final = "partial" if state == "succeeded" and counters.rejected else state
     digest = await connection.fetchval(
         _FOLD_SOURCE, run_id, Decimal(delta), Decimal(DIGEST_MODULUS), final in _SUCCESSES, at

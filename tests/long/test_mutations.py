@@ -1,0 +1,106 @@
+"""Each safeguard taken out of a copy of the code: the named test must then fail, or it guards nothing."""
+
+import asyncio
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.kasparro_process import ROOT, environment
+
+TIMEOUT_SECONDS = 300
+
+
+@dataclass(frozen=True)
+class Mutation:
+    """One change of one file, and the test that must see it."""
+
+    name: str
+    file: str
+    old: str
+    new: str
+    test: str
+
+
+MUTATIONS = [
+    Mutation(
+        "checkpoint outside the transaction",
+        "ingestion/store.py",
+        "            await checkpoints.advance(self._connection, self._stamp, batch)\n",
+        "            await self._transaction.commit()\n"
+        "            await checkpoints.advance(self._connection, self._stamp, batch)\n"
+        "            self._transaction = self._connection.transaction()\n"
+        "            await self._transaction.start()\n",
+        "tests/integration/test_store.py::test_nothing_is_written_when_the_transaction_is_given_up",
+    ),
+    Mutation(
+        "no coordinator's lock",
+        "services/locks.py",
+        'return bool(await connection.fetchval("select pg_try_advisory_lock($1, $2)", LOCK_SPACE, source_id))',
+        "return True",
+        "tests/integration/test_run.py::test_second_run_of_a_held_source_is_refused",
+    ),
+    Mutation(
+        "no first equation",
+        "schemas/counters.py",
+        "        self._require_records(where)\n",
+        "",
+        "tests/integration/test_store.py::test_record_that_transform_lost_stops_the_batch",
+    ),
+    Mutation(
+        "no second equation",
+        "schemas/counters.py",
+        "        self._require_raw_rows(where)\n",
+        "",
+        "tests/integration/test_store.py::test_raw_row_that_is_not_written_stops_the_batch",
+    ),
+    Mutation(
+        "no equations over the run",
+        "ingestion/coordinator.py",
+        '            counters.require_conservation(f"run {stamp.run_id}, {partition}")\n',
+        "",
+        "tests/integration/test_run.py::test_run_whose_sums_do_not_add_up_is_failed_and_settles_nothing",
+    ),
+    Mutation(
+        "no fence",
+        "services/checkpoints.py",
+        "    if found is None:\n",
+        "    if False:\n",
+        "tests/integration/test_store.py::test_old_run_cannot_write_after_a_claim",
+    ),
+    Mutation(
+        "claim that does not wait for a batch in hand",
+        "services/checkpoints.py",
+        '_LOCK = _SELECT + " for update"',
+        "_LOCK = _SELECT",
+        "tests/integration/test_store.py::test_claim_waits_for_a_batch_in_hand_and_counts_it",
+    ),
+    Mutation(
+        "going on from memory after a lost connection",
+        "ingestion/passes.py",
+        "last.cursor, last.ordinal, states)",
+        "None, last.ordinal, states)",
+        "tests/recovery/test_server_crash.py::test_run_that_survives_the_server_starts_again_from_the_database",
+    ),
+]
+
+
+@pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.name)
+async def test_a_test_fails_without_the_safeguard(tmp_path: Path, mutation: Mutation) -> None:
+    shutil.copytree(ROOT / "src", tmp_path / "src", ignore=shutil.ignore_patterns("__pycache__"))
+    changed = tmp_path / "src" / "kasparro" / mutation.file
+    text = changed.read_text(encoding="utf-8")
+    assert text.count(mutation.old) == 1, f"{mutation.file} does not hold the text to change exactly once"
+    changed.write_text(text.replace(mutation.old, mutation.new), encoding="utf-8")
+
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", mutation.test,
+        env=environment(PYTHONPATH=str(tmp_path / "src"), PYTHONWARNINGS=""), cwd=ROOT,
+        stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+    )  # fmt: skip
+    async with asyncio.timeout(TIMEOUT_SECONDS):
+        output, _ = await process.communicate()
+    assert process.returncode == 1, output.decode()
+    assert " failed" in output.decode()
