@@ -38,6 +38,13 @@ class BackgroundServer:
         return f"http://{host}:{self.port}"
 
 
+class _Detached(subprocess.Popen[bytes]):
+    """A process that outlives this one on purpose: its end is not waited for, and that is no leak."""
+
+    def __del__(self) -> None:
+        pass
+
+
 def log_path(home: Path) -> Path:
     """Where a server in the background writes its log."""
     return home / "serve.log"
@@ -73,7 +80,7 @@ def start_server(home: Path, host: str, port: int) -> "subprocess.Popen[bytes]":
     """Start `kasparro serve` in a session of its own; it inherits the lock."""
     command = [sys.executable, "-m", "kasparro", "serve", "--host", host, "--port", str(port)]
     with held_lock(home, host, port) as descriptor, log_path(home).open("ab") as log:
-        process = subprocess.Popen(  # noqa: S603  our own interpreter and module
+        process = _Detached(  # noqa: S603  our own interpreter and module
             command,
             stdin=subprocess.DEVNULL,
             stdout=log,
