@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from kasparro.ingestion.sources.csv.cells import CellScanner, Scan
 from kasparro.ingestion.sources.csv.dialect import Dialect, LineCodec
@@ -42,10 +41,6 @@ class Detected:
             f"{len(self.names)} columns",
         ]
         return ", ".join(parts)
-
-    def to_json(self) -> dict[str, Any]:
-        """All that reading on needs."""
-        return {"dialect": self.dialect.to_json(), "names": list(self.names)}
 
 
 def detect(head: bytes, options: CsvOptions, partition: str, *, complete: bool) -> Detected | None:

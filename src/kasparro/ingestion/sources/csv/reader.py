@@ -14,6 +14,8 @@ from kasparro.ingestion.sources.csv.options import CsvOptions
 from kasparro.ingestion.sources.csv.position import Place, Position
 from kasparro.ingestion.sources.csv.records import Layout, Segment, parse_clean
 
+_SMALL_WINDOW = 4 * 1024
+_LARGE_WINDOW = 4 * BLOCK_BYTES
 _EMPTY = Segment(b"", 0, (), ())
 
 
@@ -36,6 +38,7 @@ class CsvReader:
         self._settle = position.settle
         self._held = False
         self._buffer = b""
+        self._window = _LARGE_WINDOW
         self._at_end = self._layout is None
         self._segment, self._taken = _EMPTY, 0
 
@@ -114,10 +117,7 @@ class CsvReader:
         """Records at the beginning of the buffer; None when that takes more bytes, or there are none left."""
         if not self._buffer:
             return None
-        segment = parse_clean(self._buffer, layout, self._line)
-        if segment is None:
-            at_eof = self._at_end and self._stream.failure is None
-            segment = parse_carefully(self._buffer, layout, self._line, at_eof=at_eof)
+        segment = self._parse_window(layout) or self._parse_carefully(layout, len(self._buffer))
         if segment.raw:
             self._buffer = self._buffer[len(segment.raw) :]
             return segment
@@ -125,6 +125,22 @@ class CsvReader:
         if self._at_end or len(self._buffer) <= layout.max_record_bytes or codec.end_of_line(self._buffer):
             return None
         return self._skip_long_line(codec, layout)
+
+    def _parse_window(self, layout: Layout) -> Segment | None:
+        """Narrows in on what is not clean, so that one broken row does not slow down the thousand around it."""
+        segment = parse_clean(self._buffer[: self._window], layout, self._line)
+        if segment is None and self._window > _SMALL_WINDOW:
+            self._window = _SMALL_WINDOW
+            segment = parse_clean(self._buffer[: self._window], layout, self._line)
+        if segment is not None:
+            self._window = min(self._window * 4, _LARGE_WINDOW)
+            return segment
+        segment = self._parse_carefully(layout, self._window)
+        return segment if segment.raw else None
+
+    def _parse_carefully(self, layout: Layout, window: int) -> Segment:
+        at_eof = self._at_end and self._stream.failure is None and window >= len(self._buffer)
+        return parse_carefully(self._buffer[:window], layout, self._line, at_eof=at_eof)
 
     def _skip_long_line(self, codec: LineCodec, layout: Layout) -> Segment:
         """Reject a line that is too long for memory, and leave out the rest of it."""
