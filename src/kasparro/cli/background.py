@@ -80,7 +80,7 @@ def start_server(home: Path, host: str, port: int) -> "subprocess.Popen[bytes]":
     """Start `kasparro serve` in a session of its own; it inherits the lock."""
     command = [sys.executable, "-m", "kasparro", "serve", "--host", host, "--port", str(port)]
     with held_lock(home, host, port) as descriptor, log_path(home).open("ab") as log:
-        process = _Detached(  # noqa: S603  our own interpreter and module
+        process = _Detached(
             command,
             stdin=subprocess.DEVNULL,
             stdout=log,
