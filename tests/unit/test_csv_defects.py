@@ -81,6 +81,24 @@ async def test_blank_lines_and_comments_are_no_records(tmp_path: Path) -> None:
     assert reading.lines == [5, 8]
 
 
+async def test_a_comment_may_be_longer_than_a_record(tmp_path: Path) -> None:
+    file = CsvFile(tmp_path, {**FIXED, "comment": "#", "max_record_bytes": 50})
+    file.write(b"a,b\n#" + b"x" * 500 + b"\n1,2\n")
+    reading = await file.read(limits=BatchLimits(size_bytes=20))
+    assert (reading.payloads, reading.lines) == ([{"a": "1", "b": "2"}], [3])
+
+
+async def test_escaped_line_ends_belong_to_the_cell(tmp_path: Path) -> None:
+    options = {**FIXED, "escapechar": "\\"}
+    reading = await CsvFile(tmp_path, options).write(b"a,b\n1\\,5,x\\\ny\n2,z\n").read()
+    assert (reading.payloads, reading.lines) == ([{"a": "1,5", "b": "x\ny"}, {"a": "2", "b": "z"}], [2, 4])
+
+
+async def test_a_cell_longer_than_the_csv_modules_limit_is_read(tmp_path: Path) -> None:
+    reading = await CsvFile(tmp_path).write(b"a,b\n1," + b"x" * 200_000 + b"\n").read()
+    assert reading.payloads == [{"a": "1", "b": "x" * 200_000}]
+
+
 async def test_an_empty_cell_is_an_empty_text(tmp_path: Path) -> None:
     assert (await CsvFile(tmp_path).write(b'a,b\n,""\n').read()).payloads == [{"a": "", "b": ""}]
 

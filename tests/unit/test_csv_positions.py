@@ -1,8 +1,10 @@
 """Where a read of a CSV file begins: nothing when it is unchanged, the new rows when it has grown, else everything."""
 
+import asyncio
 import gzip
 import json
 import os
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ import pytest
 
 from kasparro.core.errors import PassExpiredError, SourceError
 from kasparro.ingestion.source import Batch, BatchLimits, Start
+from kasparro.ingestion.sources.csv.reader import CsvReader
 from tests.csv_files import CsvFile
 
 KEYED = {"key": ("id",)}
@@ -231,6 +234,28 @@ async def test_batches_close_at_records_and_bytes(tmp_path: Path) -> None:
     by_bytes = await file.read(limits=BatchLimits(size_bytes=20))
     assert max(batch.size_bytes for batch in by_bytes.batches) <= 40
     assert len(by_bytes.records) == 10
+
+
+async def test_a_cancelled_read_leaves_no_thread_in_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = CsvFile(tmp_path, KEYED).write(HEAD)
+    entered, leave, left = threading.Event(), threading.Event(), threading.Event()
+    next_batch = CsvReader.next_batch
+
+    def slow_batch(reader: CsvReader) -> Batch | None:
+        entered.set()
+        leave.wait()
+        batch = next_batch(reader)
+        left.set()
+        return batch
+
+    monkeypatch.setattr(CsvReader, "next_batch", slow_batch)
+    task = asyncio.ensure_future(file.read())
+    await asyncio.to_thread(entered.wait)
+    task.cancel()
+    asyncio.get_running_loop().call_soon(leave.set)
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert left.is_set()
 
 
 async def test_normalizing_is_left_to_the_mapping(tmp_path: Path) -> None:

@@ -30,6 +30,7 @@ dialects = st.fixed_dictionaries(
         "quotechar": st.sampled_from("\"'"),
         "lineterminator": st.sampled_from(["\n", "\r\n", "\r"]),
         "quoting": st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL]),
+        "escapechar": st.sampled_from([None, "\\"]),
     }
 )
 
@@ -41,7 +42,7 @@ def folder(tmp_path: Path) -> Path:
 
 def written(table: list[list[str]], dialect: dict[str, Any]) -> str:
     text = io.StringIO(newline="")
-    csv.writer(text, **dialect).writerows(table)
+    csv.writer(text, doublequote=dialect["escapechar"] is None, **dialect).writerows(table)
     return text.getvalue()
 
 
@@ -71,7 +72,7 @@ def test_what_a_csv_writer_wrote_is_read_back(
         "header": True,
         "delimiter": dialect["delimiter"],
         "quotechar": dialect["quotechar"],
-        "escapechar": "",
+        "escapechar": dialect["escapechar"] or "",
         "encoding": encoding,
         "key": ("c0",),
     }
