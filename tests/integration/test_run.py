@@ -251,6 +251,24 @@ async def test_source_that_cannot_say_what_it_has_leaves_a_failed_run(
     assert tuple(found) == ("failed", "source", "no file matches 'x*.csv'")
 
 
+async def test_source_that_is_away_for_a_while_keeps_its_open_pass(database: ConnectionOptions) -> None:
+    class Away(ScriptedSource):
+        async def partitions(self) -> list[str]:
+            raise SourceError("not there")
+
+    source = ScriptedSource({"p": ROWS}, before=failing_at(6, SourceError("gone")))
+    await run(database, job_of(source))
+    assert (await run(database, job_of(Away({})))).state == "failed"
+    outcome = await run(database, job_of(source))
+    assert (outcome.state, counts(outcome, "fetched")) == ("succeeded", [4])
+
+
+async def test_source_with_nothing_to_read_is_an_error(database: ConnectionOptions) -> None:
+    outcome = await run(database, job_of(ScriptedSource({})))
+    assert isinstance(outcome.error, SourceError)
+    assert "nothing to read" in outcome.error.message
+
+
 async def test_bug_in_a_source_closes_the_run_and_is_raised(
     database: ConnectionOptions, connection: Connection
 ) -> None:

@@ -9,10 +9,15 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Final, Self
 
+import structlog
+
 from kasparro.core.database import Connection, ConnectionOptions, connect, house_errors
+from kasparro.core.errors import DatabaseError
 
 PING_SECONDS = 15.0
 _PING_TIMEOUT_SECONDS = 20.0
+_CLOSE_TIMEOUT_SECONDS = 5.0
+log = structlog.get_logger()
 _SESSION: Final = {
     "idle_session_timeout": "60s",
     "idle_in_transaction_session_timeout": "60s",
@@ -51,9 +56,11 @@ class LiveConnection:
                     await connection.execute("select 1", timeout=_PING_TIMEOUT_SECONDS)
 
     async def close(self) -> None:
-        """Close, without waiting for a server that does not answer."""
+        """Close, without waiting for a server that does not answer. What is lost by then was lost before."""
         try:
             with house_errors():
-                await self._connection.close(timeout=5)
+                await self._connection.close(timeout=_CLOSE_TIMEOUT_SECONDS)
+        except DatabaseError as error:
+            log.debug("connection.not_closed", message=error.message)
         finally:
             self._connection.terminate()

@@ -11,15 +11,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
+import structlog
+
 from kasparro import __version__
-from kasparro.core.database import Connection, ConnectionOptions
-from kasparro.core.errors import ContentionError, KasparroError, RunConflictError
+from kasparro.core.database import Connection, ConnectionOptions, house_errors
+from kasparro.core.errors import ConservationError, ContentionError, KasparroError, RunConflictError, SourceError
 from kasparro.ingestion.connections import COORDINATOR_SETTINGS, LiveConnection
 from kasparro.ingestion.job import SourceJob
 from kasparro.ingestion.passes import OpenPass, PartitionPlan, find_open, fresh
 from kasparro.ingestion.source import FinalBatch
 from kasparro.schemas.batches import LaneState, RunStamp
-from kasparro.schemas.counters import Counters
 from kasparro.services import batches, checkpoints, locks, migrations, raw_partitions, runs, sources
 from kasparro.services.checkpoints import Checkpoint
 from kasparro.services.runs import NewRun
@@ -29,6 +30,7 @@ LOCK_WAIT_SECONDS = 10.0
 STUCK_AFTER_SECONDS = 60.0
 _LOCK_POLL_SECONDS = 0.1
 _CLAIM_ATTEMPTS: Final = 3
+log = structlog.get_logger()
 INTERRUPTED: Final = ("interrupted", "the run ended without closing: its process died or lost its connection")
 
 
@@ -67,8 +69,7 @@ class Coordinator:
         """
         partitions, failure = await _partitions(job)
         async with self.live.use() as connection:
-            async with connection.transaction():
-                await raw_partitions.ensure(connection, datetime.now(UTC))
+            await _prepare_raw_tables(connection)
             plan = await self._claim(connection, job, request, partitions)
         if failure is not None:
             await self.fail(plan.stamp.run_id, "failed", failure)
@@ -77,12 +78,14 @@ class Coordinator:
 
     async def finish_partition(
         self, plan: RunPlan, partition: str, lanes: list[LaneState], final: FinalBatch, *, last: bool
-    ) -> Counters | None:
-        """The final transaction of a partition; with `last`, it closes the run too, and returns its counters.
+    ) -> None:
+        """The final transaction of a partition; with `last`, it closes the run too.
 
         Raises FencedError or ConservationError; nothing is then written.
         """
         stamp = plan.stamp
+        if len({state.ordinal for state in lanes}) > 1:
+            raise ConservationError(f"run {stamp.run_id}, {partition}: lanes ended at different records: {lanes}")
         async with self.live.use() as connection, connection.transaction():
             await checkpoints.require_lanes(connection, stamp, partition, lanes)
             counters, _, _ = await batches.sums(connection, stamp.run_id, partition)
@@ -91,29 +94,31 @@ class Coordinator:
                 partition, pass_id=stamp.pass_id, run_id=stamp.run_id, state=final.state, coverage=final.coverage
             )
             await checkpoints.settle(connection, settled, stamp.source_id)
-            if not last:
-                return None
-            return await runs.close(connection, stamp.run_id, state="succeeded", at=datetime.now(UTC))
+            if last:
+                await runs.close(connection, stamp.run_id, state="succeeded", at=datetime.now(UTC))
 
-    async def fail(self, run_id: int, state: str, error: KasparroError) -> Counters:
+    async def fail(self, run_id: int, state: str, error: KasparroError) -> None:
         """Close a run that did not reach its end; its lanes are fenced first, so that its sums are final."""
         async with self.live.use() as connection, connection.transaction():
             await checkpoints.release(connection, source_id=self._source.id, run_id=run_id)
             reason = (error.code, error.message)
-            return await runs.close(connection, run_id, state=state, at=datetime.now(UTC), error=reason)
+            await runs.close(connection, run_id, state=state, at=datetime.now(UTC), error=reason)
 
     async def _claim(self, connection: Connection, job: SourceJob, request: Request, partitions: list[str]) -> RunPlan:
         """The claim's transaction; a writer that is stuck in a batch is ended, and the claim tried again."""
-        for attempt in range(1, _CLAIM_ATTEMPTS + 1):
+        dead: list[int] = []
+        for _ in range(_CLAIM_ATTEMPTS):
             try:
-                async with connection.transaction():
-                    return await self._claim_once(connection, job, request, partitions)
+                with house_errors():
+                    async with connection.transaction():
+                        return await self._claim_once(connection, job, request, partitions)
             except ContentionError:
-                if attempt == _CLAIM_ATTEMPTS:
-                    raise
                 dead = await runs.unfinished(connection, self._source.id)
                 await locks.end_stuck_writers(connection, dead, older_than_seconds=self._stuck_after_seconds)
-        raise AssertionError("unreachable")
+        raise RunConflictError(
+            f"source {self._source.name}: a batch of run {', '.join(map(str, dead))} is still being written",
+            hint=f"its process may be stopped; a run after {self._stuck_after_seconds:.0f} s ends its connection",
+        )
 
     async def _claim_once(
         self, connection: Connection, job: SourceJob, request: Request, partitions: list[str]
@@ -126,6 +131,7 @@ class Coordinator:
         for dead in await runs.unfinished(connection, source.id):
             await runs.close(connection, dead, state="interrupted", at=now, error=INTERRUPTED)
         version = await runs.mapping_version(connection, job.mapping_hash, job.mapping_text)
+        await self._warn_of_new_mapping(connection, version, request)
         open_pass = await self._resumable(connection, job, request, rows, partitions, version)
         pass_id = open_pass.pass_id if open_pass else int(await connection.fetchval("select nextval('pass_id_seq')"))
         resumes = open_pass.run_id if open_pass else None
@@ -143,6 +149,13 @@ class Coordinator:
         await self._save_plan(connection, run_id, plans, rows, request, open_pass)
         first = open_pass is None and not await sources.has_records(connection, source.id)
         return RunPlan(stamp, plans, first, resumes)
+
+    async def _warn_of_new_mapping(self, connection: Connection, version: int, request: Request) -> None:
+        """Records that are not read again keep what an older mapping made of them: say so, once for each change."""
+        earlier = await runs.last_mapping_version(connection, self._source.id)
+        if earlier not in {None, version} and not request.full_refresh:
+            message = "the mapping changed: records that are not read again keep the old one until --full-refresh"
+            log.warning("run.mapping_changed", source=self._source.name, message=message)
 
     async def _resumable(
         self,
@@ -239,6 +252,17 @@ async def _lock(connection: Connection, source: SourceInfo, wait_seconds: float)
 async def _partitions(job: SourceJob) -> tuple[list[str], KasparroError | None]:
     """The source's partitions; a failure is kept until there is a run that can record it."""
     try:
-        return await job.source.partitions(), None
+        names = await job.source.partitions()
     except KasparroError as error:
         return [], error
+    return names, None if names else SourceError(f"source {job.source.name}: there is nothing to read")
+
+
+async def _prepare_raw_tables(connection: Connection) -> None:
+    """Make this month's and the next partitions; when others are in the way, the default partitions take the rows."""
+    try:
+        with house_errors():
+            async with connection.transaction():
+                await raw_partitions.ensure(connection, datetime.now(UTC))
+    except ContentionError as error:
+        log.warning("raw_partitions.postponed", message=error.message)

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
 import structlog
 
@@ -228,5 +228,8 @@ def _weightiest(group: BaseExceptionGroup[BaseException]) -> BaseException:
 def _flatten(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
     flat: list[BaseException] = []
     for error in group.exceptions:
-        flat.extend(_flatten(error) if isinstance(error, BaseExceptionGroup) else [error])
+        if isinstance(error, BaseExceptionGroup):
+            flat.extend(_flatten(cast("BaseExceptionGroup[BaseException]", error)))
+        else:
+            flat.append(error)
     return flat

@@ -113,7 +113,9 @@ def prepare(batch: LaneBatch) -> FirstLoad | None:
     position = batch.rows.schema.get_field_index("value")
     rows = batch.rows.set_column(position, pa.field("value", values.type), values)
     reduction = reduce_by_key(batch.keys(), batch.content_hashes())
-    raw = rows.select(["record_key", "payload", "content_hash", "locator"]).take(pa.array(reduction.raw_indices, pa.int64()))
+    raw = rows.select(["record_key", "payload", "content_hash", "locator"]).take(
+        pa.array(reduction.raw_indices, pa.int64())
+    )
     unified = rows.select(list(_CONTENT_COLUMNS)).take(pa.array(reduction.unified_indices, pa.int64()))
     return FirstLoad(reduction, raw, unified)
 

@@ -52,6 +52,7 @@ with made as (
     on conflict (hash) do nothing returning id)
 select id from made union all select id from mapping_versions where hash = $1::text limit 1
 """
+_LAST_MAPPING = "select mapping_version from etl_runs where source_id = $1::integer order by id desc limit 1"
 _SHOW = """
 select r.*, s.name as source, s.type as source_type, m.hash as mapping_hash
 from etl_runs r join sources s on s.id = r.source_id left join mapping_versions m on m.id = r.mapping_version
@@ -97,6 +98,12 @@ async def save_plan(
 async def unfinished(connection: Connection, source_id: int) -> list[int]:
     """Ids of runs marked running. Whoever holds the source's lock knows that they are dead."""
     return [int(row["id"]) for row in await connection.fetch(_UNFINISHED, source_id)]
+
+
+async def last_mapping_version(connection: Connection, source_id: int) -> int | None:
+    """The mapping of the source's newest run, if it has one."""
+    version: int | None = await connection.fetchval(_LAST_MAPPING, source_id)
+    return version
 
 
 async def find(connection: Connection, run_id: int) -> dict[str, Any]:

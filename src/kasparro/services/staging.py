@@ -1,6 +1,6 @@
 """The stage: a lane's batch in temporary tables, and the database's verdict on each staged row.
 
-Rows are judged as if they came one at a time (see `docs/architecture.md`, "Counting"), so that neither the size of
+Rows are judged as if they came one at a time (`docs/architecture.md`, "What is counted"), so that neither the size of
 batches nor the place where a resume began shows in any counter.
 """
 
