@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 
-from kasparro.core.database import Connection, ConnectionOptions
+from kasparro.core.database import Connection, ConnectionOptions, connect
 from kasparro.services import digest
+from kasparro.services.migrations import upgrade
 from tests.acceptance.kasparro_process import environment, finish, kasparro, start
+from tests.fix_database import OwnServer
 from tests.long.flights import ROWS, write_flights
 from tests.recovery.facts import url_of
 
@@ -94,6 +96,32 @@ async def test_flights_load_the_same_when_killed_at_random_moments(flights: Flig
         assert digest.as_text(await digest.recompute(connection, source_id)) == last["digest"]
     reference = await uninterrupted_digest(flights)
     assert last["digest"] == reference
+
+
+async def test_flights_load_the_same_when_the_server_crashes_under_a_run_that_survives(
+    tmp_path: Path, own_server: OwnServer
+) -> None:
+    """Three times `pg_ctl stop -m immediate`; the one process reconnects each time and claims anew."""
+    await upgrade(own_server.options)
+    flights = Flights(tmp_path, own_server.options)
+    process = await start("-m", "kasparro", "run", "--json", "--quiet", env=flights.env, cwd=flights.folder)
+    for target in (3, 8, 13):
+        connection = await connect(own_server.options, application_name="kasparro:test")
+        await until_batches(connection, target, process)
+        assert process.returncode is None
+        await own_server.crash()
+        connection.terminate()
+        await own_server.start()
+    ended = await finish(process)
+    assert ended.exit_code == 0, ended.stderr
+
+    connection = await connect(own_server.options, application_name="kasparro:test")
+    sums = await connection.fetchrow("select sum(inserted)::int, sum(fetched)::int, count(*)::int from etl_runs")
+    assert sums is not None
+    assert tuple(sums) == (ROWS, ROWS, 4)
+    assert await connection.fetchval("select count(*) from raw_csv_data") == ROWS
+    await connection.close()
+    assert ended.document["data"][0]["digest"] == await uninterrupted_digest(flights)
 
 
 async def until_batches(connection: Connection, count: int, process: asyncio.subprocess.Process) -> None:

@@ -112,7 +112,7 @@ class Pipeline:
                 before += len(read.batch.records)
 
     async def _encode(self, read: _Read, before: int, behind: list[int]) -> list[LaneBatch] | None:
-        """The batch's shares, ready to write; made in a thread. None when neither it nor what follows may be written."""
+        """The batch's shares, made in a thread; None when neither it nor what follows may be written."""
         try:
             return await asyncio.to_thread(self._transform, read, before, behind)
         except KasparroError as error:
