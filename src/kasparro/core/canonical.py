@@ -19,6 +19,8 @@ DIGEST_MODULUS: Final = 2**128
 _MAX_INTEGER_DIGITS: Final = 131_072  # https://www.postgresql.org/docs/current/datatype-numeric.html
 _MAX_FRACTION_DIGITS: Final = 16_383
 _PLAIN_NOTATION_LIMIT: Final = 64
+_LARGE_INTEGER: Final = 10**_PLAIN_NOTATION_LIMIT
+"""From here on integers go the way of decimals: equal numbers have one form, and Python limits `str` of integers."""
 _SHORT_NUMBER: Final = re.compile(r"-?[1-9][0-9]{0,30}(\.[0-9]{1,30})?")
 _quote = json.encoder.encode_basestring
 _encode_flat = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode
@@ -133,9 +135,9 @@ def _is_number(value: object) -> TypeGuard[Decimal | float | int]:
 
 
 def _number(value: Decimal | float, *, exact: bool) -> str:
-    if isinstance(value, int):
+    if isinstance(value, int) and -_LARGE_INTEGER < value < _LARGE_INTEGER:
         return str(value)
-    number = value if isinstance(value, Decimal) else Decimal(repr(value))
+    number = Decimal(repr(value)) if isinstance(value, float) else Decimal(value)
     text = str(number)
     if text.isdigit() and text[0] != "0" and len(text) <= _PLAIN_NOTATION_LIMIT:
         return text
@@ -161,4 +163,4 @@ def _has_nul(value: object) -> bool:
         return "\x00" in value
     if isinstance(value, Mapping):
         return any(_has_nul(key) or _has_nul(item) for key, item in cast("Mapping[str, object]", value).items())
-    return isinstance(value, list) and any(map(_has_nul, cast("list[object]", value)))
+    return isinstance(value, list | tuple) and any(map(_has_nul, cast("list[object]", value)))

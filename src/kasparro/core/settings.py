@@ -80,3 +80,5 @@ def _read(environ: Mapping[str, str], name: str) -> str | None:
         return Path(file_name).read_text(encoding="utf-8").strip() or None
     except OSError as error:
         raise ConfigurationError(f"environment: {name}_FILE={file_name}: {error.strerror}") from error
+    except UnicodeDecodeError:
+        raise ConfigurationError(f"environment: {name}_FILE={file_name}: not UTF-8 text") from None

@@ -1,0 +1,165 @@
+"""Bringing a database up to date: once, by one process at a time, and never down."""
+
+import asyncio
+import re
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import pytest
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+
+from kasparro.core.database import Connection, ConnectionOptions, connect
+from kasparro.core.errors import DatabaseError, DatabaseNewerError, MigrationsPendingError
+from kasparro.services import migrations
+from tests.acceptance.kasparro_process import environment, kasparro
+from tests.recovery.facts import url_of
+
+
+@pytest.fixture
+async def empty(empty_database: ConnectionOptions) -> Any:
+    connection = await connect(empty_database, application_name="kasparro:test")
+    yield connection
+    await connection.close()
+
+
+async def tables(connection: Connection) -> set[str]:
+    rows = await connection.fetch("select tablename from pg_tables where schemaname = 'public'")
+    return {row["tablename"] for row in rows}
+
+
+async def test_tasks_that_upgrade_at_once_both_succeed_and_one_applies(empty_database: ConnectionOptions) -> None:
+    applied = await asyncio.gather(*[migrations.upgrade(empty_database) for _ in range(3)])
+    assert sorted(applied) == [[], [], migrations.revisions()]
+    await migrations.check(empty_database)
+
+
+async def test_processes_that_migrate_at_once_both_succeed_and_one_applies(
+    empty_database: ConnectionOptions, tmp_path: Path
+) -> None:
+    env = environment(DATABASE_URL=url_of(empty_database))
+    ended = await asyncio.gather(*[kasparro("migrate", "--json", env=env, cwd=tmp_path) for _ in range(2)])
+    assert [one.exit_code for one in ended] == [0, 0], [one.stderr for one in ended]
+    assert sorted(one.document["applied"] for one in ended) == [[], migrations.revisions()]
+
+
+async def test_waiting_process_says_so_once(empty_database: ConnectionOptions, empty: Connection) -> None:
+    said: list[str] = []
+    told = asyncio.Event()
+
+    def report(text: str) -> None:
+        said.append(text)
+        told.set()
+
+    await empty.execute("select pg_advisory_lock($1)", migrations.LOCK_KEY)
+    waiting = asyncio.create_task(migrations.upgrade(empty_database, report=report))
+    await told.wait()
+    assert await tables(empty) == set()
+    await empty.execute("select pg_advisory_unlock($1)", migrations.LOCK_KEY)
+    assert await waiting == migrations.revisions()
+    assert said == ["waiting for another process that migrates the database"]
+
+
+async def test_upgrade_of_a_current_database_changes_nothing(database: ConnectionOptions) -> None:
+    assert await migrations.upgrade(database) == []
+
+
+async def test_database_without_tables_is_pending(empty: Connection) -> None:
+    assert await migrations.current_revision(empty) is None
+    with pytest.raises(MigrationsPendingError, match="has no kasparro tables, this version needs 0001") as caught:
+        await migrations.require_current(empty)
+    assert (caught.value.hint, caught.value.exit_code) == ("run `kasparro migrate`", 5)
+
+
+async def test_older_database_is_pending(connection: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
+    await migrations.require_current(connection)
+    known = migrations.revisions()
+    monkeypatch.setattr(migrations, "revisions", lambda: [*known, "9998"])
+    with pytest.raises(MigrationsPendingError, match=f"is at revision {known[-1]}, this version needs 9998"):
+        await migrations.require_current(connection)
+
+
+async def test_newer_database_is_refused_and_left_alone(database: ConnectionOptions, connection: Connection) -> None:
+    await connection.execute("update alembic_version set version_num = '9999'")
+    expected = f"the database is at revision 9999, which is newer than this version knows \\({migrations.head()}\\)"
+    with pytest.raises(DatabaseNewerError, match=expected):
+        await migrations.upgrade(database)
+    with pytest.raises(DatabaseNewerError, match=expected) as caught:
+        await migrations.require_current(connection)
+    assert caught.value.exit_code == 5
+    assert caught.value.hint is not None
+    assert "newer one" in caught.value.hint
+    assert await migrations.current_revision(connection) == "9999"
+
+
+async def test_check_passes_on_a_fresh_database(database: ConnectionOptions) -> None:
+    await migrations.check(database)
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ("alter table mapping_versions add column by_hand text", "by_hand"),
+        ("alter table unified_data drop column category", "category"),
+        ("alter table raw_csv_data drop column prev_raw_id", "prev_raw_id"),
+        ("alter table etl_runs alter column trigger type varchar(20)", "trigger"),
+        ("alter table sources alter column name drop not null", "name"),
+        ("create table by_hand (id integer)", "by_hand"),
+        ("drop table metric_counters", "metric_counters"),
+        ("create index by_hand on unified_data (title)", "by_hand"),
+    ],
+)
+async def test_check_fails_on_a_schema_that_was_changed_by_hand(
+    database: ConnectionOptions, connection: Connection, change: str, named: str
+) -> None:
+    await connection.execute(change)
+    with pytest.raises(DatabaseError, match=f"tables and migrations differ: .*{named}"):
+        await migrations.check(database)
+
+
+async def test_check_leaves_partitions_alone(database: ConnectionOptions, connection: Connection) -> None:
+    await connection.execute(
+        "create table raw_csv_data_y2031m01 partition of raw_csv_data for values from ('2031-01-01') to ('2031-02-01')"
+    )
+    await migrations.check(database)
+
+
+async def test_downgrade_to_base_and_up_again_gives_the_same_schema(
+    empty_database: ConnectionOptions, empty: Connection
+) -> None:
+    await migrations.upgrade(empty_database)
+    before = await columns(empty)
+    await migrations._alembic(empty_database, "downgrade", "base")
+    assert await tables(empty) == {"alembic_version"}
+    assert await empty.fetchval("select count(*) from pg_sequences") == 0
+    assert await migrations.upgrade(empty_database) == migrations.revisions()
+    assert await columns(empty) == before
+    await migrations.check(empty_database)
+
+
+async def columns(connection: Connection) -> list[tuple[Any, ...]]:
+    rows = await connection.fetch(
+        "select table_name, column_name, data_type, is_nullable, column_default from information_schema.columns "
+        "where table_schema = 'public' order by table_name, ordinal_position"
+    )
+    assert len(rows) > 100
+    return [tuple(row) for row in rows]
+
+
+def test_revisions_form_one_line_and_files_are_named_by_them() -> None:
+    config = Config()
+    config.set_main_option("script_location", "kasparro:migrations")
+    config.set_main_option("path_separator", "os")
+    scripts = list(ScriptDirectory.from_config(config).walk_revisions())[::-1]
+    names = [script.revision for script in scripts]
+    assert names == migrations.revisions()
+    assert names == [f"{number:04d}" for number in range(1, len(names) + 1)]
+    assert [script.down_revision for script in scripts] == [None, *names[:-1]]
+    files = sorted(
+        entry.name
+        for entry in (resources.files("kasparro.migrations") / "versions").iterdir()
+        if entry.name.endswith(".py")
+    )
+    assert [re.fullmatch(r"(\d{4})_[a-z0-9_]+\.py", name) and name[:4] for name in files] == names
+    assert migrations.head() == names[-1]
