@@ -9,6 +9,7 @@ join instead.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 # pyright: reportUnknownParameterType=false, reportMissingTypeArgument=false, reportUnknownLambdaType=false
 
+import asyncio
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -141,10 +142,14 @@ async def load(
     ids = await connection.fetchrow(_IDS, first.raw.num_rows, first.unified.num_rows)
     assert ids is not None
     raw_ids, unified_ids = ids["raw"], ids["unified"]
-    unified = _unified_rows(first, raw_ids, unified_ids, stamp, at)
+    unified, raw = await asyncio.to_thread(
+        lambda: (
+            encode(_unified_rows(first, raw_ids, unified_ids, stamp, at)),
+            encode(_raw_rows(first, raw_ids, stamp, fetched_at)),
+        )
+    )
     copied = await _copy(connection, "unified_data", UNIFIED_COLUMNS, unified)
     require_rows("COPY into unified_data", copied, len(unified_ids))
-    raw = _raw_rows(first, raw_ids, stamp, fetched_at)
     return await _copy(connection, raw_table(stamp.source_type), RAW_COLUMNS, raw), unified_ids
 
 
@@ -188,7 +193,7 @@ def _raw_rows(first: FirstLoad, raw_ids: list[int], stamp: RunStamp, fetched_at:
     return pa.RecordBatch.from_arrays(arrays, names=list(RAW_COLUMNS))
 
 
-async def _copy(connection: Connection, table: str, columns: tuple[str, ...], rows: pa.RecordBatch) -> int:
+async def _copy(connection: Connection, table: str, columns: tuple[str, ...], data: bytes) -> int:
     """How many rows the server says it took."""
-    status = await connection.copy_to_table(table, source=BytesIO(encode(rows)), columns=columns, format="binary")
+    status = await connection.copy_to_table(table, source=BytesIO(data), columns=columns, format="binary")
     return affected(status)

@@ -7,6 +7,7 @@ from typing import Any
 
 from kasparro.core.database import Connection
 from kasparro.core.errors import IdentityChangedError, NotFoundError
+from kasparro.services.loading import affected, require_rows
 
 _BY_NAME = """
 select id, name, type, identity, config_hash, last_success_at from sources where name = $1::text
@@ -71,7 +72,8 @@ async def adopt(
     changed = source.type != source_type or source.identity != identity
     if changed and await has_data(connection, source.id):
         raise _identity_changed(source, identity)
-    await connection.execute(_UPDATE, source.id, source_type, json.dumps(identity), config_hash)
+    status = await connection.execute(_UPDATE, source.id, source_type, json.dumps(identity), config_hash)
+    require_rows("update of sources", affected(status), 1)
 
 
 async def has_data(connection: Connection, source_id: int) -> bool:
