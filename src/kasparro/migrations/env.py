@@ -1,7 +1,6 @@
 """Alembic's entry: runs on the connection that `services/migrations.py` hands over, in one transaction."""
 
 import re
-from collections.abc import Mapping
 
 from alembic import context
 from sqlalchemy import Connection
@@ -11,7 +10,7 @@ from kasparro.schemas.tables import metadata
 _PARTITION = re.compile(r"raw_(api|csv|rss)_data_(default|y\d{4}m\d{2})")
 
 
-def _is_ours(name: str | None, kind: str, _parents: Mapping[str, str | None]) -> bool:
+def _is_ours(name: str | None, kind: str, _parents: object) -> bool:
     """Partitions are made at run time and belong to no migration."""
     return kind != "table" or name is None or _PARTITION.fullmatch(name) is None
 

@@ -3,6 +3,8 @@
 Revision: 0001, the first.
 """
 
+# pyright: reportUnknownArgumentType=false
+
 import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
