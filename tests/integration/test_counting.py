@@ -12,7 +12,17 @@ from kasparro.ingestion.run import Conditions, run_source
 from kasparro.services import digest
 from tests.scripted import ScriptedSource, job_of, row
 
-COUNTERS = ("fetched", "inserted", "updated", "unchanged", "duplicate", "rejected", "filtered", "deleted", "raw_written")
+COUNTERS = (
+    "fetched",
+    "inserted",
+    "updated",
+    "unchanged",
+    "duplicate",
+    "rejected",
+    "filtered",
+    "deleted",
+    "raw_written",
+)
 
 
 @dataclass
@@ -24,7 +34,7 @@ class OneAtATime:
     rejects: dict[str, int] = field(default_factory=dict)
 
     def run(self, records: list[dict[str, Any]], pass_number: int, mapping: str) -> dict[str, int]:
-        counts = dict.fromkeys(COUNTERS, 0)
+        counts: dict[str, int] = dict.fromkeys(COUNTERS, 0)
         before = len(self.raw)
         for record in records:
             counts["fetched"] += 1
@@ -57,7 +67,7 @@ class OneAtATime:
             self.unified[key] = {"pass": pass_number, "text": text, "mapping": mapping, "raw": raw, "record": record}
         return outcome
 
-    def chain(self) -> set[tuple[str | None, str, str | None]]:
+    def chain(self) -> set[tuple[str | None, str | None, str | None]]:
         """Each raw row by key and payload, with the payload that its `prev_raw_id` names."""
         return {(key, text, None if prev is None else self.raw[prev][1]) for key, text, prev in self.raw}
 
@@ -88,7 +98,7 @@ async def load(options: ConnectionOptions, passes: list[Any], batch_size: int, l
     return counts
 
 
-async def raw_chain(connection: Connection) -> set[tuple[str | None, str, str | None]]:
+async def raw_chain(connection: Connection) -> set[tuple[str | None, str | None, str | None]]:
     rows = await connection.fetch(
         "select r.record_key, r.payload::text as payload, p.payload::text as previous "
         "from raw_csv_data r left join raw_csv_data p on p.id = r.prev_raw_id"

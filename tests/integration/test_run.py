@@ -1,6 +1,7 @@
 """Whole runs: passes, resumes, failures, and what stands in the database afterwards."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from kasparro.core.errors import (
 from kasparro.ingestion.coordinator import Request, hold
 from kasparro.ingestion.job import SourceJob
 from kasparro.ingestion.run import Conditions, RunOutcome, run_source
+from kasparro.ingestion.source import Batch, FinalBatch, Start
 from kasparro.schemas.configuration import RejectLimit
 from tests.scripted import ScriptedSource, job_of, row
 
@@ -54,9 +56,7 @@ async def test_second_run_changes_nothing(database: ConnectionOptions, connectio
     assert await connection.fetchval("select count(*) from raw_csv_data") == 10
 
 
-async def test_failed_run_is_resumed_where_its_last_batch_committed(
-    database: ConnectionOptions, connection: Connection
-) -> None:
+async def test_failed_run_is_resumed_where_its_last_batch_committed(database: ConnectionOptions) -> None:
     source = ScriptedSource({"p": ROWS}, before=failing_at(6, SourceError("p: gone")))
     failed = await run(database, job_of(source))
     resumed = await run(database, job_of(source))
@@ -85,7 +85,7 @@ async def test_only_the_final_batch_moves_what_stands_for_the_pass(
 
 @pytest.mark.parametrize("change", [{"config_hash": "other"}, {"mapping": "2"}])
 async def test_open_pass_is_abandoned_when_the_configuration_changed(
-    database: ConnectionOptions, change: dict[str, str]
+    database: ConnectionOptions, change: dict[str, Any]
 ) -> None:
     source = ScriptedSource({"p": ROWS}, before=failing_at(6, SourceError("gone")))
     failed = await run(database, job_of(source))
@@ -189,9 +189,9 @@ async def tampered_run(options: ConnectionOptions, tamper: Any) -> RunOutcome:
     """A run of one batch; `tamper` is awaited between its commit and the final transaction."""
 
     class Tampering(ScriptedSource):
-        async def read(self, partition: str, start: Any) -> Any:
+        async def read(self, partition: str, start: Start) -> AsyncIterator[Batch | FinalBatch]:
             async for item in super().read(partition, start):
-                if not hasattr(item, "records"):
+                if isinstance(item, FinalBatch):
                     await committed.wait()
                     await tamper()
                 yield item
