@@ -4,6 +4,7 @@ The store is a small protocol so that faults can wrap it (`faults.py`).
 """
 
 import asyncio
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from time import perf_counter
@@ -14,7 +15,7 @@ from pyroaring import BitMap64
 
 from kasparro.core.canonical import DIGEST_MODULUS, digest_term
 from kasparro.core.database import Connection, house_errors
-from kasparro.core.errors import ContentionError
+from kasparro.core.errors import ConnectionLostError, ContentionError
 from kasparro.schemas.batches import LaneBatch, LaneState, RunStamp
 from kasparro.schemas.counters import Counters
 from kasparro.services import batches, checkpoints, first_load, loading, records, rejects, staging
@@ -61,7 +62,7 @@ class LaneStore(Protocol):
         ...
 
     async def rollback(self) -> None:
-        """Give the transaction up, if there is one."""
+        """Give the transaction up, if there is one. Raises ConnectionLostError when only closing could do that."""
         ...
 
 
@@ -77,7 +78,8 @@ async def write(store: LaneStore, batch: LaneBatch) -> Written:
             if attempt == CONTENTION_ATTEMPTS:
                 raise
         except BaseException:
-            await store.rollback()
+            with suppress(ConnectionLostError):  # what came first goes up; the connection is closed and will say so
+                await store.rollback()
             raise
         else:
             return written
@@ -135,8 +137,12 @@ class PostgresLaneStore:
     async def rollback(self) -> None:
         transaction, self._transaction = self._transaction, None
         if transaction is not None and not self._connection.is_closed():
-            with house_errors():
-                await transaction.rollback()
+            try:
+                with house_errors():
+                    await transaction.rollback()
+            except asyncpg.InterfaceError as error:  # the operation that failed is not over
+                self._connection.terminate()
+                raise ConnectionLostError(f"database: no way to roll back: {error}") from error
 
     async def _load(
         self, batch: LaneBatch, prepared: first_load.FirstLoad | None, at: datetime

@@ -78,9 +78,18 @@ def _kind(error: BaseException, *, connecting: bool) -> type[DatabaseError] | No
         return DatabaseUnreachableError
     if connecting:
         return DatabaseUnreachableError if isinstance(error, OSError | asyncpg.InterfaceError) else None
+    if isinstance(error, asyncpg.InternalClientError):  # the server's last words came in between two operations
+        return ConnectionLostError
     if isinstance(error, asyncpg.InterfaceError):
-        return ConnectionLostError if any(words in str(error) for words in _CLOSED) else None
+        lost = any(words in str(error) for words in _CLOSED) or _follows_a_loss(error)
+        return ConnectionLostError if lost else None
     return ConnectionLostError if _is_network_error(error) else None
+
+
+def _follows_a_loss(error: BaseException) -> bool:
+    """Whether the driver only refuses to roll back over what has just been lost."""
+    before = error.__context__
+    return before is not None and _kind(before, connecting=False) is ConnectionLostError
 
 
 def _kind_of_state(state: str) -> type[DatabaseError] | None:
