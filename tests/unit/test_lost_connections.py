@@ -14,11 +14,10 @@ def test_operation_that_the_servers_last_words_interrupt_is_a_lost_connection() 
 
 def test_refused_roll_back_after_a_loss_is_a_lost_connection() -> None:
     """The driver's own transaction block rolls back, and what that raises hides what came first."""
+    error = asyncpg.InterfaceError("cannot perform operation: another operation is in progress")
+    error.__context__ = asyncpg.InternalClientError("cannot switch to state 15")
     with pytest.raises(ConnectionLostError), house_errors():
-        try:
-            raise asyncpg.InternalClientError("cannot switch to state 15")
-        except asyncpg.InternalClientError:
-            raise asyncpg.InterfaceError("cannot perform operation: another operation is in progress")  # noqa: B904
+        raise error
 
 
 @pytest.mark.parametrize("before", [None, ValueError("of ours")])

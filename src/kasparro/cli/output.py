@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final, TextIO, cast
 
-from kasparro.core.masking import mask_text
+from kasparro.core.masking import mask_known, mask_text
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -64,7 +64,7 @@ class Output:
         return sys.stderr
 
     def emit(self, result: Result) -> None:
-        """Print the result to standard output."""
+        """Print the result to standard output, without registered secrets."""
         if self.json:
             self._write_json(result.data)
             return
@@ -73,7 +73,7 @@ class Output:
             if isinstance(part, Table):
                 _print_table(console, part)
             else:
-                console.print(part, markup=False, highlight=False, soft_wrap=True)
+                console.print(mask_known(part), markup=False, highlight=False, soft_wrap=True)
 
     def note(self, text: str) -> None:
         """Say something to people on standard error, unless `quiet`."""
@@ -96,7 +96,7 @@ class Output:
 
     def _write_json(self, data: Mapping[str, object] | Sequence[object]) -> None:
         document = data if isinstance(data, Mapping) else {"data": data}
-        self.stdout.write(json.dumps(document, default=_encode, ensure_ascii=False, indent=2) + "\n")
+        self.stdout.write(mask_known(json.dumps(document, default=_encode, ensure_ascii=False, indent=2)) + "\n")
         self.stdout.flush()
 
 
@@ -166,7 +166,7 @@ def _rich_table(table: Table) -> "RichTable":
     from rich.text import Text
 
     drawn = RichTable(
-        title=table.title,
+        title=table.title and mask_known(table.title),
         title_justify="left",
         box=SIMPLE_HEAD,
         pad_edge=False,
@@ -179,5 +179,5 @@ def _rich_table(table: Table) -> "RichTable":
             overflow="fold",
         )
     for row in table.rows:
-        drawn.add_row(*(Text(shown(cell)) for cell in row))
+        drawn.add_row(*(Text(mask_known(shown(cell))) for cell in row))
     return drawn

@@ -25,10 +25,21 @@ def register_secrets(values: Iterable[str]) -> None:
     _known_secrets.update(value for value in values if len(value) >= _MINIMUM_SECRET_LENGTH)
 
 
-def mask_text(text: str) -> str:
-    """The text without registered secrets, URL credentials, secret query parameters and bearer tokens."""
+def is_secret_name(name: str) -> bool:
+    """Whether a field or variable of this name holds a secret, such as `API_KEY` or `db_password`."""
+    return _SECRET_NAME.search(name) is not None
+
+
+def mask_known(text: str) -> str:
+    """The text without registered secrets, and else as it is: for results, which programs read."""
     for secret in sorted(_known_secrets, key=len, reverse=True):
         text = text.replace(secret, MASK)
+    return text
+
+
+def mask_text(text: str) -> str:
+    """The text without registered secrets, URL credentials, secret query parameters and bearer tokens."""
+    text = mask_known(text)
     text = _URL_CREDENTIALS.sub(rf"\g<scheme>{MASK}@", text)
     text = _QUERY_SECRET.sub(rf"\g<name>{MASK}", text)
     return _BEARER.sub(rf"\g<kind>{MASK}", text)
@@ -36,7 +47,7 @@ def mask_text(text: str) -> str:
 
 def masked(name: str, value: object) -> Any:
     """A field's value with everything secret in it masked, at any depth; a secret-named field is masked whole."""
-    if value is not None and _SECRET_NAME.search(name):
+    if value is not None and is_secret_name(name):
         return MASK
     if isinstance(value, str):
         return mask_text(value)

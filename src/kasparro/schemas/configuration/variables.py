@@ -1,6 +1,7 @@
 """`${NAME}` and `${NAME:-default}` in scalars: filled in after parsing, so that no value can change the structure.
 
-`$${` stands for the text `${`. Each variable has a `NAME_FILE` twin that names a file with the value (mounted secrets).
+`$${` stands for the text `${`. The value of a variable whose name says that it is secret is masked in all output from
+then on. Each variable has a `NAME_FILE` twin that names a file with the value (mounted secrets).
 """
 
 import re
@@ -8,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from kasparro.core.masking import is_secret_name, register_secrets
 from kasparro.schemas.configuration import document
 from kasparro.schemas.configuration.document import Document, Scalar
 
@@ -55,6 +57,8 @@ def _value(match: re.Match[str], environ: Mapping[str, str]) -> str:
         return match["default"]
     if value is None:
         raise _MissingVariable(f"environment variable {name} is not set (nor {name}_FILE)")
+    if is_secret_name(name):
+        register_secrets([value])
     return value
 
 
