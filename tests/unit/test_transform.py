@@ -196,3 +196,17 @@ def test_exempt_codes_do_not_count_towards_systemic() -> None:
     limit = RejectLimit(share=0.5, min_records=1)
     assert systemic_error("a", batch, limit) is not None
     assert systemic_error("a", batch, limit, exempt={"invalid_decimal"}) is None
+
+
+def test_what_no_encoder_takes_is_rejected_alone() -> None:
+    """Nesting deeper than the interpreter's stack; an integer of more digits than Python prints, beside a NUL."""
+    deep: dict[str, Any] = {}
+    for _ in range(5_000):
+        deep = {"a": deep}
+    batch = transformed(row("1"), {**row("2"), "x": deep}, {**row("3"), "x": 10**5_000, "y": "\x00"}, row("4"))
+    assert [accepted.record_key for accepted in batch.accepted] == ["1", "4"]
+    assert [(rejected.record_key, rejected.defects[0].message) for rejected in batch.rejected] == [
+        ("2", "the payload cannot be stored: nesting too deep"),
+        ("3", "the payload cannot be stored: NUL character"),
+    ]
+    assert all(json.loads(rejected.payload_json).keys() == {"_unstorable"} for rejected in batch.rejected)

@@ -6,7 +6,9 @@ The order of judgement: what the reader knows to be wrong, what jsonb cannot hol
 import json
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from functools import cache
+from typing import Any, Final, cast
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -15,6 +17,8 @@ from kasparro.core.flat_payloads import FlatPayloads
 from kasparro.ingestion.judgement import defects_of
 from kasparro.ingestion.source import Defect, Payload, RecordRejected, SourceRecord
 from kasparro.schemas.unified import KeyText, UnifiedRecord
+
+_KEPT_LEVELS: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,10 +128,25 @@ def _key_text() -> TypeAdapter[str]:
 
 
 def _unstorable(ordinal: int, record: SourceRecord, key: str | None, reason: str) -> Rejected:
-    raw = json.dumps(record.payload, ensure_ascii=False, default=str).encode("utf-8", "surrogatepass")
-    payload = unstorable(raw)
+    try:
+        text = json.dumps(record.payload, ensure_ascii=False, default=str)
+    except (RecursionError, ValueError):
+        text = json.dumps(_encodable(record.payload), ensure_ascii=False, default=str)
+    payload = unstorable(text.encode("utf-8", "surrogatepass"))
     defects = (*record.defects, Defect("unstorable", f"the payload cannot be stored: {reason}"))
     return Rejected(ordinal, key, payload_json(payload), content_hash(payload), record.locator, defects)
+
+
+def _encodable(value: Any, depth: int = 0) -> Any:
+    """What every encoder takes: nesting cut at 100 levels; integers, whose digits Python limits, as decimals."""
+    if isinstance(value, dict | list | tuple) and depth == _KEPT_LEVELS:
+        return "..."
+    if isinstance(value, dict):
+        members = cast("dict[str, Any]", value)
+        return {key: _encodable(item, depth + 1) for key, item in members.items()}
+    if isinstance(value, list | tuple):
+        return [_encodable(item, depth + 1) for item in cast("list[Any]", value)]
+    return Decimal(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
 @dataclass(frozen=True, slots=True)
