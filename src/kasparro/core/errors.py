@@ -188,6 +188,29 @@ class SourceError(KasparroError):
     exit_code = EXIT_SOURCE
 
 
+class UpstreamError(SourceError):
+    """An upstream server did not answer, or not with what was asked for.
+
+    `status` is its HTTP status if it gave one, `url` carries no credentials. `retry_after_seconds` is the server's own word on when to come back, if it gave one.
+    """
+
+    code = "upstream"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        url: str,
+        status: int | None = None,
+        retry_after_seconds: float | None = None,
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.url = url
+        self.status = status
+        self.retry_after_seconds = retry_after_seconds
+
+
 class SystemicError(KasparroError):
     """So many records of one batch were rejected that the source or its mapping must be wrong."""
 

@@ -1,0 +1,1 @@
+"""HTTP for every source: one client, one set of manners."""
