@@ -36,12 +36,13 @@ INTERRUPTED: Final = ("interrupted", "the run ended without closing: its process
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """How a run was asked for. `abandon`: begin a new pass although one is open."""
+    """How a run was asked for. `abandon`: begin a new pass although one is open; `queued_run_id`: its row is there."""
 
     trigger: str = "cli"
     lanes: int = 1
     full_refresh: bool = False
     abandon: bool = False
+    queued_run_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,10 +136,10 @@ class Coordinator:
         open_pass = await self._resumable(connection, job, request, rows, partitions, version)
         pass_id = open_pass.pass_id if open_pass else int(await connection.fetchval("select nextval('pass_id_seq')"))
         resumes = open_pass.run_id if open_pass else None
-        run_id = await runs.insert(
-            connection,
-            NewRun(source.id, request.trigger, pass_id, resumes, now, job.config_hash, version, __version__),
-        )
+        new = NewRun(source.id, request.trigger, pass_id, resumes, now, job.config_hash, version, __version__)
+        run_id = request.queued_run_id
+        if run_id is None or not await runs.start_queued(connection, run_id, new):
+            run_id = await runs.insert(connection, new)
         stamp = RunStamp(source.id, job.source.type, run_id, pass_id, version)
         if open_pass is None:
             plans = fresh(rows, partitions, lanes=request.lanes, full_refresh=request.full_refresh)

@@ -11,6 +11,11 @@ _LOCK_KEY = 0x6B617370_70617274
 _MISSING = (
     "select $1::text || '_' || m as name from unnest($2::text[]) m where to_regclass($1::text || '_' || m) is null"
 )
+_EXISTS = """
+select exists(select from pg_class made join pg_class parent on parent.relnamespace = made.relnamespace
+              where made.relname = $1::name and parent.oid = $2::text::regclass)
+"""
+"""Asks the table, not `to_regclass`: its cache may be older than the lock that the maker before us has released."""
 _CREATE = """
 select format(
     'create table %I partition of %I for values from (%L) to (%L)',
@@ -53,7 +58,7 @@ async def _make(connection: Connection, table: str, name: str, start: datetime) 
     """Inside the caller's transaction, since the lock that serializes the makers lasts that long."""
     end = month_after(start)
     await connection.execute("select pg_advisory_xact_lock($1)", _LOCK_KEY)
-    if await connection.fetchval("select to_regclass($1)", name) is not None:
+    if await connection.fetchval(_EXISTS, name, table):
         return False
     if await connection.fetchval(await connection.fetchval(_CAUGHT, table, start, end)):
         return False

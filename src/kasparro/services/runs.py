@@ -20,6 +20,32 @@ insert into etl_runs (source_id, trigger, state, pass_id, resumes_run_id, starte
 values ($1::integer, $2::text, 'running', $3::bigint, $4::bigint, $5::timestamptz, $6::text, $7::integer, $8::text)
 returning id
 """
+_START = """
+update etl_runs
+set trigger = $3::text, state = 'running', pass_id = $4::bigint, resumes_run_id = $5::bigint,
+    started_at = $6::timestamptz, config_hash = $7::text, mapping_version = $8::integer, code_version = $9::text
+where id = $1::bigint and source_id = $2::integer and state = 'queued'
+"""
+_QUEUE = """
+insert into etl_runs (source_id, trigger, state) values ($1::integer, $2::text, 'queued') returning id
+"""
+_QUEUED = """
+select s.name, r.id from etl_runs r join sources s on s.id = r.source_id
+where r.state = 'queued' and s.name = any($1::text[]) order by r.id
+"""
+_REFUSE = """
+update etl_runs set state = 'failed', finished_at = now(), error_code = $2::text, error_message = $3::text
+where id = $1::bigint and state = 'queued'
+"""
+_HISTORY = """
+select max(r.started_at) as started_at,
+       count(*) filter (where r.state in ('failed', 'systemic') and r.id > coalesce(good.id, 0)) as failures
+from sources s
+left join lateral (
+    select max(id) as id from etl_runs where source_id = s.id and state in ('succeeded', 'partial')) good on true
+left join etl_runs r on r.source_id = s.id
+where s.name = $1::text
+"""
 _PLAN = "update etl_runs set plan = $2::jsonb, checkpoint_before = $3::jsonb where id = $1::bigint"
 _UNFINISHED = """
 select id from etl_runs where source_id = $1::integer and state = 'running' and finished_at is null order by id
@@ -85,6 +111,32 @@ class NewRun:
 async def insert(connection: Connection, run: NewRun) -> int:
     """A new running run; returns its id. In the claim's transaction."""
     return int(await connection.fetchval(_INSERT, *astuple(run)))
+
+
+async def start_queued(connection: Connection, run_id: int, run: NewRun) -> bool:
+    """Make a queued run the running one; False when it is queued no more. In the claim's transaction."""
+    return affected(await connection.execute(_START, run_id, *astuple(run))) == 1
+
+
+async def queue(connection: Connection, source_id: int, trigger: str) -> int:
+    """A run that a scheduler will claim; returns its id."""
+    return int(await connection.fetchval(_QUEUE, source_id, trigger))
+
+
+async def queued(connection: Connection, sources: list[str]) -> list[tuple[str, int]]:
+    """Source names and ids of queued runs of these sources, oldest first."""
+    return [(row["name"], int(row["id"])) for row in await connection.fetch(_QUEUED, sources)]
+
+
+async def refuse_queued(connection: Connection, run_id: int, error: tuple[str, str]) -> None:
+    """Close a queued run that could not even begin."""
+    await connection.execute(_REFUSE, run_id, *error)
+
+
+async def history(connection: Connection, source: str) -> tuple[datetime | None, int]:
+    """When the source's newest run began, and how many runs have failed since the last good one."""
+    row = await connection.fetchrow(_HISTORY, source)
+    return (None, 0) if row is None else (row["started_at"], int(row["failures"]))
 
 
 async def save_plan(

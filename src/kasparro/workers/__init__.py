@@ -1,0 +1,1 @@
+"""How runs get started by themselves: the scheduler."""

@@ -1,0 +1,175 @@
+"""Runs every source at its time, and queued runs as they come; never two of one source.
+
+A source that fails backs off by itself while the others go on. The times of past runs come from the database, so a
+restarted scheduler goes on with the timetable instead of running everything at once.
+"""
+
+import asyncio
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Final, Protocol
+
+import structlog
+
+from kasparro.core.database import Connection, ConnectionOptions, connect, house_errors
+from kasparro.core.errors import DatabaseError, RunConflictError
+from kasparro.ingestion.coordinator import Request
+from kasparro.ingestion.job import SourceJob
+from kasparro.ingestion.run import Conditions, RunOutcome, run_source
+from kasparro.services import runs
+from kasparro.workers.timetable import Schedule, Timetable
+
+POLL_SECONDS: Final = 2.0
+PARALLEL_SOURCES: Final = 4
+_LONGEST_NAP_SECONDS: Final = 30.0
+_FAILED: Final = frozenset({"failed", "systemic"})
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Scheduled:
+    """A source and when it runs."""
+
+    job: SourceJob
+    schedule: Schedule
+
+
+class Clock(Protocol):
+    """Wall time, and waiting for it or for an event."""
+
+    def now(self) -> datetime: ...
+
+    async def wait(self, seconds: float, event: asyncio.Event) -> None:
+        """Return after so many seconds, or as soon as the event is set."""
+        ...
+
+
+class SystemClock:
+    """The real one."""
+
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+    async def wait(self, seconds: float, event: asyncio.Event) -> None:
+        try:
+            await asyncio.wait_for(event.wait(), seconds)
+        except TimeoutError:
+            return
+
+
+@dataclass(slots=True)
+class _Source:
+    """What the scheduler knows of one source while it runs."""
+
+    job: SourceJob
+    timetable: Timetable
+    due: datetime
+    failures: int
+    wake: asyncio.Event = field(default_factory=asyncio.Event)
+    queued: list[int] = field(default_factory=list[int])
+
+
+class Scheduler:
+    """Made for one set of sources; `run` returns once `conditions.stop` is set and every batch in hand is committed."""
+
+    def __init__(self, scheduled: Sequence[Scheduled], conditions: Conditions, *, clock: Clock | None = None) -> None:
+        self._scheduled = scheduled
+        self._conditions = conditions
+        self._clock = clock or SystemClock()
+        self._slots = asyncio.Semaphore(PARALLEL_SOURCES)
+
+    async def run(self) -> None:
+        """Work until stopped. Raises DatabaseError when the database cannot be asked at the start."""
+        sources = await self._sources()
+        log.info("scheduler.started", sources=len(sources))
+        async with asyncio.TaskGroup() as tasks:
+            for source in sources:
+                tasks.create_task(self._serve(source))
+            tasks.create_task(self._watch_queue(sources))
+            await self._conditions.stop.wait()
+            for source in sources:
+                source.wake.set()
+        log.info("scheduler.stopped")
+
+    async def _sources(self) -> list[_Source]:
+        now = self._clock.now()
+        connection = await _asking(self._conditions.options)
+        try:
+            with house_errors():
+                return [await self._source(connection, item, now) for item in self._scheduled]
+        finally:
+            await connection.close()
+
+    async def _source(self, connection: Connection, item: Scheduled, now: datetime) -> _Source:
+        timetable = Timetable(item.schedule, random.random)
+        started, failures = await runs.history(connection, item.job.source.name)
+        return _Source(item.job, timetable, timetable.first(started, now, failures), failures)
+
+    async def _serve(self, source: _Source) -> None:
+        """One source, one run at a time, for as long as the scheduler runs."""
+        stop = self._conditions.stop
+        while not stop.is_set():
+            if not source.queued and (left := (source.due - self._clock.now()).total_seconds()) > 0:
+                source.wake.clear()
+                if not (source.queued or stop.is_set()):
+                    await self._clock.wait(min(left, _LONGEST_NAP_SECONDS), source.wake)
+                continue
+            async with self._slots:
+                if not stop.is_set():
+                    await self._run(source)
+
+    async def _run(self, source: _Source) -> None:
+        queued = source.queued.pop(0) if source.queued else None
+        trigger = "schedule" if queued is None else "queue"
+        started = self._clock.now()
+        request = Request(trigger=trigger, queued_run_id=queued)
+        outcome = await run_source(source.job, request, replace(self._conditions))
+        if isinstance(outcome.error, RunConflictError):
+            log.info("scheduler.source_held", source=outcome.source, message=outcome.error.message)
+        elif outcome.state in _FAILED:
+            source.failures += 1
+            if queued is not None:
+                await self._refuse(queued, outcome)
+        else:
+            source.failures = 0
+        source.due = source.timetable.following(started, source.failures)
+        log.info("scheduler.next", source=outcome.source, state=outcome.state, failures=source.failures, due=source.due)
+
+    async def _refuse(self, run_id: int, outcome: RunOutcome) -> None:
+        """Close a queued run that never came to be, so that nobody waits for it."""
+        if outcome.row is None and outcome.error is not None and not isinstance(outcome.error, DatabaseError):
+            connection = await _asking(self._conditions.options)
+            try:
+                with house_errors():
+                    await runs.refuse_queued(connection, run_id, (outcome.error.code, outcome.error.message))
+            finally:
+                await connection.close()
+
+    async def _watch_queue(self, sources: Sequence[_Source]) -> None:
+        """Hand queued runs to their sources. A database that is away is asked again; runs wait in it."""
+        by_name = {source.job.source.name: source for source in sources}
+        while not self._conditions.stop.is_set():
+            try:
+                await self._poll(by_name)
+            except DatabaseError as error:
+                log.warning("scheduler.queue_unreachable", message=error.message)
+            await self._clock.wait(POLL_SECONDS, self._conditions.stop)
+
+    async def _poll(self, by_name: dict[str, _Source]) -> None:
+        connection = await _asking(self._conditions.options)
+        try:
+            with house_errors():
+                queued = await runs.queued(connection, list(by_name))
+        finally:
+            await connection.close()
+        for name, run_id in queued:
+            source = by_name[name]
+            if run_id not in source.queued:
+                source.queued.append(run_id)
+                source.wake.set()
+
+
+async def _asking(options: ConnectionOptions) -> Connection:
+    return await connect(options, application_name="kasparro:scheduler")

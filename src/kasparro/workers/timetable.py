@@ -1,0 +1,45 @@
+"""When a source runs next: its schedule, jitter, and a growing distance after failures. Pure arithmetic."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final, Protocol
+
+LONGEST_BACKOFF: Final = timedelta(hours=1)
+JITTER_SHARE: Final = 0.1
+_MOST_DOUBLINGS: Final = 16
+
+
+class Schedule(Protocol):
+    """When runs are due, in UTC."""
+
+    def next_after(self, moment: datetime) -> datetime:
+        """The first due moment after `moment`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Timetable:
+    """One source's times. `random` gives a number from 0 to 1, for the jitter."""
+
+    schedule: Schedule
+    random: Callable[[], float]
+
+    def first(self, last_started: datetime | None, now: datetime, failures: int) -> datetime:
+        """When to run after a start of the scheduler: at once if never run, or if a due moment has passed meanwhile."""
+        if last_started is None:
+            return now
+        return max(now, self.following(last_started, failures))
+
+    def following(self, started: datetime, failures: int) -> datetime:
+        """When to run after a run that began at `started`; what was missed since is made up for once, not often.
+
+        After failures the distance doubles each time, up to an hour or the schedule's own distance; it never ends.
+        """
+        due = self.schedule.next_after(started)
+        distance = due - started
+        if failures:
+            longest = max(LONGEST_BACKOFF, distance)
+            distance = min(longest, distance * 2 ** min(failures - 1, _MOST_DOUBLINGS))
+            due = max(due, started + distance)
+        return due + distance * (JITTER_SHARE * self.random())

@@ -1,0 +1,49 @@
+"""When a source runs next."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from kasparro.workers.timetable import Timetable
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+class EveryTenMinutes:
+    def next_after(self, moment: datetime) -> datetime:
+        return moment + timedelta(minutes=10)
+
+
+def timetable(jitter: float = 0.0) -> Timetable:
+    return Timetable(EveryTenMinutes(), lambda: jitter)
+
+
+def test_source_that_never_ran_runs_at_once() -> None:
+    assert timetable().first(None, NOON, 0) == NOON
+
+
+def test_restarted_scheduler_waits_for_the_rest_of_the_interval() -> None:
+    assert timetable().first(NOON - timedelta(minutes=4), NOON, 0) == NOON + timedelta(minutes=6)
+
+
+def test_many_missed_runs_are_made_up_for_once() -> None:
+    due = timetable().first(NOON - timedelta(hours=9), NOON, 0)
+    assert due == NOON
+    assert timetable().following(due, 0) == NOON + timedelta(minutes=10)
+
+
+@pytest.mark.parametrize(("failures", "minutes"), [(0, 10), (1, 10), (2, 20), (3, 40), (4, 60), (5, 60), (1000, 60)])
+def test_failures_double_the_distance_up_to_an_hour_and_never_end_it(failures: int, minutes: int) -> None:
+    assert timetable().following(NOON, failures) == NOON + timedelta(minutes=minutes)
+
+
+def test_source_with_a_long_interval_is_not_asked_more_often_for_failing() -> None:
+    class Daily:
+        def next_after(self, moment: datetime) -> datetime:
+            return moment + timedelta(days=1)
+
+    assert Timetable(Daily(), lambda: 0.0).following(NOON, 5) == NOON + timedelta(days=1)
+
+
+def test_jitter_adds_up_to_a_tenth() -> None:
+    assert timetable(1.0).following(NOON, 0) == NOON + timedelta(minutes=11)
