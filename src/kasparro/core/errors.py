@@ -191,7 +191,8 @@ class SourceError(KasparroError):
 class UpstreamError(SourceError):
     """An upstream server did not answer, or not with what was asked for.
 
-    `status` is its HTTP status if it gave one, `url` carries no credentials. `retry_after_seconds` is the server's own word on when to come back, if it gave one.
+    `status` is its HTTP status if it gave one, `url` carries no credentials; `retry_after_seconds` is the server's own
+    word on when to come back, if it gave one.
     """
 
     code = "upstream"
