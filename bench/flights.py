@@ -5,15 +5,14 @@ python -m bench.flights --rounds 3     (DATABASE_URL, or the embedded server of 
 
 import argparse
 import asyncio
-import os
 import statistics
 import tempfile
 import time
 from pathlib import Path
 
-from bench.server import own_server
+from bench.server import on_a_server
 
-from kasparro.core.database import Connection, ConnectionOptions, connect, parse_url
+from kasparro.core.database import Connection, ConnectionOptions, connect
 from kasparro.services.migrations import upgrade
 from tests.acceptance.kasparro_process import environment, kasparro
 from tests.long.flights import ROWS, write_flights
@@ -31,9 +30,10 @@ async def copy_seconds(connection: Connection, file: Path) -> float:
     """COPY into one typed table without an index."""
     await connection.execute("drop table if exists bare")
     await connection.execute(BARE)
-    started = time.perf_counter()
-    await connection.copy_to_table("bare", source=str(file), format="csv", header=True, null="")
-    seconds = time.perf_counter() - started
+    with file.open("rb") as source:
+        started = time.perf_counter()
+        await connection.copy_to_table("bare", source=source, format="csv", header=True, null="")
+        seconds = time.perf_counter() - started
     assert await connection.fetchval("select count(*) from bare") == ROWS
     return seconds
 
@@ -71,18 +71,13 @@ async def measure(options: ConnectionOptions, rounds: int) -> None:
     )
 
 
-async def main() -> None:
+def main() -> None:
     """Measure on DATABASE_URL, or on an embedded server of its own."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
     rounds = parser.parse_args().rounds
-    url = os.environ.get("DATABASE_URL")
-    if url:
-        await measure(parse_url(url, os.environ), rounds)
-        return
-    async with own_server() as options:
-        await measure(options, rounds)
+    asyncio.run(on_a_server(lambda options: measure(options, rounds)))
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    main()

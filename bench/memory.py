@@ -7,15 +7,14 @@ PSS (proportional set size) is read from /proc/PID/smaps_rollup every 50 ms; Lin
 
 import argparse
 import asyncio
-import os
 import tempfile
 import time
 from pathlib import Path
 
 import psutil
-from bench.server import own_server
+from bench.server import on_a_server
 
-from kasparro.core.database import ConnectionOptions, connect, parse_url
+from kasparro.core.database import ConnectionOptions, connect
 from kasparro.services.migrations import upgrade
 from tests.acceptance.kasparro_process import environment, start
 from tests.recovery.facts import url_of
@@ -89,18 +88,13 @@ async def measure(options: ConnectionOptions, sizes: list[int]) -> None:
         print(f"{rows:>12,} rows: peak {highest / 2**20:7.1f} MiB, {highest / first:.3f} of the first, {seconds:.1f} s")
 
 
-async def main() -> None:
+def main() -> None:
     """Measure on DATABASE_URL, or on an embedded server of its own."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, nargs="+", default=[500_000, 5_000_000])
     sizes = parser.parse_args().rows
-    url = os.environ.get("DATABASE_URL")
-    if url:
-        await measure(parse_url(url, os.environ), sizes)
-        return
-    async with own_server() as options:
-        await measure(options, sizes)
+    asyncio.run(on_a_server(lambda options: measure(options, sizes)))
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    main()

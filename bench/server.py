@@ -1,17 +1,28 @@
-"""An embedded server for one measurement, as a user's would be: durable, with the settings that kasparro ships."""
+"""The server that a measurement runs on: DATABASE_URL, or an embedded one as a user would have it."""
 
+import os
 import tempfile
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 from kasparro.core import embedded
-from kasparro.core.database import ConnectionOptions
+from kasparro.core.database import ConnectionOptions, parse_url
+
+
+async def on_a_server(work: Callable[[ConnectionOptions], Awaitable[None]]) -> None:
+    """Do the work on the server of DATABASE_URL, or on one of its own that is removed afterwards."""
+    url = os.environ.get("DATABASE_URL")
+    if url:
+        await work(parse_url(url, os.environ))
+        return
+    async with _own_server() as options:
+        await work(options)
 
 
 @asynccontextmanager
-async def own_server() -> AsyncGenerator[ConnectionOptions]:
-    """A server in a temporary home that its user can reach; stopped and removed afterwards."""
+async def _own_server() -> AsyncGenerator[ConnectionOptions]:
+    """Durable, with the settings that kasparro ships, in a temporary home that its user can reach."""
     with tempfile.TemporaryDirectory(prefix="ksp-") as folder:
         root = Path(folder)
         root.chmod(0o711)  # noqa: ASYNC240  a bench has nothing else to do meanwhile

@@ -1,4 +1,4 @@
-"""How long one CSV row takes from raw record to what the store writes: `bench/transform.py FLIGHTS.csv [ROWS]`."""
+"""How long one CSV row takes from raw record to what the store writes: `python -m bench.transform FLIGHTS.csv [ROWS]`."""
 
 import csv
 import sys
@@ -9,22 +9,8 @@ from pathlib import Path
 from kasparro.ingestion.registry import build_transformer
 from kasparro.ingestion.source import SourceRecord
 from kasparro.schemas.configuration import parse_configuration
+from tests.long.flights import CONFIGURATION
 
-CONFIGURATION = """
-sources:
-  - name: flights
-    type: csv
-    path: flights.csv
-    key: [time_hour, carrier, flight]
-    null_values: ["", NA]
-    map:
-      title: tailnum
-      category: carrier
-      value: distance
-      unit: {value: mi}
-      occurred_at: time_hour
-      attributes: {origin: origin, dest: dest, air_time: air_time, dep_delay: dep_delay}
-"""
 BATCH_RECORDS = 20_000
 
 
