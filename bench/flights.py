@@ -32,7 +32,7 @@ async def copy_seconds(connection: Connection, file: Path) -> float:
     await connection.execute(BARE)
     with file.open("rb") as source:
         started = time.perf_counter()
-        await connection.copy_to_table("bare", source=source, format="csv", header=True, null="")
+        await connection.copy_to_table("bare", source=source, format="csv", header=True, null="NA")
         seconds = time.perf_counter() - started
     assert await connection.fetchval("select count(*) from bare") == ROWS
     return seconds

@@ -1,4 +1,4 @@
-"""How long one CSV row takes from raw record to what the store writes: `python -m bench.transform FLIGHTS.csv [ROWS]`."""
+"""How long a CSV row takes from raw record to what the store writes: `python -m bench.transform FLIGHTS.csv [ROWS]`."""
 
 import csv
 import sys
