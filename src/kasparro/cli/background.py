@@ -1,6 +1,6 @@
-"""One API server in the background of each home folder, known by a lock that dies with it.
+"""Processes in the background of a home folder, one of each name, known by a lock that dies with its holder.
 
-`serve.lock` is locked (flock) by the server for as long as it lives, whatever kills it, and names its process id and
+`<name>.lock` is locked (flock) by the process for as long as it lives, whatever kills it, and names its process id and
 address. So nobody ever signals a process that merely inherited the number.
 """
 
@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -22,15 +22,20 @@ from kasparro.core.errors import KasparroError, RunConflictError
 STOP_TIMEOUT_SECONDS: Final = 15.0
 POLL_SECONDS: Final = 0.05
 LOG_TAIL_LINES: Final = 5
+SERVER: Final = "serve"
+SCHEDULER: Final = "scheduler"
+DEMO: Final = "demo"
+TITLES: Final = {SERVER: "API server", SCHEDULER: "scheduler", DEMO: "demo upstream"}
+"""What each is called in messages."""
 
 
 @dataclass(frozen=True, slots=True)
-class BackgroundServer:
-    """A server that runs."""
+class Running:
+    """A process that runs; `host` and `port` where it serves something."""
 
     pid: int
-    host: str
-    port: int
+    host: str = ""
+    port: int = 0
 
     @property
     def url(self) -> str:
@@ -45,84 +50,98 @@ class _Detached(subprocess.Popen[bytes]):
         pass
 
 
-def log_path(home: Path) -> Path:
-    """Where a server in the background writes its log."""
-    return home / "serve.log"
+@dataclass(frozen=True, slots=True)
+class Background:
+    """The process of one name in one home."""
 
+    home: Path
+    name: str
 
-def find_server(home: Path) -> BackgroundServer | None:
-    """The server of this home, if one runs."""
-    try:
-        descriptor = os.open(_lock_path(home), os.O_RDWR)
-    except FileNotFoundError:
-        return None
-    with os.fdopen(descriptor, "r+", encoding="utf-8") as file:
-        if _try_lock(file.fileno()):
+    @property
+    def title(self) -> str:
+        return TITLES[self.name]
+
+    @property
+    def log_path(self) -> Path:
+        """Where it writes its log."""
+        return self.home / f"{self.name}.log"
+
+    @property
+    def lock_path(self) -> Path:
+        return self.home / f"{self.name}.lock"
+
+    def find(self) -> Running | None:
+        """The process, if one runs."""
+        try:
+            descriptor = os.open(self.lock_path, os.O_RDWR)
+        except FileNotFoundError:
             return None
-        return _described(file.read())
+        with os.fdopen(descriptor, "r+", encoding="utf-8") as file:
+            if _try_lock(file.fileno()):
+                return None
+            return self._described(file.read())
 
+    @contextmanager
+    def held(self, host: str = "", port: int = 0) -> Generator[int, None, None]:
+        """Hold the lock as this process; yields its descriptor. Raises RunConflictError when one runs."""
+        self.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(self.lock_path, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            if not _try_lock(descriptor):
+                raise RunConflictError(f"{self.home}: the {self.title} already runs", hint="`kasparro down` stops it")
+            _describe(descriptor, Running(os.getpid(), host, port))
+            yield descriptor
+        finally:
+            os.close(descriptor)
 
-@contextmanager
-def held_lock(home: Path, host: str, port: int) -> Generator[int, None, None]:
-    """Hold the lock as the server of this home; yields its descriptor. Raises RunConflictError when one runs."""
-    home.mkdir(mode=0o700, parents=True, exist_ok=True)
-    descriptor = os.open(_lock_path(home), os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        if not _try_lock(descriptor):
-            raise RunConflictError(f"{home}: an API server already runs", hint="`kasparro down` stops it")
-        _describe(descriptor, BackgroundServer(os.getpid(), host, port))
-        yield descriptor
-    finally:
-        os.close(descriptor)
+    def start(self, arguments: Sequence[str], host: str = "", port: int = 0) -> "subprocess.Popen[bytes]":
+        """Start `kasparro` with these arguments in a session of its own; it inherits the lock."""
+        with self.held(host, port) as descriptor, self.log_path.open("ab") as log:
+            process = _Detached(
+                [sys.executable, "-m", "kasparro", *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                pass_fds=(descriptor,),
+                env={**os.environ, "KASPARRO_HOME": str(self.home)},
+            )
+            _describe(descriptor, Running(process.pid, host, port))
+            return process
 
+    def stop(self) -> Running | None:
+        """Stop the process and wait until it is gone; None when none runs."""
+        running = self.find()
+        if running is None:
+            return None
+        os.kill(running.pid, signal.SIGTERM)
+        if not self._wait_until_gone():
+            os.kill(running.pid, signal.SIGKILL)
+            if not self._wait_until_gone():
+                raise KasparroError(f"the {self.title} (process {running.pid}) does not end")
+        return running
 
-def start_server(home: Path, host: str, port: int) -> "subprocess.Popen[bytes]":
-    """Start `kasparro serve` in a session of its own; it inherits the lock."""
-    command = [sys.executable, "-m", "kasparro", "serve", "--host", host, "--port", str(port)]
-    with held_lock(home, host, port) as descriptor, log_path(home).open("ab") as log:
-        process = _Detached(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-            pass_fds=(descriptor,),
-            env={**os.environ, "KASPARRO_HOME": str(home)},
-        )
-        _describe(descriptor, BackgroundServer(process.pid, host, port))
-        return process
+    def log_tail(self) -> str:
+        """The last lines of its log, for a message."""
+        path = self.log_path
+        text = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+        return "\n".join(text.splitlines()[-LOG_TAIL_LINES:])
 
+    def _wait_until_gone(self) -> bool:
+        deadline = time.monotonic() + STOP_TIMEOUT_SECONDS
+        while self.find() is not None:
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(POLL_SECONDS)
+        return True
 
-def stop_server(home: Path) -> BackgroundServer | None:
-    """Stop the server of this home and wait until it is gone; None when none runs."""
-    server = find_server(home)
-    if server is None:
-        return None
-    os.kill(server.pid, signal.SIGTERM)
-    if not _wait_until_gone(home, STOP_TIMEOUT_SECONDS):
-        os.kill(server.pid, signal.SIGKILL)
-        if not _wait_until_gone(home, STOP_TIMEOUT_SECONDS):
-            raise KasparroError(f"the API server (process {server.pid}) does not end")
-    return server
-
-
-def log_tail(home: Path) -> str:
-    """The last lines of the server's log, for a message."""
-    text = log_path(home).read_text(encoding="utf-8", errors="replace") if log_path(home).exists() else ""
-    return "\n".join(text.splitlines()[-LOG_TAIL_LINES:])
-
-
-def _wait_until_gone(home: Path, timeout_seconds: float) -> bool:
-    deadline = time.monotonic() + timeout_seconds
-    while find_server(home) is not None:
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(POLL_SECONDS)
-    return True
-
-
-def _lock_path(home: Path) -> Path:
-    return home / "serve.lock"
+    def _described(self, text: str) -> Running:
+        try:
+            return Running(**json.loads(text))
+        except (ValueError, TypeError) as error:
+            raise KasparroError(
+                f"{self.lock_path.name} is held, but does not say by whom: is a process just starting?"
+            ) from error
 
 
 def _try_lock(descriptor: int) -> bool:
@@ -133,14 +152,7 @@ def _try_lock(descriptor: int) -> bool:
     return True
 
 
-def _describe(descriptor: int, server: BackgroundServer) -> None:
+def _describe(descriptor: int, process: Running) -> None:
     """Replace the file's text; shorter than a page, so a reader sees the old or the new one."""
     os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, json.dumps(asdict(server)).encode(), 0)
-
-
-def _described(text: str) -> BackgroundServer:
-    try:
-        return BackgroundServer(**json.loads(text))
-    except (ValueError, TypeError) as error:
-        raise KasparroError("serve.lock is held, but does not say by whom: is a server just starting?") from error
+    os.pwrite(descriptor, json.dumps(asdict(process)).encode(), 0)

@@ -103,13 +103,13 @@ async def _database(context: Context) -> list[Finding]:
 async def _port(context: Context) -> list[Finding]:
     import asyncio
 
-    from kasparro.cli.background import find_server
+    from kasparro.cli.background import SERVER, Background
     from kasparro.cli.health_probe import ask_health
     from kasparro.core.address import is_taken, require_loopback
 
     settings = context.settings
     require_loopback(settings.host)
-    server = find_server(settings.home)
+    server = Background(settings.home, SERVER).find()
     if server is not None:
         report = await asyncio.to_thread(ask_health, server.host, server.port)
         if report is not None and report["status"] == "ok":

@@ -9,11 +9,11 @@ async def down(context: Context) -> Result:
     """Stop the API server and the embedded PostgreSQL of this home. Nothing is deleted; fine when nothing runs."""
     import asyncio
 
-    from kasparro.cli.background import stop_server
+    from kasparro.cli.background import SERVER, Background
     from kasparro.core import embedded
 
     settings = context.settings
-    server = await asyncio.to_thread(stop_server, settings.home)
+    server = await asyncio.to_thread(Background(settings.home, SERVER).stop)
     database_stopped = settings.database_url is None and await embedded.stop(settings.home)
     said = [f"stopped the API server at {server.url} (process {server.pid})"] if server else []
     if database_stopped:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping
 from typing import Any, Final, cast
 
-from kasparro.cli.background import POLL_SECONDS, BackgroundServer
+from kasparro.cli.background import POLL_SECONDS, Running
 from kasparro.core.errors import KasparroError
 
 ANSWER_TIMEOUT_SECONDS: Final = 5.0
@@ -30,7 +30,7 @@ def ask_health(host: str, port: int) -> Mapping[str, Any] | None:
     return report if {"status", "database", "version"} <= report.keys() else None
 
 
-def wait_for_health(server: BackgroundServer, process: "subprocess.Popen[bytes]") -> Mapping[str, Any]:
+def wait_for_health(server: Running, process: "subprocess.Popen[bytes]") -> Mapping[str, Any]:
     """The first answer of a server that was just started. Raises KasparroError when it ends instead, or is silent."""
     deadline = time.monotonic() + START_TIMEOUT_SECONDS
     while time.monotonic() < deadline:

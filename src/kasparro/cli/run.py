@@ -36,6 +36,6 @@ async def run(
     options = await resolve(context.settings, report=context.note)
     request = Request(trigger="cli", full_refresh=full_refresh)
     outcomes, exit_code = await run_jobs(context, options, jobs, request, inject or context.settings.inject)
-    rejects = any(outcome.state == "partial" for outcome in outcomes)
+    rejects = any(outcome.rejected for outcome in outcomes)
     code = exit_code_of([exit_code, EXIT_REJECTS if strict and rejects else EXIT_OK])
     return Result([outcome_as_data(outcome) for outcome in outcomes], [outcomes_table(outcomes)], code)

@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 @command(example="kasparro status --json")
 async def status(context: Context) -> Result:
     """Show whether the database and the API server run, and how each source fared last."""
-    from kasparro.cli.background import find_server
+    from kasparro.cli.background import SERVER, Background
 
-    server = find_server(context.settings.home)
+    server = Background(context.settings.home, SERVER).find()
     database, sources = await _database(context)
     data = {
         "server": {"running": server is not None, **({"url": server.url, "pid": server.pid} if server else {})},

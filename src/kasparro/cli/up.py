@@ -14,7 +14,7 @@ from kasparro.cli.status import sources_table
 from kasparro.core.errors import EXIT_SIGINT, EXIT_SIGTERM, ConfigurationError
 
 if TYPE_CHECKING:
-    from kasparro.cli.background import BackgroundServer
+    from kasparro.cli.background import Running
     from kasparro.core.database import ConnectionOptions
     from kasparro.services.health import SourceStatus
 
@@ -42,15 +42,15 @@ async def up(context: Context, detach: DetachOption = False) -> Result | None:
     return None
 
 
-def _find_or_require_free(context: Context) -> "BackgroundServer | None":
+def _find_or_require_free(context: Context) -> "Running | None":
     """Our own server if it runs; else the port must be free. Raises ConfigurationError naming who holds it."""
-    from kasparro.cli.background import find_server
+    from kasparro.cli.background import SERVER, Background
     from kasparro.cli.health_probe import ask_health
     from kasparro.core.address import is_taken, require_loopback
 
     settings = context.settings
     require_loopback(settings.host)
-    server = find_server(settings.home)
+    server = Background(settings.home, SERVER).find()
     if server is None and is_taken(settings.host, settings.port):
         other = ask_health(settings.host, settings.port) is not None
         holder = "a kasparro of another folder" if other else "another program"
@@ -97,20 +97,22 @@ async def _read_sources(options: "ConnectionOptions") -> "list[SourceStatus]":
         await connection.close()
 
 
-def _start_in_background(context: Context) -> "BackgroundServer":
-    from kasparro.cli.background import BackgroundServer, log_path, log_tail, start_server, stop_server
+def _start_in_background(context: Context) -> "Running":
+    from kasparro.cli.background import SERVER, Background, Running
     from kasparro.cli.health_probe import wait_for_health
     from kasparro.core.errors import KasparroError
 
     settings = context.settings
     with step(context.output, "API server", unit=None):
-        process = start_server(settings.home, settings.host, settings.port)
-        server = BackgroundServer(process.pid, settings.host, settings.port)
+        address = ["--host", settings.host, "--port", str(settings.port)]
+        background = Background(settings.home, SERVER)
+        process = background.start(["serve", *address], settings.host, settings.port)
+        server = Running(process.pid, settings.host, settings.port)
         try:
             wait_for_health(server, process)
         except KasparroError as error:
-            error.hint = f"its log is {log_path(settings.home)}, ending with:\n{log_tail(settings.home)}"
-            stop_server(settings.home)
+            error.hint = f"its log is {background.log_path}, ending with:\n{background.log_tail()}"
+            background.stop()
             raise
     return server
 
@@ -118,18 +120,18 @@ def _start_in_background(context: Context) -> "BackgroundServer":
 async def _serve(context: Context, options: "ConnectionOptions", sources: "list[SourceStatus]") -> None:
     """Serve in the foreground until stopped; the embedded server stays, for other processes may use it."""
     from kasparro.api.server import serve
-    from kasparro.cli.background import BackgroundServer, held_lock
+    from kasparro.cli.background import SERVER, Background, Running
     from kasparro.core.logging import configure_logging
 
     settings = context.settings
     configure_logging(settings.log_level, service="up", stream=context.output.stdout)
-    url = BackgroundServer(0, settings.host, settings.port).url
+    url = Running(0, settings.host, settings.port).url
 
     def announce() -> None:
         context.output.emit(_summary(context, url, sources, 0))
         context.note("Ctrl-C stops the API server; `kasparro down` the database as well")
 
-    with held_lock(settings.home, settings.host, settings.port):
+    with Background(settings.home, SERVER).held(settings.host, settings.port):
         await serve(options, host=settings.host, port=settings.port, on_ready=announce)
 
 

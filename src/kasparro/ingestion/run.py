@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypeVar, cast
 
@@ -23,7 +23,7 @@ from kasparro.ingestion.coordinator import Coordinator, Request, RunPlan, hold
 from kasparro.ingestion.faults import FaultPlan, FaultyStore
 from kasparro.ingestion.job import SourceJob
 from kasparro.ingestion.pipeline import Lane, Pipeline
-from kasparro.ingestion.source import BatchLimits
+from kasparro.ingestion.source import BatchLimits, ReadsAhead, Source, Start
 from kasparro.ingestion.store import LaneStore, PostgresLaneStore
 from kasparro.schemas.counters import Counters
 from kasparro.services import locks, runs
@@ -61,12 +61,16 @@ class Conditions:
 
 @dataclass(frozen=True, slots=True)
 class RunOutcome:
-    """How a run ended. `row` is its row in `etl_runs`, None when it never came to be; `error` what ended it early."""
+    """How a run ended. `row` is its row in `etl_runs`, None when it never came to be; `error` what ended it early.
+
+    `rejected` counts over every restart after a lost connection, and may count a batch that was lost with it twice.
+    """
 
     source: str
     state: str
     row: dict[str, Any] | None
     error: KasparroError | None = None
+    rejected: int = 0
 
 
 async def run_source(job: SourceJob, request: Request, conditions: Conditions) -> RunOutcome:
@@ -75,7 +79,9 @@ async def run_source(job: SourceJob, request: Request, conditions: Conditions) -
     while True:
         try:
             async with hold(conditions.options, job) as coordinator:
-                return await _run_claimed(coordinator, job, request, replace(conditions, committed=progress.committed))
+                observed = replace(conditions, committed=progress.committed)
+                outcome = await _run_claimed(coordinator, job, request, observed)
+                return replace(outcome, rejected=progress.rejected)
         except PassExpiredError as error:
             if request.abandon:
                 return RunOutcome(job.source.name, "failed", None, error)
@@ -95,15 +101,17 @@ async def run_source(job: SourceJob, request: Request, conditions: Conditions) -
 
 
 class _Progress:
-    """Counts lost connections since the last committed batch."""
+    """Counts rejects, and lost connections since the last committed batch."""
 
     def __init__(self, committed: Callable[[str, Counters], None], source: str) -> None:
         self._committed = committed
         self._source = source
         self._losses = 0
+        self.rejected = 0
 
     def committed(self, source: str, counters: Counters) -> None:
         self._losses = 0
+        self.rejected += counters.rejected
         self._committed(source, counters)
 
     def losses_without_progress(self) -> int:
@@ -160,7 +168,7 @@ def _state_after(error: KasparroError) -> str:
 async def _read_all(coordinator: Coordinator, job: SourceJob, plan: RunPlan, conditions: Conditions) -> None:
     """Read the partitions one after another. One that fails does not keep the others from finishing."""
     failures: list[SourceError] = []
-    async with _lanes(plan, conditions) as lanes:
+    async with _lanes(plan, conditions) as lanes, _reading_ahead(job.source, plan, conditions.limits):
         for position, partition in enumerate(plan.partitions):
             for lane, state in zip(lanes, partition.lanes, strict=True):
                 lane.store.begin(partition.name, state)
@@ -179,6 +187,13 @@ async def _read_all(coordinator: Coordinator, job: SourceJob, plan: RunPlan, con
             await coordinator.finish_partition(plan, partition.name, pipeline.lane_states(), final, last=last)
     if failures:
         raise _joined(failures)
+
+
+def _reading_ahead(source: Source, plan: RunPlan, limits: BatchLimits) -> AbstractAsyncContextManager[None]:
+    """Tells a source that can fetch ahead what is going to be read."""
+    if not isinstance(source, ReadsAhead):
+        return nullcontext()
+    return source.reading_ahead({each.name: Start(each.settled, each.cursor, limits) for each in plan.partitions})
 
 
 def _joined(failures: list[SourceError]) -> SourceError:

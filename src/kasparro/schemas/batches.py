@@ -78,8 +78,8 @@ class RejectReason:
 class LaneBatch:
     """What one lane writes in one transaction.
 
-    `rows` follows STAGE_SCHEMA in ordinal order and holds the accepted records and one row for each distinct rejected
-    payload; `stage_copy` is the same in PostgreSQL's binary COPY format.
+    `rows` follows STAGE_SCHEMA and holds the accepted records in the order of their ordinals, then one row for each
+    distinct rejected payload; `stage_copy` is the same in PostgreSQL's binary COPY format.
     """
 
     partition: str
