@@ -28,6 +28,9 @@ class HttpPolicy:
     """Bounds of retrying one request: tries, and time over all of them, Retry-After included."""
     connect_seconds: float = 10.0
     read_seconds: float = 30.0
+    """The longest silence while an answer is coming."""
+    attempt_seconds: float = 60.0
+    """The longest one request may take from its first byte to its last, however steadily it drips."""
     max_body_bytes: int = 64 * 1024 * 1024
     """Cap on the body as it comes, and on the body decompressed."""
     allow_private: bool = False
@@ -39,7 +42,10 @@ class HttpPolicy:
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """An answer. `url` is the final one, after redirects, without credentials; header names are lower case."""
+    """An answer. `url` is the final one, after redirects, without credentials; header names are lower case.
+
+    `body` is decompressed, whatever `content-encoding` and `content-length` among the headers say.
+    """
 
     url: str
     status: int

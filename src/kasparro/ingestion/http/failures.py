@@ -1,0 +1,102 @@
+"""Why one try failed, and whether another makes sense: what httpx raises, in words a person can act on."""
+
+import ssl
+from collections.abc import Iterator
+from typing import Final, Literal, TypeVar
+
+import h11
+import httpx
+
+Reason = Literal[
+    "address",
+    "body",
+    "connect",
+    "encoding",
+    "protocol",
+    "quota",
+    "redirect",
+    "status",
+    "timeout",
+    "tls",
+    "too_large",
+    "url",
+]
+_Error = TypeVar("_Error", bound=BaseException)
+RETRYABLE_STATUSES: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
+
+
+class AttemptFailed(Exception):
+    """One try brought no answer; `retryable` says whether the next may.
+
+    `url` is the one at fault, in a form to show; `redirected_from` is where the way to it began, if elsewhere.
+    """
+
+    def __init__(
+        self,
+        reason: Reason,
+        message: str,
+        *,
+        retryable: bool = False,
+        status: int | None = None,
+        retry_after_seconds: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.reason: Reason = reason
+        self.message = message
+        self.retryable = retryable
+        self.status = status
+        self.retry_after_seconds = retry_after_seconds
+        self.url: str | None = None
+        self.redirected_from: str | None = None
+
+
+def failure_of(error: httpx.HTTPError) -> AttemptFailed:
+    """What a failure on the wire means for the request."""
+    certificate = _cause(error, ssl.SSLCertVerificationError)
+    if certificate is not None:
+        return AttemptFailed("tls", f"the server's certificate is not trusted: {certificate.verify_message}")
+    if isinstance(error, httpx.TimeoutException):
+        return AttemptFailed("timeout", _slowness(error), retryable=True)
+    if isinstance(error, httpx.ConnectError):
+        return AttemptFailed("connect", f"no connection: {_deepest(error)}", retryable=True)
+    if isinstance(error, httpx.LocalProtocolError | httpx.UnsupportedProtocol):
+        # The library's own words may quote a header, and with it a secret.
+        return AttemptFailed("protocol", "the request holds something that HTTP cannot carry")
+    if isinstance(error, httpx.RemoteProtocolError):
+        return _broken_answer(error)
+    return AttemptFailed("connect", f"the connection broke: {_deepest(error)}", retryable=True)
+
+
+def _slowness(error: httpx.TimeoutException) -> str:
+    if isinstance(error, httpx.ConnectTimeout):
+        return "no connection within the time allowed"
+    return "the server fell silent for longer than allowed"
+
+
+def _broken_answer(error: httpx.RemoteProtocolError) -> AttemptFailed:
+    """A connection that ended early is worth another try; a server that does not speak HTTP is not."""
+    text = str(error)
+    if text.startswith("peer closed connection"):
+        return AttemptFailed("body", f"the answer ended early: {text}", retryable=True)
+    if _cause(error, h11.RemoteProtocolError) is not None:
+        return AttemptFailed("protocol", f"the answer is not valid HTTP: {text}")
+    return AttemptFailed("connect", f"the connection broke: {text}", retryable=True)
+
+
+def _cause(error: BaseException, kind: type[_Error]) -> _Error | None:
+    return next((link for link in _chain(error) if isinstance(link, kind)), None)
+
+
+def _deepest(error: BaseException) -> str:
+    """What the operating system said, if it said anything."""
+    told = [str(link) for link in _chain(error) if str(link)]
+    return told[-1] if told else type(error).__name__
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    link: BaseException | None = error
+    seen: set[int] = set()
+    while link is not None and id(link) not in seen:
+        seen.add(id(link))
+        yield link
+        link = link.__cause__ or link.__context__
