@@ -11,11 +11,12 @@ import pytest
 from kasparro.core.errors import KasparroError, PassExpiredError
 from kasparro.ingestion.source import Batch, BatchLimits, FinalBatch, Json, Source, Start
 from kasparro.ingestion.sources.csv import CsvOptions, CsvSource
+from tests.feeds import Folder, folder_source, numbered
 
 
 @dataclass(frozen=True)
 class Case:
-    """A source with several hundred records in two partitions or more, and one over input made to break it."""
+    """A source with many records in two partitions or more, and one over input made to break it."""
 
     name: str
     make: Callable[[Path], Source]
@@ -37,7 +38,20 @@ def make_hostile_csv(folder: Path, content: bytes) -> Source:
     return CsvSource(CsvOptions("rows", "hostile.csv", folder), dict)
 
 
-CASES = [Case("csv", make_csv, make_hostile_csv)]
+def make_rss(folder: Path) -> Source:
+    (folder / "rolls.xml").write_bytes(numbered(60))
+    (folder / "repeats.xml").write_bytes(numbered(30).replace(b"<guid>7</guid>", b"<guid>8</guid>"))
+    items = ", ".join(f'{{"id": {n}, "content_text": "\\u00e4 {n}"}}' for n in range(30))
+    (folder / "feed.json").write_text(f'{{"version": "https://jsonfeed.org/version/1.1", "items": [{items}]}}')
+    return folder_source(Folder(folder), "rolls.xml", "repeats.xml", "feed.json")
+
+
+def make_hostile_rss(folder: Path, content: bytes) -> Source:
+    (folder / "hostile.xml").write_bytes(content)
+    return folder_source(Folder(folder), "hostile.xml")
+
+
+CASES = [Case("csv", make_csv, make_hostile_csv), Case("rss", make_rss, make_hostile_rss)]
 HOSTILE = {
     "empty": b"",
     "zeros": b"\x00" * 5000,

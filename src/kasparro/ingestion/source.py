@@ -5,9 +5,10 @@ final batch that carries none; `normalize` turns one payload into the fields of 
 nothing of the database, of lanes or of counting.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 Json = dict[str, Any]
 Payload = dict[str, Any]
@@ -102,6 +103,15 @@ class Source(Protocol):
 
     def normalize(self, payload: Payload) -> dict[str, object]:
         """Candidate fields of a UnifiedRecord. Pure. Raises RecordRejected."""
+        ...
+
+
+@runtime_checkable
+class ReadsAhead(Protocol):
+    """What a source has besides when fetching may run ahead of loading: a feed's document, say."""
+
+    def reading_ahead(self, starts: Mapping[str, Start]) -> AbstractAsyncContextManager[None]:
+        """While this is open, these partitions are read in this order, from these starts; nothing fetched stays on."""
         ...
 
 
