@@ -14,10 +14,12 @@ from kasparro.ingestion.sources.api.options import (
     PagePagination,
     Pagination,
 )
+from kasparro.ingestion.sources.api.source import ApiSource
 
 __all__ = [
     "ApiKeyAuth",
     "ApiOptions",
+    "ApiSource",
     "Auth",
     "BasicAuth",
     "BearerAuth",

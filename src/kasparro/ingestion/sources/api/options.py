@@ -5,14 +5,15 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import timedelta
 from hashlib import blake2b
-from typing import Final, Literal
+from typing import Final
 from urllib.parse import urlsplit
 
 from kasparro.core.errors import ConfigurationError
+from kasparro.ingestion.sources.api.stamps import StampFormat, parse_stamp
+from kasparro.ingestion.sources.api.urls import shown_url
 from kasparro.schemas.configuration.expressions import compile_expression
 
 MAX_PAGES: Final = 100_000
-StampFormat = Literal["iso8601", "epoch_ms", "epoch_s"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,11 +135,16 @@ class ApiOptions:
         self._check_url()
         self._check_auth()
         self._check_pagination()
+        self._check_incremental()
         for name, expression in self._expressions().items():
             try:
                 compile_expression(expression)
             except ValueError as error:
                 raise self._wrong(name, str(error)) from None
+
+    def partition(self) -> str:
+        """The name of the one partition: the URL without credentials and parameters."""
+        return shown_url(urlsplit(self.url)._replace(query="").geturl())
 
     def end_of_pages(self) -> frozenset[int]:
         """Statuses that end the pages, beyond the first."""
@@ -146,23 +152,38 @@ class ApiOptions:
             return self.end_statuses
         return frozenset((400, 404)) if isinstance(self.pagination, PagePagination | OffsetPagination) else frozenset()
 
+    def watching_hash(self) -> str:
+        """Changes when a watermark or validators found under other options mean nothing any more."""
+        return _hash(self._watched())
+
     def reading_hash(self) -> str:
-        """Changes when a position or watermark found under other options means nothing any more."""
-        pagination = asdict(self.pagination) if self.pagination else None
-        kind = type(self.pagination).__name__
+        """Changes when a position inside a pass found under other options means nothing any more."""
+        return _hash([*self._watched(), asdict(self.pagination) if self.pagination else None])
+
+    def _watched(self) -> list[object]:
         incremental = self.incremental
-        watched = [incremental.field, incremental.param, incremental.format] if incremental else None
-        said = [self.url, dict(self.params), self.records, kind, pagination, watched]
-        return blake2b(json.dumps(said, sort_keys=True).encode(), digest_size=8).hexdigest()
+        window = [incremental.field, incremental.param, incremental.format] if incremental else None
+        return [self.url, dict(self.params), self.records, type(self.pagination).__name__, window]
 
     def _check_url(self) -> None:
         try:
             parts = urlsplit(self.url)
-            valid = parts.scheme in ("http", "https") and parts.hostname and (parts.port or True)
+            valid = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
         except ValueError:
-            valid = False
+            raise self._wrong("url", "is malformed") from None
         if not valid:
             raise self._wrong("url", "must be an http or https URL with a host")
+        if "@" in parts.netloc:
+            raise self._wrong("url", "credentials do not belong into the URL: give them as auth")
+
+    def _check_incremental(self) -> None:
+        incremental = self.incremental
+        if incremental is None:
+            return
+        if incremental.lookback < timedelta(0):
+            raise self._wrong("incremental.lookback", "cannot be negative")
+        if incremental.initial is not None and parse_stamp(incremental.initial, incremental.format) is None:
+            raise self._wrong("incremental.initial", f"{incremental.initial!r} is no time in {incremental.format}")
 
     def _check_auth(self) -> None:
         auth = self.auth
@@ -192,3 +213,7 @@ class ApiOptions:
 
     def _wrong(self, option: str, reason: str) -> ConfigurationError:
         return ConfigurationError(f"source {self.name}: {option}: {reason}")
+
+
+def _hash(said: list[object]) -> str:
+    return blake2b(json.dumps(said, sort_keys=True).encode(), digest_size=8).hexdigest()

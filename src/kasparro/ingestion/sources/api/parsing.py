@@ -1,0 +1,114 @@
+"""From an answer to a page: its records, the greatest time in them, and the position behind it. Pure computing."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from kasparro.core.errors import SourceError
+from kasparro.ingestion.http.contract import Fetched
+from kasparro.ingestion.source import SourceRecord
+from kasparro.ingestion.sources.api.documents import Document, parse_document
+from kasparro.ingestion.sources.api.options import (
+    ApiOptions,
+    CursorPagination,
+    Incremental,
+    LinkHeaderPagination,
+    NextUrlPagination,
+)
+from kasparro.ingestion.sources.api.pagination import PageFacts, advance
+from kasparro.ingestion.sources.api.position import Position, Validated, short_hash
+from kasparro.ingestion.sources.api.records import find_records, raw_records
+from kasparro.ingestion.sources.api.requests import secret_params
+from kasparro.ingestion.sources.api.search import Search
+from kasparro.ingestion.sources.api.stamps import parse_stamp, seconds_of
+from kasparro.ingestion.sources.api.urls import next_link, shown_url, without_params
+
+_NO_CONTENT: Final = 204
+_MAX_AHEAD: Final = timedelta(days=1)
+"""A time further ahead of our clock is a mistake: as a watermark it would hide everything until then."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page's records, and the position behind them."""
+
+    records: list[SourceRecord]
+    size_bytes: int
+    position: Position
+
+
+class PageParser:
+    """Parses the pages of one source."""
+
+    def __init__(self, options: ApiOptions) -> None:
+        self._options = options
+        self._secrets = secret_params(options)
+        self._records = Search(options.records) if options.records is not None else None
+        pagination = options.pagination
+        has_path = isinstance(pagination, CursorPagination | NextUrlPagination)
+        self._next = Search(pagination.next) if has_path else None
+        self._field = Search(options.incremental.field) if options.incremental else None
+
+    def shown(self, url: str) -> str:
+        """A URL for messages and locators."""
+        return shown_url(url, self._secrets)
+
+    def url_hash(self, url: str) -> str:
+        """Tells whether validators belong to a URL."""
+        return short_hash(without_params(url, self._secrets).encode())
+
+    def parse(self, fetched: Fetched, url: str, position: Position, now: datetime) -> Page:
+        """The page that `url` gave for `position`. Raises SourceError for what is no page of records."""
+        shown = self.shown(url)
+        document = Document([]) if fetched.status == _NO_CONTENT else self._document(fetched, shown)
+        items = [] if fetched.status == _NO_CONTENT else find_records(document, self._records, shown)
+        digest = _digest(items, fetched.body) if items else None
+        facts = PageFacts(shown, fetched.url, len(items), digest, self._following(document, fetched, shown))
+        behind = advance(self._options, position, facts)
+        behind = replace(behind, validated=self._validated(fetched, url))
+        if self._options.incremental is not None and self._field is not None:
+            candidate = _greatest(self._options.incremental, self._field, items, position.candidate, now)
+            behind = replace(behind, candidate=candidate)
+        prefix = shown + ("#" if self._options.pagination is None else f"#{behind.pages}.")
+        return Page(raw_records(document, items, lambda n: f"{prefix}{n}"), len(fetched.body), behind)
+
+    def _document(self, fetched: Fetched, shown: str) -> Document:
+        return parse_document(fetched.body, shown, fetched.headers.get("content-type", ""))
+
+    def _following(self, document: Document, fetched: Fetched, shown: str) -> Any:
+        """What names the next page, None where nothing does."""
+        if isinstance(self._options.pagination, LinkHeaderPagination):
+            return next_link(fetched.headers.get("link", ""))
+        return None if self._next is None else self._next(document.value, shown)
+
+    def _validated(self, fetched: Fetched, url: str) -> Validated | None:
+        """Of a source with one page alone: an unchanged first page says nothing of the others."""
+        given = fetched.validators
+        if self._options.pagination is not None or not (given.etag or given.last_modified):
+            return None
+        return Validated(given.etag, given.last_modified, self.url_hash(url))
+
+
+def _digest(items: list[Any], body: bytes) -> str:
+    """A hash of the records alone: what stands around them may change from page to page."""
+    try:
+        return short_hash(repr(items).encode("utf-8", "surrogatepass"))
+    except RecursionError:
+        return short_hash(body)
+
+
+def _greatest(
+    incremental: Incremental, field: Search, items: Sequence[Any], candidate: str | None, now: datetime
+) -> str | None:
+    """The greatest time in the records and before them. A record without one, or with nonsense, counts for nothing."""
+    greatest = parse_stamp(candidate, incremental.format)
+    limit = seconds_of(now + _MAX_AHEAD)
+    for item in items:
+        try:
+            stamp = parse_stamp(field(item, ""), incremental.format)
+        except SourceError:  # an expression that fails on this record: it has no time
+            continue
+        if stamp is not None and stamp.at <= limit and (greatest is None or stamp.at > greatest.at):
+            greatest = stamp
+    return greatest.text if greatest else None
