@@ -20,11 +20,14 @@ SOURCE = "sources:\n- {name: a, type: csv, path: a.csv, map: {title: t}"
 SECRET = "hunter2"
 NO_NAME = "not a valid name: small letters, digits, - and _, beginning with a letter, at most 63"
 NO_ZONE = "not a time zone of the IANA database, such as UTC or Europe/Berlin"
+TYPES = "this version reads api, csv, rss"
 NO_TARGET = "must be a column's name, {expr: JMESPath} or {value: constant}"
 
 
 def source_of(text: str, **environ: str) -> CsvSourceConfig:
-    return parse_configuration(text, environ).sources[0]
+    source = parse_configuration(text, environ).sources[0]
+    assert isinstance(source, CsvSourceConfig)
+    return source
 
 
 def problems_of(text: str, **environ: str) -> list[str]:
@@ -91,14 +94,14 @@ sources:
       value: {valu: 3}
       attributes: {a: ~, b: [1]}
   - name: b
-    type: api
+    type: xml
     name: c
     header: perhaps
     skip_rows: few
     null_values: [null]
 """) == [
         f'kasparro.yaml:3:5: sources[0].name: "Flights" is {NO_NAME}',
-        'kasparro.yaml:4:5: sources[0].type: unknown source type "cvs"; this version reads csv; did you mean "csv"?',
+        f'kasparro.yaml:4:5: sources[0].type: unknown source type "cvs"; {TYPES}; did you mean "csv"?',
         "kasparro.yaml:5:5: sources[0].path: must not be empty",
         'kasparro.yaml:6:5: sources[0].delimeter: unknown field; did you mean "delimiter"?',
         f'kasparro.yaml:7:5: sources[0].timezone: "Europe/Berln" is {NO_ZONE}; did you mean "Europe/Berlin"?',
@@ -111,7 +114,7 @@ sources:
         f"kasparro.yaml:12:26: sources[0].map.attributes.b: {NO_TARGET}",
         "kasparro.yaml:13:5: sources[1].path: required, but missing",
         "kasparro.yaml:13:5: sources[1].map: required, but missing",
-        'kasparro.yaml:14:5: sources[1].type: unknown source type "api"; this version reads csv',
+        f'kasparro.yaml:14:5: sources[1].type: unknown source type "xml"; {TYPES}',
         "kasparro.yaml:15:5: sources[1].name: given twice; first on line 13",
         "kasparro.yaml:16:5: sources[1].header: must be true or false",
         "kasparro.yaml:17:5: sources[1].skip_rows: must be a whole number",

@@ -16,7 +16,9 @@ BASE = "sources: [{name: a, type: csv, path: p.csv, key: [k, l], map: {title: t,
 
 
 def source_of(text: str, **environ: str) -> CsvSourceConfig:
-    return parse_configuration(text, environ).sources[0]
+    source = parse_configuration(text, environ).sources[0]
+    assert isinstance(source, CsvSourceConfig)
+    return source
 
 
 def test_the_mapping_text_is_canonical() -> None:

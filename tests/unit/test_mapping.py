@@ -15,7 +15,9 @@ from kasparro.schemas.configuration import CsvSourceConfig, parse_configuration
 
 def source_of(mapping: str, rest: str = "key: id") -> CsvSourceConfig:
     text = f"sources: [{{name: a, type: csv, path: a.csv, map: {mapping}, {rest}}}]"
-    return parse_configuration(text, {}).sources[0]
+    source = parse_configuration(text, {}).sources[0]
+    assert isinstance(source, CsvSourceConfig)
+    return source
 
 
 def normalized(mapping: str, payload: Payload, rest: str = "key: id") -> dict[str, object]:

@@ -11,7 +11,7 @@ from kasparro.core.errors import InvalidConfigurationError, SourceError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from kasparro.schemas.configuration import CsvSourceConfig
+    from kasparro.schemas.configuration import AnySourceConfig, CsvSourceConfig
 
 _WHERE_WARNING = "records that `where` leaves out are not kept: they cannot be replayed when it changes"
 
@@ -29,27 +29,40 @@ async def check(context: Context) -> Result:
     sources = [await _summary(source, context.config_path.parent) for source in configuration.sources]
     warnings = [f"warning: {source.name}: {warning}" for source in sources for warning in source.warnings]
     rows = [(source.name, source.type, source.path, source.key, source.files) for source in sources]
-    table = Table(("source", "type", "path", "key", "files"), rows, right=("files",))
+    table = Table(("source", "type", "path or URL", "key", "files"), rows, right=("files",))
     human = [table, *(["", *warnings] if warnings else []), "", f"{context.config_path}: no errors"]
     return Result({"valid": True, "sources": list(map(asdict, sources))}, human)
 
 
 @dataclass(frozen=True, slots=True)
 class _Summary:
+    """`path` is the path or URL (of several, the first) as it is written; `files` are those of a CSV source."""
+
     name: str
     type: str
     path: str
     key: list[str]
-    files: int
+    files: int | None
     warnings: list[str]
 
 
-async def _summary(source: "CsvSourceConfig", base_dir: "Path") -> _Summary:
-    """What is configured, and what looks wrong with the files that it names."""
-    from kasparro.ingestion.registry import build_source
+async def _summary(source: "AnySourceConfig", base_dir: "Path") -> _Summary:
+    """What is configured, and what looks wrong with it; nothing is asked over the network."""
+    from kasparro.schemas.configuration import CsvSourceConfig
 
     warnings = [_WHERE_WARNING] if source.where is not None else []
-    reader = build_source(source, base_dir)
+    if isinstance(source, CsvSourceConfig):
+        return await _summary_of_files(source, base_dir, warnings)
+    urls = source.written.get("urls") or [source.written.get("url")]
+    more = f" and {len(urls) - 1} more" if len(urls) > 1 else ""
+    return _Summary(source.name, source.type, f"{urls[0]}{more}", list(source.key or ()), None, warnings)
+
+
+async def _summary_of_files(source: "CsvSourceConfig", base_dir: "Path", warnings: list[str]) -> _Summary:
+    """What is configured, and what looks wrong with the files that it names."""
+    from kasparro.ingestion.registry import csv_source
+
+    reader = csv_source(source, base_dir)
     path = str(source.written.get("path", source.path))
     try:
         files = await reader.partitions()

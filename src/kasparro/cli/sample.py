@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from kasparro.ingestion.source import FinalBatch, SourceRecord
     from kasparro.ingestion.sources.csv import CsvSource
     from kasparro.ingestion.transform import TransformedBatch
-    from kasparro.schemas.configuration import Configuration, CsvSourceConfig
+    from kasparro.schemas.configuration import AnySourceConfig, Configuration
 
 
 @command(example="kasparro sample earthquakes_csv --limit 3")
@@ -41,7 +41,7 @@ async def sample(
     return Result({"source": source, "detected": detected, "records": shown}, human)
 
 
-def _choose(configuration: "Configuration", name: str) -> "CsvSourceConfig":
+def _choose(configuration: "Configuration", name: str) -> "AnySourceConfig":
     from kasparro.schemas.configuration.nearest import nearest
 
     chosen = configuration.source(name)

@@ -8,7 +8,7 @@ from kasparro.ingestion.registry import build_source, build_transformer
 from kasparro.ingestion.source import Source
 from kasparro.ingestion.transform import Transformer
 from kasparro.schemas.configuration import (
-    CsvSourceConfig,
+    AnySourceConfig,
     RejectLimit,
     config_hash,
     identity,
@@ -34,7 +34,7 @@ class SourceJob:
     mapping_text: str
 
 
-def build_job(config: CsvSourceConfig, base_dir: Path) -> SourceJob:
+def build_job(config: AnySourceConfig, base_dir: Path) -> SourceJob:
     """The job of a configured source; relative paths are relative to `base_dir`."""
     return SourceJob(
         source=build_source(config, base_dir),

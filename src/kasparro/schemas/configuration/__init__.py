@@ -1,17 +1,28 @@
 """The configuration file `kasparro.yaml`: its models, how it is read and checked, and what is remembered of it."""
 
+from kasparro.schemas.configuration.api import ApiSourceConfig
+from kasparro.schemas.configuration.base import RejectLimit, SourceConfig
+from kasparro.schemas.configuration.csv import CsvSourceConfig
 from kasparro.schemas.configuration.identity import config_hash, identity, mapping_hash, mapping_text
 from kasparro.schemas.configuration.load import load_configuration, parse_configuration
-from kasparro.schemas.configuration.mapping import ConstantTarget, ExpressionTarget, RecordMap, Target
-from kasparro.schemas.configuration.models import Configuration, CsvSourceConfig, RejectLimit
+from kasparro.schemas.configuration.mapping import ConstantTarget, ExpressionTarget, PathMap, RecordMap, Target
+from kasparro.schemas.configuration.models import AnySourceConfig, Configuration
+from kasparro.schemas.configuration.rss import RssSourceConfig
+from kasparro.schemas.configuration.schedule import Schedule
 
 __all__ = [
+    "AnySourceConfig",
+    "ApiSourceConfig",
     "Configuration",
     "ConstantTarget",
     "CsvSourceConfig",
     "ExpressionTarget",
+    "PathMap",
     "RecordMap",
     "RejectLimit",
+    "RssSourceConfig",
+    "Schedule",
+    "SourceConfig",
     "Target",
     "config_hash",
     "identity",

@@ -2,14 +2,18 @@
 
 import json
 import types
+from datetime import timedelta
 from decimal import Decimal
 from typing import Annotated, Any, Literal, Union, cast, get_args, get_origin
 
-from pydantic import BaseModel
+from pydantic import BaseModel, SecretStr
 
+from kasparro.schemas.configuration import api, base, csv, mapping, rss, schedule, upstream
+from kasparro.schemas.configuration.choice import type_of
 from kasparro.schemas.configuration.document import replace_scalars, scalars
-from kasparro.schemas.configuration.mapping import ConstantTarget, ExpressionTarget, RecordMap
-from kasparro.schemas.configuration.models import Configuration, CsvSourceConfig, RejectLimit
+from kasparro.schemas.configuration.mapping import ConstantTarget, ExpressionTarget
+from kasparro.schemas.configuration.models import AnySourceConfig, Configuration
+from kasparro.schemas.configuration.times import duration_text
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _INTRODUCTION = """\
@@ -65,25 +69,41 @@ def reference_text() -> str:
     sections = [
         _INTRODUCTION,
         _section("The file", Configuration),
-        _section("Sources of type `csv`", CsvSourceConfig),
-        _section("`map`", RecordMap, _TARGETS),
+        _section("Every source", base.SourceConfig),
+        _section("Sources of type `csv`", csv.CsvSourceConfig, without=base.SourceConfig),
+        _section("Sources of type `api` and `rss`", upstream.HttpSourceConfig, without=base.SourceConfig),
+        _section("Sources of type `api`", api.ApiSourceConfig, without=upstream.HttpSourceConfig),
+        *(_section(f"`auth` of type `{type_of(kind)}`", kind) for kind in _members(api.Auth)),
+        *(_section(f"`pagination` of type `{type_of(kind)}`", kind) for kind in _members(api.Pagination)),
+        _section("`incremental`", api.Incremental),
+        _section("Sources of type `rss`", rss.RssSourceConfig, without=upstream.HttpSourceConfig),
+        _section("`map`", mapping.ColumnMap, _TARGETS),
         _section("`{expr: ...}`", ExpressionTarget),
         _section("`{value: ...}`", ConstantTarget),
-        _section("`reject_limit`", RejectLimit),
+        _section("`schedule`", schedule.Schedule),
+        _section("`rate_limit`", upstream.RateLimit),
+        _section("`retry`", upstream.Retry),
+        _section("`reject_limit`", base.RejectLimit),
     ]
     return "\n".join(sections)
 
 
-def _shown_source(source: CsvSourceConfig) -> dict[str, Any]:
-    fields = source.model_dump(mode="json", exclude_none=True)
+def _members(union: Any) -> list[type[BaseModel]]:
+    """The models of a union in Annotated, each in Annotated itself."""
+    return [get_args(member)[0] for member in get_args(get_args(union)[0])]
+
+
+def _shown_source(source: AnySourceConfig) -> dict[str, Any]:
+    fields = {"name": source.name, "type": source.type} | source.model_dump(mode="json", exclude_none=True)
     for name, written in source.written.items():
         if any("${" in scalar for _, scalar in scalars(written)):
             fields[name] = replace_scalars(written, lambda _, scalar: str(scalar))
     return fields
 
 
-def _section(title: str, model: type[BaseModel], text: str = "") -> str:
-    rows = [_row(name, model) for name in model.model_fields]
+def _section(title: str, model: type[BaseModel], text: str = "", *, without: type[BaseModel] = BaseModel) -> str:
+    """A model's fields, except for those of another one that is described elsewhere."""
+    rows = [_row(name, model) for name in model.model_fields if name not in without.model_fields]
     introduction = " ".join((model.__doc__ or "").split())
     table = ["| field | type | default | |", "|---|---|---|---|", *rows]
     return "\n".join([f"## {title}", "", introduction, "", *([text] if text else []), *table, ""])
@@ -101,13 +121,23 @@ def _row(name: str, model: type[BaseModel]) -> str:
 
 
 def _default_text(value: object) -> str:
+    if isinstance(value, timedelta):
+        return duration_text(value)
     if isinstance(value, BaseModel):
         return json.dumps(value.model_dump(mode="json"))
     return json.dumps(value)
 
 
 def _type_name(annotation: Any) -> str:
-    names = {str: "text", int: "whole number", float: "number", Decimal: "number", bool: "true or false"}
+    names = {
+        str: "text",
+        SecretStr: "text",
+        timedelta: "duration",
+        int: "whole number",
+        float: "number",
+        Decimal: "number",
+        bool: "true or false",
+    }
     if isinstance(annotation, type) and annotation in names:
         return names[cast("type[str]", annotation)]
     origin, arguments = get_origin(annotation), get_args(annotation)
@@ -116,14 +146,12 @@ def _type_name(annotation: Any) -> str:
     if origin is Literal:
         return " or ".join(f"`{value}`" for value in arguments)
     if origin is tuple:
-        return f"list of {_type_name(arguments[0])}"
+        return f"list of {_type_name(arguments[0])}".replace("mapping,", "mappings,")
     if origin is dict:
         return f"names with {_type_name(arguments[1])}"
     if origin in (Union, types.UnionType):
         return _union_name([argument for argument in arguments if argument is not types.NoneType])
-    if annotation is RecordMap or annotation is RejectLimit:
-        return "mapping, see below"
-    return {ExpressionTarget: "expression", ConstantTarget: "constant"}.get(annotation, "mappings, see below")
+    return {ExpressionTarget: "expression", ConstantTarget: "constant"}.get(annotation, "mapping, see below")
 
 
 def _union_name(members: list[Any]) -> str:

@@ -42,8 +42,19 @@ def _checked(expression: str) -> str:
     return expression
 
 
+def _checked_path(expression: str) -> str:
+    try:
+        compile_expression(expression)
+    except ValueError as error:
+        hint = "\n    (names of other than letters, digits and _ stand in double quotes)" if expression.strip() else ""
+        raise PydanticCustomError("expression", "{reason}", {"reason": f"{error}{hint}"}) from None
+    return expression
+
+
 Expression = Annotated[str, AfterValidator(_checked)]
 """A JMESPath expression that compiles."""
+JsonPath = Annotated[str, AfterValidator(_checked_path)]
+"""A JMESPath expression where a plain text stands for a value of a JSON record, mostly a name or names with dots."""
 
 
 def _reason(error: exceptions.ParseError) -> str:

@@ -4,11 +4,13 @@ import re
 import types
 import zoneinfo
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Annotated, Any, Final, Union, cast, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
+from kasparro.schemas.configuration.choice import is_typed, tag_of, type_of
 from kasparro.schemas.configuration.document import Document, Path
 from kasparro.schemas.configuration.mapping import MEMBER_TAGS
 from kasparro.schemas.configuration.nearest import nearest
@@ -38,22 +40,46 @@ def describe(
     errors: Iterable[ErrorDetails], parsed: Document, used: Mapping[Path, tuple[str, ...]], model: type[BaseModel]
 ) -> None:
     """Add each error to the document's findings. What came from a variable is never shown, only the variable's name."""
-    located = [(_path(error), error) for error in errors]
+    located = [(_place(model, _location(error)), error) for error in errors]
     known = {finding.path for finding in parsed.findings}
-    for path, error in located:
+    for place, error in located:
+        path = place.path
         hidden = _variables_below(path, used) if error["type"] not in _VALUE_FREE else ()
         if path in known or _is_echo(path, error, located):
             continue
         if hidden:
             parsed.find(path, f"has an unusable value (it comes from {', '.join(hidden)})")
         else:
-            parsed.find(path, _message(error, path, model))
+            parsed.find(path, _message(error, place))
 
 
-def _path(error: ErrorDetails) -> Path:
-    """The error's place in the document: Pydantic also names union members, which are ours and in angle brackets."""
-    location = error["loc"][:-1] if _is_no_target(error) else error["loc"]
-    return tuple(element for element in location if element not in MEMBER_TAGS)
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """A place in the document; what the mapping around it is, and what it might be by another `type`."""
+
+    path: Path
+    around: Sequence[type[BaseModel]]
+    by_type: Sequence[type[BaseModel]]
+
+
+def _location(error: ErrorDetails) -> Path:
+    return error["loc"][:-1] if _is_no_target(error) else error["loc"]
+
+
+def _place(model: type[BaseModel], location: Path) -> _Place:
+    """Where Pydantic's location lies: it also names union members, which are ours and in angle brackets."""
+    path: list[str | int] = []
+    around = by_type = models = siblings = [model]
+    for element in location:
+        chosen = [each for each in models if is_typed(each) and tag_of(each) == element]
+        if chosen:
+            models = chosen
+        elif element not in MEMBER_TAGS:
+            path.append(element)
+            if isinstance(element, str):
+                around, by_type = models, siblings
+                models = siblings = _models_below(models, element) or models
+    return _Place(tuple(path), around, by_type)
 
 
 def _is_no_target(error: ErrorDetails) -> bool:
@@ -71,19 +97,24 @@ def _variables_below(path: Path, used: Mapping[Path, tuple[str, ...]]) -> list[s
     return [name for place, names in used.items() if place[: len(path)] == path for name in names]
 
 
-def _is_echo(path: Path, error: ErrorDetails, located: Sequence[tuple[Path, ErrorDetails]]) -> bool:
+def _is_echo(path: Path, error: ErrorDetails, located: Sequence[tuple[_Place, ErrorDetails]]) -> bool:
     """A list that is too short only because its items failed."""
-    return error["type"] == "too_short" and any(other[: len(path)] == path and other != path for other, _ in located)
+    return error["type"] == "too_short" and any(
+        other.path[: len(path)] == path and other.path != path for other, _ in located
+    )
 
 
-def _message(error: ErrorDetails, path: Path, model: type[BaseModel]) -> str:
-    kind, context, given = error["type"], error.get("ctx", {}), error["input"]
+def _message(error: ErrorDetails, place: _Place) -> str:
+    kind, context, given, path = error["type"], error.get("ctx", {}), error["input"], place.path
     if kind == "extra_forbidden":
-        return _unknown(str(path[-1]), fields_at(model, path[:-1]))
+        return _unknown(str(path[-1]), place)
     if _is_no_target(error):
-        return "must be a column's name, {expr: JMESPath} or {value: constant}"
+        plain = "a column's name" if "<csv>" in error["loc"] else "a path"
+        return f"must be {plain}, {{expr: JMESPath}} or {{value: constant}}"
+    if kind == "literal_error" and path[-1] == "type":
+        return _unknown_type(str(given), [type_of(each) for each in place.by_type], path)
     if kind == "literal_error":
-        return _not_among(str(given), str(context["expected"]), path)
+        return _not_among(str(given), str(context["expected"]))
     if kind == "string_pattern_mismatch":
         return f'"{given}" is not a valid name: small letters, digits, - and _, beginning with a letter, at most 63'
     if kind in ("string_type", "constant") and given is None:
@@ -101,27 +132,31 @@ def _judged(reason: str, given: object, path: Path) -> str:
     return f'"{given}" is {reason}' if reason.startswith("not ") else reason
 
 
-def _unknown(name: str, names: Sequence[str]) -> str:
+def _unknown(name: str, place: _Place) -> str:
+    names = list(dict.fromkeys(name for owner in place.around for name in owner.model_fields))
+    others = [type_of(owner) for owner in place.by_type if is_typed(owner) and name in owner.model_fields]
+    if others:
+        return f"belongs to type {' and '.join(others)}, not to {type_of(place.around[0])}"
     hint = nearest(name, names)
     return f"unknown field{hint}" if hint or not names else f"unknown field; known are {', '.join(names)}"
 
 
-def _not_among(given: str, expected: str, path: Path) -> str:
+def _unknown_type(given: str, names: Sequence[str], path: Path) -> str:
+    known = ", ".join(names)
+    if len(path) == _SOURCE_DEPTH + 1:
+        return f'unknown source type "{given}"; this version reads {known}{nearest(given, names)}'
+    return f'unknown type "{given}"; known are {known}{nearest(given, names)}'
+
+
+def _not_among(given: str, expected: str) -> str:
     names = re.findall(r"'([^']*)'", expected)
-    if path[-1] == "type":
-        return f'unknown source type "{given}"; this version reads {", ".join(names)}{nearest(given, names)}'
     return f'must be {" or ".join(repr(name) for name in names)}, not "{given}"{nearest(given, names)}'
 
 
-def fields_at(model: type[BaseModel], path: Path) -> list[str]:
-    """The names of the fields that a mapping at `path` may have."""
-    models: list[type[BaseModel]] = [model]
-    for element in path:
-        if isinstance(element, int):
-            continue
-        annotations = [owner.model_fields[element].annotation for owner in models if element in owner.model_fields]
-        models = [found for annotation in annotations for found in _models_in(annotation)] or models
-    return list(dict.fromkeys(name for owner in models for name in owner.model_fields))
+def _models_below(models: Sequence[type[BaseModel]], field: str) -> list[type[BaseModel]]:
+    """What may stand in this field of any of the models."""
+    annotations = [owner.model_fields[field].annotation for owner in models if field in owner.model_fields]
+    return list(dict.fromkeys(found for annotation in annotations for found in _models_in(annotation)))
 
 
 def _models_in(annotation: Any) -> list[type[BaseModel]]:

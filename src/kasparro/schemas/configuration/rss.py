@@ -1,0 +1,45 @@
+"""What may be said about a source of type `rss`."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, Field, model_validator
+
+from kasparro.schemas.configuration.api import ParamName, Paths
+from kasparro.schemas.configuration.base import OneOrMore, without_repeats
+from kasparro.schemas.configuration.mapping import PathMap
+from kasparro.schemas.configuration.upstream import HttpSourceConfig, Url
+
+
+class RssSourceConfig(HttpSourceConfig):
+    """A source of type `rss`: one feed or several, in RSS, RDF, Atom or JSON Feed, with one record an entry."""
+
+    type: Literal["rss"]
+    """What kind of source it is. Fixed once it has data."""
+    url: Url | None = None
+    """The feed."""
+    urls: Annotated[tuple[Url, ...], Field(min_length=1), AfterValidator(without_repeats)] | None = None
+    """The feeds, where there are several; read one after another, and independently of each other."""
+    key: Annotated[Paths, OneOrMore] | None = None
+    """The path, or the list of paths, to the values that name an entry. When absent, entries are named by their guid
+    (and link, where the feed repeats guids), else by their link, else by the hash of title and content. Fixed once
+    there is data."""
+    identity: Literal["auto", "guid", "guid+link", "link", "content"] = "auto"
+    """What names an entry where `key` does not. Fixed once there is data."""
+    map: PathMap | None = None
+    """Which value of an entry becomes which field of the unified record. A field that is not mapped is filled with
+    what the feed says for it: title, text, link, author, categories, date."""
+    ignore: tuple[ParamName, ...] = ()
+    """Members (or paths) whose changes alone do not make an entry changed (they are stored all the same)."""
+
+    @property
+    def feeds(self) -> tuple[str, ...]:
+        """All of its feeds."""
+        return self.urls or ((self.url,) if self.url else ())
+
+    @model_validator(mode="after")
+    def _either(self) -> Self:
+        if (self.url is None) == (self.urls is None):
+            raise ValueError("needs either url or urls")
+        if self.key is not None and self.identity != "auto":
+            raise ValueError("takes key or identity, not both")
+        return self
