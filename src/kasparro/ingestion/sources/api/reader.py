@@ -93,7 +93,7 @@ class ApiReader:
                 position = step.position
                 if self._gathered.is_full():
                     yield self._gathered.batch(position)
-            if self._gathered.since is not None:
+            if self._gathered.records or (ahead is not None and self._gathered.since is not None):
                 yield self._gathered.batch(position)
             if ahead is not None:
                 position, coverage = replace(position, done=True), self._end(ahead).coverage
