@@ -113,6 +113,8 @@ def _checked(url: httpx.URL) -> httpx.URL:
         raise AttemptFailed("url", f'the scheme "{url.scheme}" is neither http nor https')
     if not url.host:
         raise AttemptFailed("url", "the URL names no host")
+    if url.port is not None and not 0 < url.port < 65536:
+        raise AttemptFailed("url", f"there is no port {url.port}")
     return url
 
 

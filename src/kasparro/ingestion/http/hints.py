@@ -13,7 +13,7 @@ from typing import Final
 
 from kasparro.ingestion.http.failures import RETRYABLE_STATUSES
 
-_SECONDS: Final = re.compile(r"\d{1,12}(\.\d{1,9})?", re.ASCII)
+_SECONDS: Final = re.compile(r"\d{1,15}(\.\d{1,9})?", re.ASCII)
 _QUOTED: Final = re.compile(r'"[^"]*"')
 _PARAMETER: Final = re.compile(r"\b(r|t|remaining|reset)\s*=\s*(\d{1,12})\b", re.ASCII)
 _UNIX_TIME_FROM: Final = 1_000_000_000
