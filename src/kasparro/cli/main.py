@@ -7,6 +7,7 @@ import typer
 from kasparro import __version__
 from kasparro.cli.check import check
 from kasparro.cli.config import schema, show
+from kasparro.cli.demo import demo
 from kasparro.cli.doctor import doctor
 from kasparro.cli.down import down
 from kasparro.cli.frame import add, group
@@ -14,6 +15,7 @@ from kasparro.cli.migrate import migrate
 from kasparro.cli.run import run
 from kasparro.cli.runs import list_runs, show_run
 from kasparro.cli.sample import sample
+from kasparro.cli.scheduler import scheduler
 from kasparro.cli.serve import serve
 from kasparro.cli.sources import sources
 from kasparro.cli.state import clear_state, set_state, show_digest, show_state
@@ -53,6 +55,7 @@ add(app, "down", down)
 add(app, "status", status)
 add(app, "run", run)
 add(app, "serve", serve)
+add(app, "scheduler", scheduler)
 add(app, "migrate", migrate)
 add(app, "sources", sources)
 group(app, "runs", "What ran, and what became of it.", list=list_runs, show=show_run)
@@ -66,6 +69,7 @@ group(
     digest=show_digest,
 )
 add(app, "doctor", doctor)
+add(app, "demo", demo)
 add(app, "check", check)
 add(app, "sample", sample)
 group(app, "config", "Show the configuration, or the JSON Schema of its file.", show=show, schema=schema)

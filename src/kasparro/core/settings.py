@@ -29,6 +29,8 @@ class Settings(BaseModel):
 
     database_url: Annotated[SecretStr | None, Field(alias="DATABASE_URL")] = None
     """PostgreSQL 15 or newer, as libpq writes it: `postgresql://user@host/database`. Unset: the embedded server."""
+    api_key: Annotated[SecretStr | None, Field(alias="API_KEY")] = None
+    """The key of the API that the configuration writes as `${API_KEY}`; `kasparro demo` asks for it."""
     log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], Field(alias="LOG_LEVEL")] = "INFO"
     """Log lines at this level and above: `DEBUG`, `INFO`, `WARNING`, `ERROR`, `CRITICAL`."""
     config_path: Annotated[AbsolutePath, Field(alias="KASPARRO_CONFIG", validate_default=True)] = Path(

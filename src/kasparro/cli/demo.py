@@ -1,0 +1,98 @@
+"""`kasparro demo`: an upstream to load from where there is no network."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from kasparro.cli.frame import Context, command
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+HOST = "127.0.0.1"
+PortOption = Annotated[int, typer.Option("--port", min=1, max=65535, help="Port on 127.0.0.1 (default: 8010).")]
+AtOption = Annotated[
+    str | None,
+    typer.Option("--at", metavar="TIME", help="Stand still at this moment of the week, such as 2018-02-05T12:00:00Z."),
+]
+StartedOption = Annotated[
+    str | None,
+    typer.Option("--started", metavar="TIME", help="When the replay began (ISO 8601); default: now."),
+]
+SpeedOption = Annotated[
+    float, typer.Option("--speed", min=0, help="Seconds of the week that go by in a second (default: 60).")
+]
+LimitsOption = Annotated[
+    bool, typer.Option("--limits/--no-limits", help="Whether every fifth request of the API is answered with 429.")
+]
+
+
+@command(example="kasparro demo --at 2018-02-05T12:00:00Z", service="demo")
+async def demo(
+    context: Context,
+    port: PortOption = 8010,
+    at: AtOption = None,
+    started: StartedOption = None,
+    speed: SpeedOption = 60.0,
+    limits: LimitsOption = True,
+) -> None:
+    """Serve a real week of earthquakes as the U.S. Geological Survey does: a query API, whose key is API_KEY, and a
+    feed. The week goes by while it runs: events appear and are revised. See docs/demo.md."""
+    from datetime import UTC, datetime
+
+    from kasparro.core.serving import serve_application
+    from kasparro.demo.app import REFUSED_EVERY, create_app
+    from kasparro.demo.replay import Replay, moment
+    from kasparro.demo.week import instant, load_week
+
+    key = _require_key(context)
+    _require_free(port)
+    replay = Replay(_time("--started", started) or datetime.now(UTC), _finite(speed), _time("--at", at))
+    week = load_week()
+
+    def clock() -> int:
+        return moment(week, replay, datetime.now(UTC))
+
+    def announce() -> None:
+        context.note(f"the week stands at {instant(clock()):%Y-%m-%d %H:%M}Z; Ctrl-C stops the demo")
+
+    app = create_app(week, clock=clock, key=key, refused_every=REFUSED_EVERY if limits else None)
+    await serve_application(app, host=HOST, port=port, on_ready=announce)
+
+
+def _require_key(context: Context) -> str:
+    from kasparro.core.errors import ConfigurationError
+
+    key = context.settings.api_key
+    if key is None:
+        hint = "choose one for the demo, and give it to the source as well: both read API_KEY"
+        raise ConfigurationError("environment: API_KEY is not set (nor API_KEY_FILE)", hint=hint)
+    return key.get_secret_value()
+
+
+def _require_free(port: int) -> None:
+    from kasparro.core.address import is_taken
+    from kasparro.core.errors import ConfigurationError
+
+    if is_taken(HOST, port):
+        raise ConfigurationError(f"port {port} on {HOST} is taken", hint=f"choose another one: --port {port + 1}")
+
+
+def _time(option: str, text: str | None) -> "datetime | None":
+    from kasparro.core.errors import UsageError
+    from kasparro.schemas.readings import Defective, time_reading
+
+    try:
+        return None if text is None else time_reading("UTC", frozenset())(text)
+    except Defective as defective:
+        raise UsageError(f"{option}: {defective.message}") from None
+
+
+def _finite(speed: float) -> float:
+    import math
+
+    from kasparro.core.errors import UsageError
+
+    if not math.isfinite(speed):
+        raise UsageError(f"--speed: {speed} is not a number of seconds")
+    return speed

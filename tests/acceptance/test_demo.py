@@ -1,0 +1,151 @@
+"""`kasparro demo` as a process: what it needs, what it serves, how it ends."""
+
+import asyncio
+import contextlib
+import json
+import signal
+import socket
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.acceptance.kasparro_process import Ended, environment, finish, kasparro, start
+
+QUERY = "/fdsnws/event/1/query"
+FEED = "/earthquakes/feed/v1.0/summary/all_week.atom"
+KEY = "a-key-for-this-test"
+FROZEN = "2018-02-05T12:00:00Z"
+
+
+@pytest.fixture
+def port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@asynccontextmanager
+async def demo(port: int, *arguments: str) -> AsyncGenerator[tuple[asyncio.subprocess.Process, httpx.AsyncClient]]:
+    """The command while it serves, and a client of it."""
+    process = await start("-m", "kasparro", "demo", "--port", str(port), *arguments, env=environment(API_KEY=KEY))
+    try:
+        assert process.stderr is not None
+        said = await process.stderr.readline()
+        assert said.startswith(b"the week stands at "), said + await process.stderr.read()
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client:
+            yield process, client
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.terminate()
+        await process.wait()
+
+
+async def ended(process: asyncio.subprocess.Process, number: signal.Signals) -> Ended:
+    process.send_signal(number)
+    return await finish(process)
+
+
+@pytest.mark.parametrize(("number", "exit_code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+async def test_a_signal_ends_it_and_frees_the_port(port: int, number: signal.Signals, exit_code: int) -> None:
+    async with demo(port, "--at", FROZEN) as (process, client):
+        assert (await client.get("/health")).json() == {
+            "status": "ok",
+            "week_time": "2018-02-05T12:00:00+00:00",
+            "events": 1360,
+        }
+        outcome = await ended(process, number)
+        assert (outcome.exit_code, outcome.stderr) == (exit_code, "")
+        events = [json.loads(line)["event"] for line in outcome.stdout.splitlines()]
+        assert events == ["server.started", "server.stopped"]
+        with pytest.raises(httpx.ConnectError):
+            await client.get("/health")
+
+
+async def test_all_pages_of_a_frozen_week_hold_what_the_feed_holds(port: int) -> None:
+    async with demo(port, "--at", FROZEN, "--no-limits") as (_, client):
+        found: list[str] = []
+        for offset in range(1, 1602, 200):
+            parameters = {"format": "geojson", "orderby": "time-asc", "limit": "200", "offset": str(offset)}
+            answer = await client.get(QUERY, params=parameters, headers={"X-API-Key": KEY})
+            found += [feature["id"] for feature in answer.json()["features"]]
+        feed = await client.get(FEED)
+        again = await client.get(FEED, headers={"If-None-Match": feed.headers["ETag"]})
+    assert len(found) == len(set(found)) == 1360
+    listed = [part.split("</id>")[0] for part in feed.text.split("<id>urn:earthquake-usgs-gov:")[1:]]
+    assert [name.replace(":", "") for name in listed] == found[::-1]
+    assert (again.status_code, again.content) == (304, b"")
+
+
+async def test_the_api_asks_for_the_key_and_refuses_every_fifth_request(port: int) -> None:
+    async with demo(port, "--at", FROZEN) as (_, client):
+        assert (await client.get(QUERY, params={"format": "geojson"})).status_code == 401
+        assert (await client.get(QUERY, headers={"X-API-Key": "another"})).status_code == 403
+        parameters, headers = {"format": "geojson", "limit": "1"}, {"X-API-Key": KEY}
+        answers = [await client.get(QUERY, params=parameters, headers=headers) for _ in range(6)]
+    assert [answer.status_code for answer in answers] == [200, 200, 200, 200, 429, 200]
+    assert answers[4].headers["Retry-After"] == "1"
+
+
+async def test_a_replay_that_began_ten_minutes_ago_has_gone_on(port: int) -> None:
+    started = datetime.now(UTC) - timedelta(minutes=10)
+    async with demo(port, "--started", started.isoformat()) as (_, client):
+        health = (await client.get("/health")).json()
+    at = datetime.fromisoformat(health["week_time"])
+    assert datetime(2018, 2, 4, 22, tzinfo=UTC) <= at < datetime(2018, 2, 5, 4, tzinfo=UTC)
+    assert health["events"] >= 1204
+
+
+async def test_the_week_goes_by_while_it_runs(port: int) -> None:
+    async with demo(port, "--speed", "1000000") as (_, client), asyncio.timeout(30):
+        while (await client.get("/health")).json()["events"] < 1707:
+            pass
+        health = (await client.get("/health")).json()
+    assert health == {"status": "ok", "week_time": "2018-02-07T01:49:14+00:00", "events": 1707}
+
+
+@pytest.mark.parametrize("variables", [{}, {"API_KEY": ""}])
+async def test_without_a_key_it_does_not_start(port: int, variables: dict[str, str]) -> None:
+    outcome = await kasparro("demo", "--port", str(port), "--json", env={**environment(API_KEY=""), **variables})
+    assert outcome.exit_code == 3
+    assert outcome.document["error"]["message"] == "environment: API_KEY is not set (nor API_KEY_FILE)"
+
+
+async def test_the_key_may_stand_in_a_file(port: int, tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("from-a-file\n", encoding="utf-8")
+    env = environment(API_KEY_FILE=str(tmp_path / "key"))
+    env.pop("API_KEY", None)
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", port))
+        other.listen()
+        outcome = await kasparro("demo", "--port", str(port), "--json", env=env)
+    assert outcome.exit_code == 3
+    error = outcome.document["error"]
+    assert error["message"] == f"port {port} on 127.0.0.1 is taken"
+    assert error["hint"] == f"choose another one: --port {port + 1}"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--at", "noon"), '--at: "noon" is not an ISO 8601 time'),
+        (("--started", "5 minutes ago"), '--started: "5 minutes ago" is not an ISO 8601 time'),
+        (("--speed", "inf"), "--speed: inf is not a number of seconds"),
+    ],
+)
+async def test_what_cannot_be_read_is_named(port: int, arguments: tuple[str, str], message: str) -> None:
+    outcome = await kasparro("demo", "--port", str(port), "--json", *arguments, env=environment(API_KEY=KEY))
+    assert (outcome.exit_code, outcome.document["error"]["message"]) == (2, message)
+
+
+async def test_a_server_whose_thread_leaves_late_ends_without_a_crash(port: int) -> None:
+    script = Path(__file__).parent / "serve_until_stopped.py"
+    process = await start(str(script), str(port))
+    assert process.stdout is not None
+    while b"ready" not in (line := await process.stdout.readline()):
+        assert line
+    outcome = await ended(process, signal.SIGTERM)
+    assert (outcome.exit_code, outcome.stderr) == (0, "")
