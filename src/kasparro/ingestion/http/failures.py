@@ -1,9 +1,11 @@
 """Why one try failed, and whether another makes sense: what httpx raises, in words a person can act on."""
 
+import os
 import ssl
 from collections.abc import Iterator
 from typing import Final, Literal, TypeVar
 
+import h2.exceptions
 import h11
 import httpx
 
@@ -55,10 +57,17 @@ def failure_of(error: httpx.HTTPError) -> AttemptFailed:
     certificate = _cause(error, ssl.SSLCertVerificationError)
     if certificate is not None:
         return AttemptFailed("tls", f"the server's certificate is not trusted: {certificate.verify_message}")
+    handshake = _cause(error, ssl.SSLError)
+    if handshake is not None:
+        return AttemptFailed("tls", f"no TLS connection: {handshake.reason or handshake}", retryable=True)
     if isinstance(error, httpx.TimeoutException):
         return AttemptFailed("timeout", _slowness(error), retryable=True)
     if isinstance(error, httpx.ConnectError):
         return AttemptFailed("connect", f"no connection: {_deepest(error)}", retryable=True)
+    violation = _cause(error, h2.exceptions.ProtocolError)
+    if violation is not None:  # httpcore calls it a local error; what we send ourselves is checked before
+        told = f"{violation}" or type(violation).__name__
+        return AttemptFailed("body", f"the HTTP/2 connection broke: {told}", retryable=True)
     if isinstance(error, httpx.LocalProtocolError | httpx.UnsupportedProtocol):
         # The library's own words may quote a header, and with it a secret.
         return AttemptFailed("protocol", "the request holds something that HTTP cannot carry")
@@ -89,8 +98,10 @@ def _cause(error: BaseException, kind: type[_Error]) -> _Error | None:
 
 def _deepest(error: BaseException) -> str:
     """What the operating system said, if it said anything."""
-    told = [str(link) for link in _chain(error) if str(link)]
-    return told[-1] if told else type(error).__name__
+    for link in _chain(error):
+        if isinstance(link, OSError) and link.errno:
+            return os.strerror(link.errno)
+    return str(error) or type(error).__name__
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
