@@ -1,14 +1,15 @@
 """A collection behind a REST API, paged in each of the ways that real ones page, for the scripted server."""
 
 import json
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
+from collections.abc import Collection as Container
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 from kasparro.ingestion.http.client import HttpClient
-from kasparro.ingestion.http.contract import HttpPolicy
+from kasparro.ingestion.http.contract import Fetched, HttpPolicy, Validators
 from kasparro.ingestion.sources.api import (
     ApiOptions,
     ApiSource,
@@ -19,7 +20,7 @@ from kasparro.ingestion.sources.api import (
     PagePagination,
     Pagination,
 )
-from tests.http_server import Reply, Request, Upstream, answer
+from tests.http_server import Answer, Reply, Request, Upstream, answer
 
 Kind = Literal["page", "offset", "cursor", "next_url", "link_header", "whole"]
 KINDS: tuple[Kind, ...] = ("page", "offset", "cursor", "next_url", "link_header", "whole")
@@ -104,3 +105,34 @@ def source_of(http: HttpClient, options: ApiOptions, **more: Any) -> ApiSource:
     """A source that may reach loopback, tries once, and is in no way slowed down."""
     policy = HttpPolicy(requests=100_000, attempts=1, allow_private=True)
     return ApiSource(options, http.bound(policy, source=options.name), dict, **more)
+
+
+@dataclass(frozen=True)
+class Direct:
+    """A fetcher that hands the answers of a script over without a socket, for tests that need no server."""
+
+    script: Answer
+
+    async def get(
+        self,
+        url: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        validators: Validators | None = None,
+        accept: Container[int] = (),
+    ) -> Fetched:
+        del params, validators, accept
+        target = urlsplit(url)._replace(scheme="", netloc="").geturl()
+        given = self.script if isinstance(self.script, Reply) else self.script(Request("GET", target, headers or {}))
+        _, body = given.steps
+        assert isinstance(body, bytes)
+        return Fetched(url, 200, {"content-type": "application/json"}, body, Validators())
+
+
+def direct_source(script: Answer) -> ApiSource:
+    """A source that pages by tokens over a script of good answers."""
+    options = ApiOptions(
+        "items", "https://api.example.org/items", records="data", pagination=CursorPagination("meta.next")
+    )
+    return ApiSource(options, Direct(script), dict)

@@ -11,16 +11,23 @@ import pytest
 from kasparro.core.errors import KasparroError, PassExpiredError
 from kasparro.ingestion.source import Batch, BatchLimits, FinalBatch, Json, Source, Start
 from kasparro.ingestion.sources.csv import CsvOptions, CsvSource
+from tests.api_pages import Collection, direct_source
 from tests.feeds import Folder, folder_source, numbered
+from tests.http_server import answer
 
 
 @dataclass(frozen=True)
 class Case:
-    """A source with many records in two partitions or more, and one over input made to break it."""
+    """A source with many records in several partitions, and one over input made to break it.
+
+    `skips_unchanged`: whether the source can tell that nothing has changed without reading it all.
+    """
 
     name: str
     make: Callable[[Path], Source]
     make_hostile: Callable[[Path, bytes], Source]
+    least_partitions: int = 2
+    skips_unchanged: bool = True
 
 
 def make_csv(folder: Path) -> Source:
@@ -51,7 +58,20 @@ def make_hostile_rss(folder: Path, content: bytes) -> Source:
     return folder_source(Folder(folder), "hostile.xml")
 
 
-CASES = [Case("csv", make_csv, make_hostile_csv), Case("rss", make_rss, make_hostile_rss)]
+def make_api(_folder: Path) -> Source:
+    records = [{"id": number, "text": f"ä {number}"} for number in range(60)]
+    return direct_source(Collection([*records[:30], *records[:2], *records[30:]], "cursor", 4))
+
+
+def make_hostile_api(_folder: Path, content: bytes) -> Source:
+    return direct_source(answer(200, content))
+
+
+CASES = [
+    Case("csv", make_csv, make_hostile_csv),
+    Case("rss", make_rss, make_hostile_rss),
+    Case("api", make_api, make_hostile_api, least_partitions=1, skips_unchanged=False),
+]
 HOSTILE = {
     "empty": b"",
     "zeros": b"\x00" * 5000,
@@ -90,7 +110,7 @@ def through_json(value: Json) -> Json:
 async def test_a_read_ends_with_exactly_one_final_batch(case: Case, tmp_path: Path) -> None:
     source = case.make(tmp_path)
     partitions = await source.partitions()
-    assert len(partitions) >= 2
+    assert len(partitions) >= case.least_partitions
     for partition in partitions:
         items = await read(source, partition, Start())
         assert [isinstance(item, FinalBatch) for item in items] == [False] * (len(items) - 1) + [True]
@@ -135,14 +155,17 @@ async def test_a_resume_from_any_cursor_misses_nothing_and_doubles_nothing(case:
 
 
 @cases
-async def test_a_second_pass_over_unchanged_input_reads_nothing(case: Case, tmp_path: Path) -> None:
+async def test_a_second_pass_over_unchanged_input_reads_nothing_or_the_same(case: Case, tmp_path: Path) -> None:
     source = case.make(tmp_path)
     for partition in await source.partitions():
-        final = (await read(source, partition, Start()))[-1]
+        first = await read(source, partition, Start())
+        final = first[-1]
         assert isinstance(final, FinalBatch)
-        assert await read(source, partition, Start(settled=through_json(final.state))) == [
-            FinalBatch(final.state, "none")
-        ]
+        second = await read(source, partition, Start(settled=through_json(final.state)))
+        if case.skips_unchanged:
+            assert second == [FinalBatch(final.state, "none")]
+        else:
+            assert second == first
 
 
 @cases

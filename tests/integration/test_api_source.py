@@ -51,7 +51,7 @@ kinds = pytest.mark.parametrize("kind", KINDS)
 paged = pytest.mark.parametrize("kind", PAGED)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 async def http() -> AsyncIterator[HttpClient]:
     async with client() as opened:
         yield opened

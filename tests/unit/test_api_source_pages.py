@@ -335,3 +335,17 @@ def test_options_that_do_not_go_together_are_refused(more: dict[str, Any], reaso
 
 def test_partition_is_the_url_without_parameters() -> None:
     assert options(f"{URL}?api_key=s&x=1").partition() == URL
+
+
+def test_secrets_are_in_no_name_position_or_hash() -> None:
+    def made(secret: str) -> ApiOptions:
+        url = f"https://api.example.org/{secret}/items?sig={secret}"
+        more: dict[str, Any] = {"params": {"user": secret, "api_key": secret}, "secrets": [secret]}
+        return options(url, **more, pagination=NextUrlPagination("next"))
+
+    said, other = made("s3cret"), made("an0ther")
+    assert said.partition() == "https://api.example.org/***/items"
+    assert (said.reading_hash(), said.watching_hash()) == (other.reading_hash(), other.watching_hash())
+    behind = advance(said, first(said), facts(1, "https://api.example.org/items?user=s3cret&api_key=s3cret&page=2"))
+    assert behind.at == "https://api.example.org/items?page=2"
+    assert url_of(said, behind) == "https://api.example.org/items?page=2&user=s3cret&api_key=s3cret"

@@ -1,7 +1,7 @@
 """What a user may say about a REST API: plain values, checked where they meet."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import timedelta
 from hashlib import blake2b
@@ -9,8 +9,9 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from kasparro.core.errors import ConfigurationError
+from kasparro.core.masking import MASK, is_secret_name
 from kasparro.ingestion.sources.api.stamps import StampFormat, parse_stamp
-from kasparro.ingestion.sources.api.urls import shown_url
+from kasparro.ingestion.sources.api.urls import shown_url, without_params
 from kasparro.schemas.configuration.expressions import compile_expression
 
 MAX_PAGES: Final = 100_000
@@ -116,7 +117,8 @@ class ApiOptions:
     `records` is the JMESPath of the list of records in a page; None: the page itself, a list, or one record. `params`
     and `headers` go with every request, except that a URL given by the server keeps its own parameters.
     `end_statuses`: answers that mean, beyond the first page, that there are no more (None: 400 and 404 for numbered
-    pages, nothing else). URLs of another host are refused unless `allow_other_hosts`, and never get the credentials.
+    pages, nothing else). URLs of another host are refused unless `allow_other_hosts`, and get neither headers nor
+    credentials. `secrets` are values that must be shown and stored nowhere.
     """
 
     name: str
@@ -130,6 +132,7 @@ class ApiOptions:
     end_statuses: frozenset[int] | None = None
     max_pages: int = MAX_PAGES
     allow_other_hosts: bool = False
+    secrets: Collection[str] = field(default=(), repr=False)
 
     def __post_init__(self) -> None:
         self._check_url()
@@ -144,7 +147,18 @@ class ApiOptions:
 
     def partition(self) -> str:
         """The name of the one partition: the URL without credentials and parameters."""
-        return shown_url(urlsplit(self.url)._replace(query="").geturl())
+        return self.shown(urlsplit(self.url)._replace(query="").geturl())
+
+    def shown(self, url: str) -> str:
+        """A URL for messages, locators and names."""
+        return self._masked(shown_url(url, self.secret_params()))
+
+    def secret_params(self) -> dict[str, str]:
+        """Query parameters that are never shown nor stored, and go to the source's own host alone."""
+        secrets = {name: value for name, value in self.params.items() if self._is_secret(name, value)}
+        if isinstance(self.auth, ApiKeyAuth) and self.auth.query is not None:
+            secrets[self.auth.query] = self.auth.value
+        return secrets
 
     def end_of_pages(self) -> frozenset[int]:
         """Statuses that end the pages, beyond the first."""
@@ -163,7 +177,18 @@ class ApiOptions:
     def _watched(self) -> list[object]:
         incremental = self.incremental
         window = [incremental.field, incremental.param, incremental.format] if incremental else None
-        return [self.url, dict(self.params), self.records, type(self.pagination).__name__, window]
+        secrets = self.secret_params()
+        params = {name: value for name, value in self.params.items() if name not in secrets}
+        url = self._masked(without_params(self.url, secrets))
+        return [url, params, self.records, type(self.pagination).__name__, window]
+
+    def _masked(self, text: str) -> str:
+        for secret in filter(None, self.secrets):
+            text = text.replace(secret, MASK)
+        return text
+
+    def _is_secret(self, name: str, value: str) -> bool:
+        return is_secret_name(name) or any(secret in value for secret in self.secrets if secret)
 
     def _check_url(self) -> None:
         try:

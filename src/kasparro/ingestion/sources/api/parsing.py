@@ -19,10 +19,9 @@ from kasparro.ingestion.sources.api.options import (
 from kasparro.ingestion.sources.api.pagination import PageFacts, advance
 from kasparro.ingestion.sources.api.position import Position, Validated, short_hash
 from kasparro.ingestion.sources.api.records import find_records, raw_records
-from kasparro.ingestion.sources.api.requests import secret_params
 from kasparro.ingestion.sources.api.search import Search
 from kasparro.ingestion.sources.api.stamps import parse_stamp, seconds_of
-from kasparro.ingestion.sources.api.urls import next_link, shown_url, without_params
+from kasparro.ingestion.sources.api.urls import next_link, without_params
 
 _NO_CONTENT: Final = 204
 _MAX_AHEAD: Final = timedelta(days=1)
@@ -43,7 +42,6 @@ class PageParser:
 
     def __init__(self, options: ApiOptions) -> None:
         self._options = options
-        self._secrets = secret_params(options)
         self._records = Search(options.records) if options.records is not None else None
         pagination = options.pagination
         has_path = isinstance(pagination, CursorPagination | NextUrlPagination)
@@ -52,11 +50,11 @@ class PageParser:
 
     def shown(self, url: str) -> str:
         """A URL for messages and locators."""
-        return shown_url(url, self._secrets)
+        return self._options.shown(url)
 
     def url_hash(self, url: str) -> str:
         """Tells whether validators belong to a URL."""
-        return short_hash(without_params(url, self._secrets).encode())
+        return short_hash(without_params(url, self._options.secret_params()).encode())
 
     def parse(self, fetched: Fetched, url: str, position: Position, now: datetime) -> Page:
         """The page that `url` gave for `position`. Raises SourceError for what is no page of records."""

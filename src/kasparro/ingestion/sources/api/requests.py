@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from kasparro.core.masking import is_secret_name
 from kasparro.ingestion.sources.api.options import (
     ApiKeyAuth,
     ApiOptions,
@@ -29,31 +28,23 @@ class PageRequest:
     headers: Mapping[str, str]
 
 
-def secret_params(options: ApiOptions) -> dict[str, str]:
-    """Query parameters that are never shown nor stored, and go to the source's own host alone."""
-    secrets = {name: value for name, value in options.params.items() if is_secret_name(name)}
-    if isinstance(options.auth, ApiKeyAuth) and options.auth.query is not None:
-        secrets[options.auth.query] = options.auth.value
-    return secrets
-
-
 def page_request(options: ApiOptions, position: Position) -> PageRequest:
     """The request for the page behind `position`."""
     if isinstance(options.pagination, NextUrlPagination | LinkHeaderPagination) and isinstance(position.at, str):
         if not is_own_origin(position.at, options.url):
             return PageRequest(position.at, {"Accept": _ACCEPT})
-        return PageRequest(with_params(position.at, secret_params(options)), _headers(options))
+        return PageRequest(with_params(position.at, options.secret_params()), _headers(options))
     return PageRequest(with_params(options.url, _params(options, position)), _headers(options))
 
 
 def stored_url(options: ApiOptions, link: str, page_url: str) -> str:
     """The next page's URL as a position keeps it: absolute, allowed, without secret parameters. Raises SourceError."""
     url = following_url(link, page_url, options.url, allow_other_hosts=options.allow_other_hosts)
-    return without_params(url, secret_params(options))
+    return without_params(url, options.secret_params())
 
 
 def _params(options: ApiOptions, position: Position) -> dict[str, str]:
-    params = {**options.params, **_window_params(options, position), **secret_params(options)}
+    params = {**options.params, **_window_params(options, position), **options.secret_params()}
     pagination = options.pagination
     if pagination is None:
         return params
