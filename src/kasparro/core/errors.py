@@ -212,6 +212,12 @@ class UpstreamError(SourceError):
         self.retry_after_seconds = retry_after_seconds
 
 
+class RecordsMissingError(SourceError):
+    """An answer is JSON, but has no records where they should stand; the message shows what is there."""
+
+    code = "records_missing"
+
+
 class SystemicError(KasparroError):
     """So many records of one batch were rejected that the source or its mapping must be wrong."""
 

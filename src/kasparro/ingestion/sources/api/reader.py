@@ -7,13 +7,12 @@ from datetime import datetime
 from time import monotonic
 from typing import Final
 
-from kasparro.core.errors import PassExpiredError, SourceError
+from kasparro.core.errors import PassExpiredError, RecordsMissingError, SourceError
 from kasparro.ingestion.http.contract import Fetched, Fetcher
 from kasparro.ingestion.source import Batch, BatchLimits, Coverage, FinalBatch, SourceRecord, Start
 from kasparro.ingestion.sources.api.options import ApiOptions
 from kasparro.ingestion.sources.api.parsing import Page, PageParser
 from kasparro.ingestion.sources.api.position import Position, begin
-from kasparro.ingestion.sources.api.records import RecordsMissingError
 from kasparro.ingestion.sources.api.requests import has_tokens, page_request
 
 _EXPIRED: Final = frozenset((400, 404, 409, 410, 412, 422))

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any, Final, cast
 
 from kasparro.core.canonical import unstorable
-from kasparro.core.errors import SourceError
+from kasparro.core.errors import RecordsMissingError, SourceError
 from kasparro.ingestion.source import Defect, Payload, SourceRecord
 from kasparro.ingestion.sources.api.documents import Document, RepeatedNames, json_text, members
 from kasparro.ingestion.sources.api.search import Search
@@ -14,15 +14,11 @@ _SHOWN_KEYS: Final = 20
 _ESCAPED_BYTES: Final = ("\udc80", "\udcff")
 
 
-class RecordsMissingError(SourceError):
-    """A page is JSON, but has no records where they should stand."""
-
-
 def find_records(document: Document, path: Search | None, url: str) -> list[Any]:
     """The list at `path`; without one the document itself, or the one record that it is.
 
-    An explicit null is an empty list. Raises SourceError that shows which keys there are, and for names that are
-    repeated outside of records, where they may hide some.
+    An explicit null is an empty list. Raises RecordsMissingError that shows which keys there are, and SourceError for
+    names that are repeated outside of records, where they may hide some.
     """
     value = document.value
     found: Any = value if path is None else path(value, url)
@@ -85,7 +81,7 @@ def _refuse_hidden(document: Document, items: list[Any], url: str) -> None:
     within = {id(each) for each in members(items)}
     for each in document.repeating:
         if id(each) not in within and not _is_inside(each, document.repeating, within):
-            raise RecordsMissingError(f'{url}: the name "{shown(each.repeated())}" stands more than once in the page')
+            raise SourceError(f'{url}: the name "{shown(each.repeated())}" stands more than once in the page')
 
 
 def _is_inside(each: RepeatedNames, repeating: list[RepeatedNames], within: set[int]) -> bool:
