@@ -6,8 +6,6 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input
 PYTEST := $(BIN)/python -m pytest
-# `make up` and its kin read .env, where there is one (see .env.example)
-ENV := set -a; if [ -f .env ]; then . ./.env; fi; set +a;
 PINNED := --quiet --universal --python-version 3.11 --generate-hashes --no-header
 # what touches the database, and so runs on every supported PostgreSQL
 DATABASE_TESTS := $(wildcard tests/integration tests/recovery tests/test_api)
@@ -21,10 +19,11 @@ list: ## list these targets
 	@awk -F ':.*## ' '/^[a-z -]+:.*## / {printf "  make %-26s %s\n", $$1, $$2}' Makefile
 
 up: $(VENV)/.runtime ## start everything: database, first load, API on 127.0.0.1:8000
-	@$(ENV) $(BIN)/kasparro up --detach
+	@grep -qs "^API_KEY=" .env || { umask 077; printf "API_KEY=%s\n" "$$($(BIN)/python -c "import secrets; print(secrets.token_hex(16))")" >>.env; }
+	@$(BIN)/kasparro up --detach
 
 down: $(VENV)/.runtime ## stop what `make up` started; the data stays
-	@$(ENV) $(BIN)/kasparro down
+	@$(BIN)/kasparro down
 
 test: $(VENV)/.dev ## run the tests (all but the long ones)
 	$(PYTEST)

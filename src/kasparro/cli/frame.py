@@ -167,8 +167,13 @@ def _run(
 
 
 def _context(output: Output, config: Path | None) -> Context:
+    from dotenv import load_dotenv
+
     from kasparro.core.settings import load_settings
 
+    env_file = os.environ.get("KASPARRO_ENV_FILE") or ".env"
+    if Path(env_file).is_file():
+        load_dotenv(env_file, override=False, interpolate=False)
     environ = dict(os.environ)
     if config is not None:
         environ.pop("KASPARRO_CONFIG_FILE", None)
