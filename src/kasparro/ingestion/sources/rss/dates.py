@@ -10,8 +10,9 @@ _ZONE: Final = re.compile(
     r"\d{1,2}:\d{2}(?::\d{2}(?:[.,]\d+)?)?\s*(?P<zone>[+-]\d{1,2}(?::?\d{2})?|[A-Za-z]{1,5}(?:/[A-Za-z]+)?(?![A-Za-z:]))?"
 )
 _Handler = Callable[[str], Any]
-_SLASHED: Final = re.compile(r"^\s*(?:\w{,3},\s*)?(\d{4})/(\d{1,2})/(\d{1,2})\s+")
-"""Perforce's `Fri, 2006/09/15 08:19:53 EDT`, which feedparser's own reader takes through local time."""
+_NUMBERED: Final = re.compile(r"(?:\w{,3},\s*)?(\d{4})[-/](\d{1,2})[-/](\d{1,2})\s+(\d{1,2}:\d{2}(?::\d{2})?)(.*)")
+"""`2006-09-15 08:19:53 EDT`, and Perforce's `Fri, 2006/09/15 ..`, which feedparser takes through local time."""
+_MONTHS: Final = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()  # noqa: SIM905
 _SOURCE_ZONES: Final = ("", "am", "pm")
 _HOURS: Final = {
     "wet": 0, "utc": 0, "west": 1, "bst": 1, "cet": 1, "cest": 2, "sast": 2, "eet": 2, "eest": 3, "msk": 3, "gst": 4,
@@ -76,6 +77,11 @@ def _in_zone(time: datetime, text: str) -> datetime:
     return time.replace(tzinfo=UTC) if known else time
 
 
+def _in_words(numbered: re.Match[str]) -> str:
+    year, month, day, time, zone = numbered.groups()
+    return f"{day} {_MONTHS[int(month) - 1]} {year} {time} {zone.strip() or '+0000'}"
+
+
 def _handlers() -> list[tuple[_Handler, bool]]:
     """feedparser's own, but for the one that takes local time; whether each fixes the zone itself."""
     datetimes = import_module("feedparser.datetimes")
@@ -83,9 +89,10 @@ def _handlers() -> list[tuple[_Handler, bool]]:
     def named(name: str) -> _Handler:
         return getattr(datetimes, f"_parse_date_{name}")
 
-    slashed = named("w3dtf")
+    rfc822 = named("rfc822")
     return [
         *((named(name), False) for name in ("w3dtf", "rfc822", "asctime", "hungarian", "greek")),
-        (lambda text: slashed(_SLASHED.sub(r"\1-\2-\3 ", text)), False),
+        (lambda text: rfc822(_NUMBERED.sub(_in_words, text)), False),
+        (lambda text: rfc822(f"{text} +0000"), False),
         *((named(name), True) for name in ("nate", "onblog")),
     ]

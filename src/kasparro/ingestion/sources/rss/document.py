@@ -15,10 +15,12 @@ _SPACES_AND_MARKS: Final = b" \t\r\n\x00\xef\xbb\xbf\xff\xfe"
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What is known of a document. `feed` is the partition, `url` where it came from, for relative references."""
+    """What is known of a document. `feed` is the partition, and what relative references are relative to.
+
+    Not the address after redirects: with a mirror's name in them, guids and links would change from day to day.
+    """
 
     feed: str
-    url: str
     content_type: str | None
     identity: IdentityPolicy
 
@@ -50,6 +52,6 @@ def parse_document(body: bytes, request: Request) -> Document:
 
 def _read(body: bytes, request: Request) -> XmlFeed:
     if body[:64].lstrip(_SPACES_AND_MARKS)[:1] in (b"{", b"["):
-        title, entries = read_json_feed(body, request.url)
+        title, entries = read_json_feed(body, request.feed)
         return XmlFeed(title, entries, None, None)
-    return read_xml_feed(body.lstrip(b" \t\r\n"), request.url, request.content_type)
+    return read_xml_feed(body.lstrip(b" \t\r\n"), request.feed, request.content_type)

@@ -66,6 +66,24 @@ def base_of(entry: Entry) -> str:
     return base if safe_url(base) else feed
 
 
+def safe_mapped(payload: Payload, fields: dict[str, object]) -> dict[str, object]:
+    """Fields that a mapping took from an entry, made as harmless as the default ones; null where nothing is left."""
+    base = base_of(cast("Entry", payload))
+    safe = dict(fields)
+    for name, value in fields.items():
+        if isinstance(value, str):
+            safe[name] = _safe(name, value, base)
+    return safe
+
+
+def _safe(name: str, text: str, base: str) -> str | None:
+    if name == "body":
+        return clean_html(text, base)
+    if name == "url":
+        return safe_url(text)
+    return without_markup(text) if name in ("title", "author") else text
+
+
 def _name(person: Any) -> str | None:
     name = person["name"] or person["email"]
     return without_markup(name) if name else None

@@ -79,7 +79,7 @@ class RssSource:
             yield FinalBatch(state.to_json(), "none")
             return
         identity = cursor.identity if cursor else known.identity if known else self._options.identity
-        request = Request(partition, fetched.url, fetched.headers.get("content-type"), identity)
+        request = Request(partition, fetched.headers.get("content-type"), identity)
         parsed = await self._parse(body, request)
         self._warn(partition, parsed)
         position = cursor.entries if cursor else 0

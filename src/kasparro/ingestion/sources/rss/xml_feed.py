@@ -47,8 +47,10 @@ def read_xml_feed(body: bytes, url: str, content_type: str | None) -> XmlFeed:
             f"cannot be parsed ({type(error).__name__}: {error}); it begins with: {beginning(body)}"
         ) from None
     raw_entries = _list(result, "entries")
-    broken = _malformed(result)
-    if not raw_entries and not _plain(result, "version"):
+    broken, is_html = _malformed(result, body), _HTML.match(body[:_HEAD_BYTES].replace(b"\x00", b"")) is not None
+    if not raw_entries and (is_html or not _plain(result, "version")):
+        if is_html:
+            raise NoFeedError(f"is an HTML page, not a feed; it begins with: {beginning(body)}")
         reason = f" ({broken})" if broken else ""
         raise NoFeedError(f"is no feed{reason}; it begins with: {beginning(body)}")
     feed = cast("_Raw", _plain(result, "feed") or {})
@@ -67,13 +69,11 @@ class _Bytes:
 
 
 def refuse_dangerous(body: bytes) -> None:
-    """Raises NoFeedError for HTML, and for entities that expand into others, into much, or reach outside.
+    """Raises NoFeedError for entities that expand into others, into much, or reach outside.
 
     feedparser drops such entities and loads nothing from outside; a document that defines them is still no feed.
     """
     head = body[:_HEAD_BYTES].replace(b"\x00", b"")  # UTF-16 and UTF-32 read as ASCII
-    if _HTML.match(head):
-        raise NoFeedError(f"is an HTML page, not a feed; it begins with: {beginning(body)}")
     start = re.search(rb"<!DOCTYPE", head, re.IGNORECASE)
     root = re.search(rb"<[A-Za-z_]", head)
     if start is None or (root is not None and root.start() < start.start()):
@@ -86,14 +86,15 @@ def refuse_dangerous(body: bytes) -> None:
             raise NoFeedError(f"defines the entity {shown!r}, which expands or reaches outside: not parsed")
 
 
-def _malformed(result: _Raw) -> str | None:
+def _malformed(result: _Raw, body: bytes) -> str | None:
     """What keeps a document from being well-formed; a wrong media type or charset in a header does not."""
     error = _plain(result, "bozo_exception")
     if not _plain(result, "bozo") or type(error).__name__ in ("CharacterEncodingOverride", "NonXMLContentType"):
         return None
-    line = getattr(error, "getLineNumber", lambda: None)()
+    line = getattr(error, "getLineNumber", int)() or 0
+    line -= not body.startswith(b"<?xml")  # feedparser puts a declaration where there is none
     message = getattr(error, "getMessage", lambda: str(error))()
-    return f"line {line}: {message}" if line else str(message)
+    return f"line {line}: {message}" if line > 0 else str(message)
 
 
 def _entry(raw: _Raw, url: str) -> Entry:
