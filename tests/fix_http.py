@@ -1,12 +1,14 @@
 """An HTTP client whose waiting costs no time, and certificates for servers on loopback."""
 
 import asyncio
+import functools
 import ssl
 import subprocess
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import httpx
 import pytest
 
 from kasparro.ingestion.http.client import HttpClient
@@ -67,13 +69,23 @@ class Certificate:
         return ssl.create_default_context(cafile=str(self.path))
 
 
+@functools.cache
+def authorities() -> ssl.SSLContext:
+    """Those that everybody trusts; read once, for that takes longer than most tests."""
+    return httpx.create_ssl_context(trust_env=False)
+
+
 @pytest.fixture
 async def http() -> AsyncIterator[Http]:
     """A client that trusts no certificate of ours and sleeps in no time."""
     waits = Waits()
     observed: list[Observation] = []
     async with HttpClient(
-        user_agent="kasparro/test", contact="https://example.org/us", clock=waits.clock(), observe=observed.append
+        user_agent="kasparro/test",
+        contact="https://example.org/us",
+        tls=authorities(),
+        clock=waits.clock(),
+        observe=observed.append,
     ) as client:
         yield Http(client, waits, observed)
 

@@ -15,7 +15,7 @@ from kasparro.ingestion.http import network
 from kasparro.ingestion.http.addresses import refusal
 from kasparro.ingestion.http.client import HttpClient
 from kasparro.ingestion.http.contract import HttpPolicy
-from tests.fix_http import Certificate, Http, Waits
+from tests.fix_http import Certificate, Http, Waits, authorities
 from tests.http_server import Upstream, answer, running
 
 PUBLIC_ONLY = HttpPolicy(requests=1000)
@@ -37,7 +37,7 @@ class Names:
 def client(*answers: Sequence[str], tls: ssl.SSLContext | None = None) -> HttpClient:
     """A client with these answers to its look-ups (default: the system's), and authorities of its own."""
     resolver = Names(*answers) if answers else network.resolve
-    return HttpClient(user_agent="k", contact="c", tls=tls, resolver=resolver, clock=Waits().clock())
+    return HttpClient(user_agent="k", contact="c", tls=tls or authorities(), resolver=resolver, clock=Waits().clock())
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "2130706433", "0x7f.1", "127.1", "0", "[::ffff:127.0.0.1]"])
