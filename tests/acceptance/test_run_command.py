@@ -161,7 +161,7 @@ async def test_unknown_source_is_2_with_the_nearest_name(place: Place) -> None:
     ended = await place.kasparro("run", "itms")
     assert ended.exit_code == 2
     assert "itms" in ended.stderr
-    assert "did you mean 'items'?" in ended.stderr
+    assert 'did you mean "items"?' in ended.stderr
 
 
 async def test_missing_file_is_4_and_recorded(place: Place) -> None:

@@ -48,9 +48,11 @@ class _Summary:
 
 async def _summary(source: "AnySourceConfig", base_dir: "Path") -> _Summary:
     """What is configured, and what looks wrong with it; nothing is asked over the network."""
+    from kasparro.ingestion.registry import check_settings
     from kasparro.schemas.configuration import CsvSourceConfig
 
     warnings = [_WHERE_WARNING] if source.where is not None else []
+    check_settings(source, base_dir)
     if isinstance(source, CsvSourceConfig):
         return await _summary_of_files(source, base_dir, warnings)
     urls = source.written.get("urls") or [source.written.get("url")]

@@ -28,14 +28,15 @@ async def run(
     inject: InjectOption = None,
 ) -> Result:
     """Load what is new from each source, once. A run that died before is resumed where its last batch committed."""
-    from kasparro.cli.loading import exit_code_of, load_jobs, outcome_as_data, outcomes_table, run_jobs
+    from kasparro.cli.jobs import open_jobs
+    from kasparro.cli.loading import exit_code_of, outcome_as_data, outcomes_table, run_jobs
     from kasparro.core.database import resolve
     from kasparro.ingestion.coordinator import Request
 
-    jobs = load_jobs(context, sources or [])
-    options = await resolve(context.settings, report=context.note)
     request = Request(trigger="cli", full_refresh=full_refresh)
-    outcomes, exit_code = await run_jobs(context, options, jobs, request, inject or context.settings.inject)
+    async with open_jobs(context, sources or []) as jobs:
+        options = await resolve(context.settings, report=context.note)
+        outcomes, exit_code = await run_jobs(context, options, jobs, request, inject or context.settings.inject)
     rejects = any(outcome.rejected for outcome in outcomes)
     code = exit_code_of([exit_code, EXIT_REJECTS if strict and rejects else EXIT_OK])
     return Result([outcome_as_data(outcome) for outcome in outcomes], [outcomes_table(outcomes)], code)

@@ -1,6 +1,5 @@
 """`kasparro sample`: a few records of a source, raw and normalized side by side. Writes nothing, needs no database."""
 
-import os
 from contextlib import aclosing
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Annotated, Any, cast
@@ -9,15 +8,12 @@ import typer
 
 from kasparro.cli.frame import Context, command
 from kasparro.cli.output import Result, Table
-from kasparro.core.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping
 
-    from kasparro.ingestion.source import FinalBatch, SourceRecord
-    from kasparro.ingestion.sources.csv import CsvSource
+    from kasparro.ingestion.source import FinalBatch, Source, SourceRecord
     from kasparro.ingestion.transform import TransformedBatch
-    from kasparro.schemas.configuration import AnySourceConfig, Configuration
 
 
 @command(example="kasparro sample earthquakes_csv --limit 3")
@@ -25,49 +21,47 @@ async def sample(
     context: Context,
     source: Annotated[str, typer.Argument(metavar="SOURCE", help="The source's name.")],
     limit: Annotated[int, typer.Option(min=1, max=1000, help="How many records.")] = 5,
+    explain: Annotated[bool, typer.Option("--explain", help="Show what was detected, and what might be set.")] = False,
 ) -> Result:
     """Fetch a few records of a source and show them raw and normalized side by side. Writes nothing."""
+    from kasparro.cli.explaining import Answers, detected_in, findings_of
+    from kasparro.cli.jobs import choose, open_fetchers
     from kasparro.ingestion.registry import build_source, build_transformer
-    from kasparro.schemas.configuration import load_configuration
 
-    chosen = _choose(load_configuration(context.config_path, os.environ), source)
-    reader = build_source(chosen, context.config_path.parent)
-    records, detected = await _fetch(reader, limit)
+    [chosen] = choose(context, [source])
+    async with open_fetchers(context.settings, [chosen]) as fetchers:
+        answers = Answers(fetchers) if fetchers else None
+        reader = build_source(chosen, context.config_path.parent, answers)
+        records, partitions = await _fetch(reader, limit)
+        answered = answers.seen if answers else []
+        detected = await detected_in(reader, partitions, answered)
     batch = build_transformer(chosen).transform(records, 1)
     shown = [_shown(ordinal, record, batch) for ordinal, record in enumerate(records, 1)]
-    human: list[str | Table] = [f"{file}: {text}" for file, text in detected.items()]
+    human: list[str | Table] = [f"{place}: {text}" for place, text in detected.items()]
+    findings = findings_of(records, answered, reader.type) if explain else {}
+    human += [f"{name}: {text}" for name, text in findings.items()]
     for record in shown:
         human += ["", *_side_by_side(record)]
-    return Result({"source": source, "detected": detected, "records": shown}, human)
+    result = {"source": source, "detected": detected, "records": shown}
+    return Result(result | ({"findings": findings} if explain else {}), human)
 
 
-def _choose(configuration: "Configuration", name: str) -> "AnySourceConfig":
-    from kasparro.schemas.configuration.nearest import nearest
-
-    chosen = configuration.source(name)
-    if chosen is None:
-        names = [source.name for source in configuration.sources]
-        raise UsageError(f'there is no source "{name}"{nearest(name, names)}', hint=f"Sources: {', '.join(names)}")
-    return chosen
-
-
-async def _fetch(reader: "CsvSource", limit: int) -> "tuple[list[SourceRecord], dict[str, str]]":
-    """The first records of the first partitions, and how each of these is written."""
+async def _fetch(reader: "Source", limit: int) -> "tuple[list[SourceRecord], list[str]]":
+    """The first records of the first partitions, and the names of these."""
     from kasparro.ingestion.source import Batch, BatchLimits, Start
 
     records: list[SourceRecord] = []
-    detected: dict[str, str] = {}
+    partitions: list[str] = []
     for partition in await reader.partitions():
-        found = await reader.detected(partition)
-        detected[partition] = str(found) if found else "nothing to read yet"
+        partitions.append(partition)
         start = Start(limits=BatchLimits(records=limit - len(records)))
         async with aclosing(cast("AsyncGenerator[Batch | FinalBatch]", reader.read(partition, start))) as batches:
             async for batch in batches:
                 if isinstance(batch, Batch):
                     records.extend(batch.records)
                 if len(records) >= limit:
-                    return records[:limit], detected
-    return records, detected
+                    return records[:limit], partitions
+    return records, partitions
 
 
 def _shown(ordinal: int, record: "SourceRecord", batch: "TransformedBatch") -> dict[str, Any]:

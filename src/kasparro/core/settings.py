@@ -31,6 +31,12 @@ class Settings(BaseModel):
     """PostgreSQL 15 or newer, as libpq writes it: `postgresql://user@host/database`. Unset: the embedded server."""
     api_key: Annotated[SecretStr | None, Field(alias="API_KEY")] = None
     """The key of the API that the configuration writes as `${API_KEY}`; `kasparro demo` asks for it."""
+    etl_interval_minutes: Annotated[
+        float, Field(alias="ETL_INTERVAL_MINUTES", gt=0, le=10_080, allow_inf_nan=False)
+    ] = 5
+    """How often the scheduler reads a source that has no `schedule:` of its own, in minutes."""
+    contact: Annotated[str | None, Field(alias="KASPARRO_CONTACT", pattern=r"^[\x20-\x7e]{1,200}$")] = None
+    """A URL or mail address by which servers that are read from can reach whoever runs this; sent in `User-Agent`."""
     log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], Field(alias="LOG_LEVEL")] = "INFO"
     """Log lines at this level and above: `DEBUG`, `INFO`, `WARNING`, `ERROR`, `CRITICAL`."""
     config_path: Annotated[AbsolutePath, Field(alias="KASPARRO_CONFIG", validate_default=True)] = Path(
@@ -39,6 +45,10 @@ class Settings(BaseModel):
     """The configuration file; `--config` wins."""
     home: Annotated[AbsolutePath, Field(alias="KASPARRO_HOME", validate_default=True)] = Path(".kasparro")
     """Where embedded PostgreSQL, process ids and logs of the background processes live."""
+    env_file: Annotated[Path, Field(alias="KASPARRO_ENV_FILE")] = Path(".env")
+    """A file of `NAME=value` lines that every command reads first; what the environment sets already wins."""
+    demo_port: Annotated[int, Field(alias="KASPARRO_DEMO_PORT", ge=1, le=65535)] = 8010
+    """The demo upstream's port on 127.0.0.1; `kasparro up` starts it when a source is configured to read from there."""
     host: Annotated[str, Field(alias="KASPARRO_HOST")] = "127.0.0.1"
     """Where the API listens: a loopback address, until there are keys to guard it."""
     port: Annotated[int, Field(alias="KASPARRO_PORT", ge=1, le=65535)] = 8000

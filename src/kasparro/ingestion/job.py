@@ -4,12 +4,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kasparro.ingestion.registry import build_source, build_transformer
+from kasparro.ingestion.registry import Fetchers, build_source, build_transformer
 from kasparro.ingestion.source import Source
 from kasparro.ingestion.transform import Transformer
 from kasparro.schemas.configuration import (
     AnySourceConfig,
     RejectLimit,
+    Schedule,
     config_hash,
     identity,
     mapping_hash,
@@ -32,16 +33,19 @@ class SourceJob:
     config_hash: str
     mapping_hash: str
     mapping_text: str
+    schedule: Schedule | None = None
+    """When the scheduler reads it; None: at the default interval."""
 
 
-def build_job(config: AnySourceConfig, base_dir: Path) -> SourceJob:
-    """The job of a configured source; relative paths are relative to `base_dir`."""
+def build_job(config: AnySourceConfig, base_dir: Path, fetchers: Fetchers | None = None) -> SourceJob:
+    """The job of a configured source; relative paths are relative to `base_dir`. For `fetchers` see `build_source`."""
     return SourceJob(
-        source=build_source(config, base_dir),
+        source=build_source(config, base_dir, fetchers),
         transformer=build_transformer(config),
         reject_limit=config.reject_limit,
         identity=identity(config),
         config_hash=config_hash(config),
         mapping_hash=mapping_hash(config),
         mapping_text=mapping_text(config),
+        schedule=config.schedule,
     )

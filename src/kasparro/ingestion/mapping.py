@@ -45,7 +45,7 @@ def compile_mapping(source: AnySourceConfig) -> Normalize:
             raise RecordRejected(*_all_defects(payload, key_of, parts)) from None
         return fields
 
-    return _over_defaults(normalize) if isinstance(source, RssSourceConfig) else normalize
+    return _over_defaults(normalize, source.timezone) if isinstance(source, RssSourceConfig) else normalize
 
 
 def compile_key(source: AnySourceConfig) -> KeyOf:
@@ -60,11 +60,11 @@ def compile_key(source: AnySourceConfig) -> KeyOf:
     return path_key((KEY_FIELD,), frozenset())
 
 
-def _over_defaults(normalize: Normalize) -> Normalize:
-    """What a feed's entry says by itself, with what is mapped put over it."""
-    from kasparro.ingestion.sources.rss.fields import default_fields
+def _over_defaults(normalize: Normalize, zone_name: str) -> Normalize:
+    """What a feed's entry says by itself, with what is mapped put over it; text of strangers is made harmless."""
+    from kasparro.ingestion.sources.rss.fields import default_fields, safe_mapped
 
-    return lambda payload: {**default_fields(payload), **normalize(payload)}
+    return lambda payload: {**default_fields(payload, zone_name), **safe_mapped(payload, normalize(payload))}
 
 
 def _all_defects(payload: Payload, key_of: Callable[[Payload], str], parts: list[tuple[str, Getter]]) -> list[Defect]:

@@ -12,6 +12,7 @@ from kasparro.schemas.configuration.mapping import PathMap
 from kasparro.schemas.configuration.strict import Strict
 from kasparro.schemas.configuration.times import Duration
 from kasparro.schemas.configuration.upstream import HeaderName, HttpSourceConfig, Url
+from kasparro.schemas.readings import Defective, decimal_reading, time_reading
 
 ParamName = Annotated[str, Field(min_length=1)]
 Secret = Annotated[SecretStr, Field(min_length=1)]
@@ -134,6 +135,16 @@ class Incremental(Strict):
     """The parameter that ends the window, where the server has one: a pass then ends where its beginning was now."""
     initial: Annotated[str, Field(min_length=1)] | None = None
     """Where the very first window begins, in `format`. Everything when absent."""
+
+    @model_validator(mode="after")
+    def _readable(self) -> Self:
+        reading = time_reading("UTC", frozenset()) if self.format == "iso8601" else decimal_reading(frozenset())
+        try:
+            if self.initial is not None:
+                reading(self.initial)
+        except Defective as defective:
+            raise ValueError(f"initial: {defective.message} (format: {self.format})") from None
+        return self
 
 
 Auth = Annotated[

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, Union, cast, get_args, get_origin
 
 from pydantic import BaseModel, SecretStr
 
+from kasparro.core.masking import masked
 from kasparro.schemas.configuration import api, base, csv, mapping, rss, schedule, upstream
 from kasparro.schemas.configuration.choice import type_of
 from kasparro.schemas.configuration.document import replace_scalars, scalars
@@ -95,18 +96,32 @@ def _members(union: Any) -> list[type[BaseModel]]:
 
 def _shown_source(source: AnySourceConfig) -> dict[str, Any]:
     fields = {"name": source.name, "type": source.type} | source.model_dump(mode="json", exclude_none=True)
-    for name, written in source.written.items():
-        if any("${" in scalar for _, scalar in scalars(written)):
-            fields[name] = replace_scalars(written, lambda _, scalar: str(scalar))
-    return fields
+    fields |= {name: masked(name, fields[name]) for name in ("headers", "params") if name in fields}
+    return {name: _as_written(value, source.written.get(name)) for name, value in fields.items()}
+
+
+def _as_written(value: Any, written: Any) -> Any:
+    """A setting in force, with what holds variables as it is written."""
+    if isinstance(written, dict):
+        as_written = cast("dict[str, Any]", written)
+        settings = cast("dict[str, Any]", value)
+        return {name: _as_written(each, as_written.get(name)) for name, each in settings.items()}
+    has_variable = any("${" in scalar for _, scalar in scalars(written))
+    return replace_scalars(written, lambda _, scalar: str(scalar)) if has_variable else value
 
 
 def _section(title: str, model: type[BaseModel], text: str = "", *, without: type[BaseModel] = BaseModel) -> str:
     """A model's fields, except for those of another one that is described elsewhere."""
-    rows = [_row(name, model) for name in model.model_fields if name not in without.model_fields]
+    rows = [_row(name, model) for name in model.model_fields if _is_own(name, model, without)]
     introduction = " ".join((model.__doc__ or "").split())
     table = ["| field | type | default | |", "|---|---|---|---|", *rows]
     return "\n".join([f"## {title}", "", introduction, "", *([text] if text else []), *table, ""])
+
+
+def _is_own(name: str, model: type[BaseModel], without: type[BaseModel]) -> bool:
+    """Whether a field is not the other model's, or differs from it."""
+    other = without.model_fields.get(name)
+    return other is None or other.description != model.model_fields[name].description
 
 
 def _row(name: str, model: type[BaseModel]) -> str:

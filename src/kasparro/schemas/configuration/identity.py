@@ -16,8 +16,8 @@ NORMALIZATION_VERSION = 1
 _PLACES: Final = ("path", "url", "urls", "params", "headers")
 """Settings that say where a source is found, mostly with variables that differ from machine to machine."""
 _MANNERS: Final[dict[str, Any]] = {
-    **dict.fromkeys(("schedule", "auth", "rate_limit", "retry", "timeout", "connect_timeout", "max_body"), True),
-    **dict.fromkeys(("max_pages", "allow_private", "allow_other_hosts"), True),
+    **dict.fromkeys(("schedule", "auth", "rate_limit", "retry", "timeout", "connect_timeout", "total_timeout"), True),
+    **dict.fromkeys(("max_body", "max_pages", "allow_private", "allow_other_hosts"), True),
     "incremental": {"lookback": True},
 }
 """Settings that say when and how a source is asked, and change nothing about what it answers."""

@@ -7,7 +7,7 @@ from pydantic import AfterValidator, Field, model_validator
 from kasparro.schemas.configuration.api import ParamName, Paths
 from kasparro.schemas.configuration.base import OneOrMore, without_repeats
 from kasparro.schemas.configuration.mapping import PathMap
-from kasparro.schemas.configuration.upstream import HttpSourceConfig, Url
+from kasparro.schemas.configuration.upstream import HttpSourceConfig, Size, Url
 
 
 class RssSourceConfig(HttpSourceConfig):
@@ -15,6 +15,8 @@ class RssSourceConfig(HttpSourceConfig):
 
     type: Literal["rss"]
     """What kind of source it is. Fixed once it has data."""
+    max_body: Size = 16 * 1024 * 1024
+    """The largest feed, as it comes and decompressed, such as `64MiB`; a larger one is an error."""
     url: Url | None = None
     """The feed."""
     urls: Annotated[tuple[Url, ...], Field(min_length=1), AfterValidator(without_repeats)] | None = None

@@ -1,7 +1,6 @@
 """When a source is read: at an interval, or by a cron expression."""
 
 from datetime import UTC, datetime, timedelta
-from hashlib import blake2b
 from typing import Annotated, Final, Self
 from zoneinfo import ZoneInfo
 
@@ -58,28 +57,16 @@ class Schedule(Strict):
             raise ValueError("timezone goes with cron, not with every")
         return self
 
-    def next_after(self, moment: datetime, *, seed: str = "") -> datetime:
-        """The first time after `moment`, which is when the last run began; both in UTC. Pure.
-
-        `seed`, such as the source's name, spreads runs by the jitter: the same seed gives the same time. Empty: no
-        jitter.
-        """
-        due = self._due(moment)
-        return due + self._spread(due, seed) if seed else due
-
-    def _due(self, moment: datetime) -> datetime:
+    def next_after(self, moment: datetime) -> datetime:
+        """The first due time after `moment`; both in UTC. Pure, and without jitter."""
         if self.every is not None:
             return moment + self.every
         assert self.cron is not None
         return next(CronSim(self.cron, moment.astimezone(ZoneInfo(self.timezone)))).astimezone(UTC)
 
-    def _spread(self, due: datetime, seed: str) -> timedelta:
-        """Between nothing and the jitter, decided by seed and time alone."""
-        jitter = self.jitter
-        if jitter is None:
-            jitter = min((self._due(due) - due) / _JITTER_SHARE, _LARGEST_JITTER)
-        digest = blake2b(f"{seed}\n{due.isoformat()}".encode(), digest_size=8).digest()
-        return jitter * (int.from_bytes(digest) / 2**64)
+    def spread(self, distance: timedelta) -> timedelta:
+        """How much later than due a run may begin, where `distance` is the time between two runs."""
+        return self.jitter if self.jitter is not None else min(distance / _JITTER_SHARE, _LARGEST_JITTER)
 
 
 def every(interval: timedelta) -> Schedule:

@@ -103,6 +103,8 @@ class HttpSourceConfig(SourceConfig):
     """How long the server may be silent before a request counts as failed."""
     connect_timeout: Span = timedelta(seconds=10)
     """How long connecting may take."""
+    total_timeout: Span = timedelta(seconds=60)
+    """How long one request may take from its beginning to the end of the answer, however steadily that drips in."""
     max_body: Size = 64 * 1024 * 1024
     """The largest answer, as it comes and decompressed, such as `64MiB`; a larger one is an error."""
     allow_private: bool = False

@@ -44,6 +44,19 @@ def fill_in(parsed: Document, environ: Mapping[str, str]) -> tuple[Any, dict[doc
     return document.replace_scalars(parsed.value, replace), used
 
 
+def secret_parts(written: str, filled: str) -> list[str]:
+    """What variables with secret names put into a scalar, told from how it is written."""
+    names, pattern, end = list[str](), "", 0
+    for match in _REFERENCE.finditer(written):
+        pattern += re.escape(written[end : match.start()])
+        pattern += "(.*?)" if match["name"] else re.escape("${")
+        names += [match["name"]] if match["name"] else []
+        end = match.end()
+    found = re.fullmatch(pattern + re.escape(written[end:]), filled, re.DOTALL)
+    parts = found.groups() if found else ()
+    return [part for name, part in zip(names, parts, strict=False) if part and is_secret_name(name)]
+
+
 def _value(match: re.Match[str], environ: Mapping[str, str]) -> str:
     if match["bad"] is not None:
         raise _MissingVariable(
