@@ -7,7 +7,7 @@ import pytest
 import structlog
 
 from kasparro.core.errors import UpstreamError
-from kasparro.ingestion.http.contract import HttpPolicy
+from kasparro.ingestion.http.contract import Fetched, HttpPolicy
 from tests.fix_http import Http
 from tests.http_server import Close, Drip, Hang, Reply, Reset, Upstream, Wait, answer, gzipped, head, raw
 
@@ -213,6 +213,27 @@ async def test_a_pause_holds_back_the_other_requests_of_the_source_and_no_other_
     assert http.waits.slept == []
     await http.fetcher(once).get(url)
     assert http.waits.slept == [60.0]
+
+
+async def test_a_request_that_waits_for_its_place_heeds_a_pause_asked_for_meanwhile(
+    http: Http, upstream: Upstream
+) -> None:
+    limited = answer(429, headers={"Retry-After": "60"})
+    url = upstream.on("/", limited, limited, answer(body="third"))
+    fetcher = http.fetcher(replace(TWICE, attempts=1))
+    first, second, third = await asyncio.gather(*(fetcher.get(url) for _ in range(3)), return_exceptions=True)
+    assert isinstance(first, UpstreamError)
+    assert isinstance(second, UpstreamError)
+    assert isinstance(third, Fetched)
+    assert http.waits.slept == [60.0]
+
+
+async def test_a_server_is_asked_again_after_an_hour_whatever_it_had_said(http: Http, upstream: Upstream) -> None:
+    url = upstream.on("/", answer(503, headers={"Retry-After": "999999999"}), answer(body="back"))
+    with pytest.raises(UpstreamError, match="come back in 999999999 s"):
+        await http.fetcher().get(url)
+    http.waits.slept.append(3600.0)
+    assert (await http.fetcher().get(url)).body == b"back"
 
 
 @pytest.mark.parametrize(

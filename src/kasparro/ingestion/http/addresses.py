@@ -13,8 +13,8 @@ _KINDS: Final = (
     ("link-local", "is_link_local"),
     ("unspecified", "is_unspecified"),
     ("multicast", "is_multicast"),
-    ("private", "is_private"),
     ("reserved", "is_reserved"),
+    ("private", "is_private"),
     ("site-local", "is_site_local"),
 )
 
