@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from kasparro.ingestion.sources.api.stamps import StampFormat, earlier, parse_stamp, stamp_text
+from kasparro.ingestion.sources.api.stamps import StampFormat, earlier, parse_stamp, rewritten, stamp_text
 
 TEN_MINUTES = timedelta(minutes=10)
 
@@ -96,3 +96,23 @@ def test_own_clock_is_rounded_down_to_seconds() -> None:
     moment = datetime(2026, 11, 22, 13, 0, 0, 999_999, UTC)
     formats: list[StampFormat] = ["iso8601", "epoch_ms", "epoch_s"]
     assert [stamp_text(moment, each) for each in formats] == ["2026-11-22T13:00:00Z", "1795352400000", "1795352400"]
+
+
+@pytest.mark.parametrize(
+    ("text", "given", "wanted", "expected"),
+    [
+        ("1517966996303", "epoch_ms", "iso8601", "2018-02-07T01:29:56.303Z"),
+        ("1517966996000", "epoch_ms", "iso8601", "2018-02-07T01:29:56Z"),
+        ("1517966996.3034567", "epoch_s", "iso8601", "2018-02-07T01:29:56.303456Z"),
+        ("-0.5", "epoch_s", "iso8601", "1969-12-31T23:59:59.500Z"),
+        ("1517966996999", "epoch_ms", "epoch_s", "1517966996"),
+        ("-1", "epoch_ms", "epoch_s", "-1"),
+        ("1517966996", "epoch_s", "epoch_ms", "1517966996000"),
+        ("2018-02-07T02:29:56.303999+01:00", "iso8601", "epoch_ms", "1517966996303"),
+        ("2018-02-07T01:29:56.30Z", "iso8601", "iso8601", "2018-02-07T01:29:56.30Z"),
+        ("-99999999999999999999", "epoch_ms", "iso8601", "0001-01-01T00:00:00Z"),
+        ("99999999999999999999", "epoch_ms", "iso8601", "9999-12-31T23:59:59.999999Z"),
+    ],
+)
+def test_a_time_is_rewritten_and_never_later(text: str, given: StampFormat, wanted: StampFormat, expected: str) -> None:
+    assert rewritten(text, given, wanted) == expected

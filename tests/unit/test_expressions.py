@@ -25,6 +25,10 @@ ROW = {"a": "Ulm, DE", "n": " 1.10 ", "d": "01/02/2013", "e": "", "x": "1e999"}
         ("decimal(e)", None),
         ("[split(gone, ','), replace(gone, 'a', 'b'), regex(gone, 'a'), lower(gone), decimal(gone)]", [None] * 5),
         ("parse_time(gone, '%Y')", None),
+        ("parse_time(gone, 'epoch_ms')", None),
+        ("parse_time(`1517966773840`, 'epoch_ms')", "2018-02-07T01:26:13.840000+00:00"),
+        ("parse_time('1517966773', 'epoch_s')", "2018-02-07T01:26:13+00:00"),
+        ("parse_time(`-1`, 'epoch_ms')", "1969-12-31T23:59:59.999000+00:00"),
         ("type(decimal(n))", "number"),
         ("to_string(decimal(n))", "1.10"),
         ("to_number(a)", None),
@@ -46,10 +50,20 @@ def test_numbers_stay_exact(expression: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "expression", ["decimal(a)", "parse_time(a, '%Y')", "regex(a, '(')", "lower(`1`)", "sum([decimal(n), `1.5`])"]
+    "expression",
+    [
+        "decimal(a)",
+        "parse_time(a, '%Y')",
+        "parse_time(`1`, '%Y')",
+        "parse_time(a, 'epoch_s')",
+        "parse_time('1e999999', 'epoch_s')",
+        "regex(a, '(')",
+        "lower(`1`)",
+        "sum([decimal(n), `1.5`])",
+    ],
 )
 def test_what_cannot_be_computed_raises(expression: str) -> None:
-    with pytest.raises((ValueError, TypeError)):
+    with pytest.raises((ValueError, TypeError, OverflowError)):
         evaluate(compile_expression(expression), ROW)
 
 

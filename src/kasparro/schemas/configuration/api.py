@@ -129,6 +129,8 @@ class Incremental(Strict):
     """The parameter that asks for records changed since then."""
     format: Literal["iso8601", "epoch_ms", "epoch_s"] = "iso8601"
     """How the server writes and reads it: as ISO 8601, or as milliseconds or seconds since 1970."""
+    param_format: Literal["iso8601", "epoch_ms", "epoch_s"] | None = None
+    """How it reads the parameters, where that is another way. As `format` when absent."""
     lookback: Duration = timedelta(0)
     """How much earlier to begin than what was seen last, for records that become visible late."""
     until_param: ParamName | None = None

@@ -45,7 +45,8 @@ compares numbers, while `distance > '100'` is never true.
 Besides JMESPath's own functions, whose numbers are exact here, there are `split(text, separator)`, `replace(text, old,
 new)`, `regex(text, pattern)` (the first group of the first match), `lower(text)`, `decimal(text)` (fails for what is no
 number, where `to_number` gives null) and `parse_time(text, format)` (a format as of Python's
-[strptime](https://docs.python.org/3/library/datetime.html#format-codes), such as `%d/%m/%Y`). All give null for null.
+[strptime](https://docs.python.org/3/library/datetime.html#format-codes), such as `%d/%m/%Y`, or `epoch_s` or
+`epoch_ms` for a number of seconds or milliseconds since 1970). All give null for null.
 """
 
 

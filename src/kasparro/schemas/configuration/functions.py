@@ -1,19 +1,31 @@
 """JMESPath's functions, with exact decimals for floats, and those that a mapping needs besides.
 
 `split(text, separator)`, `replace(text, old, new)`, `regex(text, pattern)`, `lower(text)`, `decimal(text)` and
-`parse_time(text, format)`. All give null for null.
+`parse_time(text, format)`, which also reads numbers of seconds or milliseconds since 1970. All give null for null.
 """
 
 import re
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 
 from jmespath.functions import Functions, signature
 
 from kasparro.schemas.readings import Defective, decimal_reading
 
+_MICROSECONDS: Final = {"epoch_s": 1_000_000, "epoch_ms": 1000}
+_MAX_MAGNITUDE: Final = 20
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _read_decimal = decimal_reading(frozenset(("",)))
+
+
+def _since_1970(number: Decimal | None, microseconds: int) -> str | None:
+    """A number of units since 1970 as ISO 8601; what is below a microsecond is cut off. Raises OverflowError."""
+    if number is None:
+        return None
+    if number.adjusted() > _MAX_MAGNITUDE:
+        raise OverflowError(f"{number} is no time: it has too many digits")
+    return (_EPOCH + timedelta(microseconds=int(number * microseconds))).isoformat()
 
 
 class HouseFunctions(Functions):
@@ -48,10 +60,17 @@ class HouseFunctions(Functions):
         except Defective as defective:
             raise ValueError(defective.message) from None
 
-    @signature({"types": ["string", "null"]}, {"types": ["string"]})
-    def _func_parse_time(self, text: str | None, time_format: str) -> str | None:
-        """The time in ISO 8601, read by a format as of Python's strptime; null for an empty text."""
-        return datetime.strptime(text.strip(), time_format).isoformat() if text and text.strip() else None  # noqa: DTZ007
+    @signature({"types": ["string", "number", "null"]}, {"types": ["string"]})
+    def _func_parse_time(self, value: Any, time_format: str) -> str | None:
+        """The time in ISO 8601, read by a format as of Python's strptime, or as a number, in UTC, with the format
+        `epoch_s` or `epoch_ms`; null for an empty text."""
+        if value is None or (isinstance(value, str) and not value.strip()):
+            return None
+        if time_format in _MICROSECONDS:
+            return _since_1970(self._func_decimal(value), _MICROSECONDS[time_format])
+        if not isinstance(value, str):
+            raise ValueError(f"{value} is a number: its format is epoch_s or epoch_ms")
+        return datetime.strptime(value.strip(), time_format).isoformat()  # noqa: DTZ007
 
     @signature({"types": []})
     def _func_to_number(self, value: Any) -> Any:

@@ -98,8 +98,9 @@ Pagination = PagePagination | OffsetPagination | CursorPagination | NextUrlPagin
 class Incremental:
     """Ask only for what changed since the greatest `field` (JMESPath in a record) of the last complete pass.
 
-    `param` and `until_param` take the window's ends in `format`; the beginning is inclusive, `lookback` earlier than
-    what was seen. `initial` is the beginning of the very first window (none: everything).
+    `param` and `until_param` take the window's ends in `param_format` (None: in `format`, as the field has them); the
+    beginning is inclusive, `lookback` earlier than what was seen. `initial` is the beginning of the very first window,
+    in `format` (none: everything).
     """
 
     field: str
@@ -108,6 +109,7 @@ class Incremental:
     lookback: timedelta = timedelta(0)
     until_param: str | None = None
     initial: str | None = None
+    param_format: StampFormat | None = None
 
 
 @dataclass(frozen=True, slots=True)

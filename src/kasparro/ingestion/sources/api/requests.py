@@ -15,6 +15,7 @@ from kasparro.ingestion.sources.api.options import (
     NextUrlPagination,
 )
 from kasparro.ingestion.sources.api.position import Position
+from kasparro.ingestion.sources.api.stamps import rewritten
 from kasparro.ingestion.sources.api.urls import following_url, is_own_origin, with_params, without_params
 
 _ACCEPT: Final = "application/json, */*;q=0.5"
@@ -60,7 +61,12 @@ def _window_params(options: ApiOptions, position: Position) -> dict[str, str]:
     if incremental is None:
         return {}
     ends = {incremental.param: position.since, incremental.until_param: position.until}
-    return {name: value for name, value in ends.items() if name is not None and value is not None}
+    wanted = incremental.param_format or incremental.format
+    return {
+        name: rewritten(value, incremental.format, wanted)
+        for name, value in ends.items()
+        if name is not None and value is not None
+    }
 
 
 def _headers(options: ApiOptions) -> dict[str, str]:

@@ -10,6 +10,8 @@ from kasparro.schemas.readings import Defective, time_reading
 
 StampFormat = Literal["iso8601", "epoch_ms", "epoch_s"]
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_FIRST: Final = datetime.min.replace(tzinfo=UTC)
+_LAST: Final = datetime.max.replace(tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 _DATE_LENGTH: Final = len("2026-01-01")
 _MAX_DIGITS: Final = 25
@@ -52,6 +54,21 @@ def earlier(stamp: Stamp, lookback: timedelta, stamp_format: StampFormat) -> str
         number = Decimal(stamp.text) - units
         return f"{number if '.' in stamp.text else number.to_integral_value(ROUND_FLOOR):f}"
     return _earlier_text(stamp.text.upper(), lookback)
+
+
+def rewritten(text: str, given: StampFormat, wanted: StampFormat) -> str:
+    """A stamp's text in another format, to the microsecond or millisecond or second that it has; never later."""
+    stamp = None if given == wanted else parse_stamp(text, given)
+    if stamp is None:
+        return text
+    if wanted != "iso8601":
+        return str(stamp.at * _PER_SECOND[wanted] // 1)
+    try:
+        moment = _EPOCH + timedelta(microseconds=stamp.at * 1_000_000 // 1)
+    except OverflowError:
+        moment = _LAST if stamp.at > 0 else _FIRST
+    precision = "milliseconds" if moment.microsecond % 1000 == 0 else "microseconds"
+    return moment.isoformat(timespec=precision if moment.microsecond else "seconds").removesuffix("+00:00") + "Z"
 
 
 def _earlier_text(text: str, lookback: timedelta) -> str:
