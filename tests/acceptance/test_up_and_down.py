@@ -66,7 +66,9 @@ async def test_up_loads_serves_and_loads_nothing_twice(place: Place) -> None:
     assert [(record["record_key"], record["value"]) for record in page["data"]] == [("a", "1.5"), ("b", "2")]
 
     down = await place.kasparro("down", "--json")
-    assert down.document == {"server_stopped": True, "database_stopped": True}
+    assert down.document == {
+        "server_stopped": True, "scheduler_stopped": True, "demo_stopped": False, "database_stopped": True,
+    }  # fmt: skip
     assert not place.answers()
 
     again = await place.kasparro("up", "--detach", "--json", "--quiet")

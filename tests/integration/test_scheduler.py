@@ -22,6 +22,9 @@ class EveryMinutes:
     def next_after(self, moment: datetime) -> datetime:
         return moment + self._minutes * MINUTE
 
+    def spread(self, distance: timedelta) -> timedelta:
+        return distance / 10
+
 
 class Hurried:
     """A clock that stands still while anybody works, and jumps to the next moment when all of them wait."""

@@ -9,7 +9,14 @@ from kasparro.workers.timetable import Timetable
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
-class EveryTenMinutes:
+class Spread:
+    """A tenth of the distance."""
+
+    def spread(self, distance: timedelta) -> timedelta:
+        return distance / 10
+
+
+class EveryTenMinutes(Spread):
     def next_after(self, moment: datetime) -> datetime:
         return moment + timedelta(minutes=10)
 
@@ -38,7 +45,7 @@ def test_failures_double_the_distance_up_to_an_hour_and_never_end_it(failures: i
 
 
 def test_source_with_a_long_interval_is_not_asked_more_often_for_failing() -> None:
-    class Daily:
+    class Daily(Spread):
         def next_after(self, moment: datetime) -> datetime:
             return moment + timedelta(days=1)
 

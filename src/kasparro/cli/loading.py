@@ -1,19 +1,15 @@
 """Running configured sources with their progress shown: shared by `kasparro run` and `kasparro up`."""
 
-import asyncio
 import gc
-import os
-import signal
-from collections.abc import Generator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from difflib import get_close_matches
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from kasparro.cli.frame import Context
 from kasparro.cli.output import Table
 from kasparro.cli.progress import Step, step
+from kasparro.cli.stopping import stop_on_signals
 from kasparro.core.errors import (
     EXIT_CONFIGURATION,
     EXIT_CONFLICT,
@@ -26,7 +22,6 @@ from kasparro.core.errors import (
     EXIT_SOURCE,
     EXIT_SYSTEMIC,
     EXIT_UNEXPECTED,
-    UsageError,
 )
 
 if TYPE_CHECKING:
@@ -45,31 +40,6 @@ _GARBAGE_THRESHOLDS: Final = (50_000, 50, 1_000)
 COUNTERS: Final = ("fetched", "inserted", "updated", "unchanged", "duplicate", "rejected", "filtered", "deleted")
 
 
-@dataclass(slots=True)
-class Stop:
-    """Asked to stop by a signal: the batch in hand is still committed. A second signal ends at once."""
-
-    event: asyncio.Event = field(default_factory=asyncio.Event)
-    exit_code: int | None = None
-
-
-def load_jobs(context: Context, names: Sequence[str]) -> "list[SourceJob]":
-    """The configured sources of these names (none: all). Raises ConfigurationError; UsageError for an unknown name."""
-    from kasparro.ingestion.job import build_job
-    from kasparro.schemas.configuration import load_configuration
-
-    path = context.config_path
-    configured = {source.name: source for source in load_configuration(path, os.environ).sources}
-    for name in names:
-        if name not in configured:
-            near = get_close_matches(name, configured, 1)
-            guess = f"did you mean {near[0]!r}? " if near else ""
-            raise UsageError(
-                f"source {name}: {path} has none of this name", hint=f"{guess}It has: {', '.join(configured)}"
-            )
-    return [build_job(configured[name], path.parent) for name in (names or configured)]
-
-
 async def run_jobs(
     context: Context, options: "ConnectionOptions", jobs: "Sequence[SourceJob]", request: "Request", inject: str | None
 ) -> "tuple[list[RunOutcome], int]":
@@ -84,7 +54,7 @@ async def run_jobs(
     fault = parse_plan(inject, environment=settings.environment) if inject else None
     limits = BatchLimits(records=settings.batch_records)
     outcomes: list[RunOutcome] = []
-    with _signals() as stop:
+    with stop_on_signals() as stop:
         revive = partial(resolve, settings)
         conditions = Conditions(options, revive=revive, stop=stop.event, fault=fault, limits=limits)
         for job in jobs:
@@ -154,19 +124,3 @@ class _Tally:
         self._fetched += counters.fetched
         self._rejected += counters.rejected
         self._shown.advance(self._fetched, detail=f"{self._rejected:,} rejected" if self._rejected else "")
-
-
-@contextmanager
-def _signals() -> Generator[Stop]:
-    """SIGINT and SIGTERM stop at a batch's edge; the second one cancels."""
-    loop, task, stop = asyncio.get_running_loop(), asyncio.current_task(), Stop()
-
-    def ask(exit_code: int) -> None:
-        if stop.exit_code is not None and task is not None:
-            task.cancel()
-        stop.exit_code = exit_code
-        stop.event.set()
-
-    loop.add_signal_handler(signal.SIGINT, ask, EXIT_SIGINT)
-    loop.add_signal_handler(signal.SIGTERM, ask, EXIT_SIGTERM)
-    yield stop

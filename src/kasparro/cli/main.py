@@ -15,6 +15,7 @@ from kasparro.cli.migrate import migrate
 from kasparro.cli.run import run
 from kasparro.cli.runs import list_runs, show_run
 from kasparro.cli.sample import sample
+from kasparro.cli.scheduler import scheduler
 from kasparro.cli.serve import serve
 from kasparro.cli.sources import sources
 from kasparro.cli.state import clear_state, set_state, show_digest, show_state
@@ -54,6 +55,7 @@ add(app, "down", down)
 add(app, "status", status)
 add(app, "run", run)
 add(app, "serve", serve)
+add(app, "scheduler", scheduler)
 add(app, "migrate", migrate)
 add(app, "sources", sources)
 group(app, "runs", "What ran, and what became of it.", list=list_runs, show=show_run)

@@ -7,38 +7,50 @@ from kasparro.cli.frame import Context, command
 from kasparro.cli.output import Result, Table
 
 if TYPE_CHECKING:
+    from kasparro.cli.background import Running
     from kasparro.services.health import SourceStatus
 
 
 @command(example="kasparro status --json")
 async def status(context: Context) -> Result:
-    """Show whether the database and the API server run, and how each source fared last."""
-    from kasparro.cli.background import SERVER, Background
+    """Show what runs here, and how each source fared: its last run, and what all of its runs wrote."""
+    from kasparro.cli.background import SERVER, TITLES, Background
 
-    server = Background(context.settings.home, SERVER).find()
     database, sources = await _database(context)
+    processes = {name: Background(context.settings.home, name).find() for name in TITLES}
+    server = processes[SERVER]
     data = {
         "server": {"running": server is not None, **({"url": server.url, "pid": server.pid} if server else {})},
+        "processes": {name: None if process is None else process.pid for name, process in processes.items()},
         "database": {"state": database},
         "sources": [asdict(source) for source in sources],
     }
-    server_text = f"running at {server.url} (process {server.pid})" if server else "not running"
-    rows = [("database", database), ("API server", server_text)]
+    rows = [("database", database), *((TITLES[name], _told(process)) for name, process in processes.items())]
     return Result(data, [Table(("what", "state"), rows), "", *([sources_table(sources)] if sources else [])])
 
 
 def sources_table(sources: "list[SourceStatus]") -> Table:
     """One line for each source: how its last run ended and what it did."""
-    columns = ("source", "type", "last run", "state", "finished", "inserted", "updated", "unchanged", "rejected")
+    columns = (
+        "source", "type", "last run", "state", "finished", "inserted", "updated", "unchanged", "rejected",
+        "inserted in all", "updated in all",
+    )  # fmt: skip
     return Table(columns, [_row(source) for source in sources], right=columns[5:])
+
+
+def _told(process: "Running | None") -> str:
+    if process is None:
+        return "not running"
+    return f"running{f' at {process.url}' if process.host else ''} (process {process.pid})"
 
 
 def _row(source: "SourceStatus") -> tuple[object, ...]:
     run = source.last_run
+    totals = (source.inserted_in_all, source.updated_in_all)
     if run is None:
-        return (source.name, source.type, "never", *[None] * 6)
+        return (source.name, source.type, "never", *[None] * 6, *totals)
     counts = (run.inserted, run.updated, run.unchanged, run.rejected)
-    return (source.name, source.type, run.id, run.state, run.finished_at, *counts)
+    return (source.name, source.type, run.id, run.state, run.finished_at, *counts, *totals)
 
 
 async def _database(context: Context) -> "tuple[str, list[SourceStatus]]":

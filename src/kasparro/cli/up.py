@@ -27,6 +27,7 @@ DetachOption = Annotated[
 async def up(context: Context, detach: DetachOption = False) -> Result | None:
     """Start the database, apply migrations, load every source once, and serve the API. Running it again is fine."""
     server = await asyncio.to_thread(_find_or_require_free, context)
+    await asyncio.to_thread(_start_demo, context)
     options = await _prepare_database(context)
     exit_code = await _load(context, options)
     sources = await _read_sources(options)
@@ -34,6 +35,7 @@ async def up(context: Context, detach: DetachOption = False) -> Result | None:
         return Result([asdict(source) for source in sources], [sources_table(sources)], exit_code)
     if detach:
         server = server or await asyncio.to_thread(_start_in_background, context)
+        await asyncio.to_thread(_start_scheduler, context)
         return _summary(context, server.url, sources, exit_code)
     if server is not None:
         context.note(f"the API server runs already, in the background: {server.url}")
@@ -74,11 +76,12 @@ async def _prepare_database(context: Context) -> "ConnectionOptions":
 
 async def _load(context: Context, options: "ConnectionOptions") -> int:
     """Run every source once; the exit code is that of `kasparro run`. One that fails keeps no other from work."""
-    from kasparro.cli.loading import load_jobs, run_jobs
+    from kasparro.cli.jobs import open_jobs
+    from kasparro.cli.loading import run_jobs
     from kasparro.ingestion.coordinator import Request
 
-    jobs = load_jobs(context, [])
-    _, exit_code = await run_jobs(context, options, jobs, Request(trigger="cli"), context.settings.inject)
+    async with open_jobs(context, []) as jobs:
+        _, exit_code = await run_jobs(context, options, jobs, Request(trigger="cli"), context.settings.inject)
     task = asyncio.current_task()
     assert task is not None
     cancel_on_signals(task)
@@ -117,10 +120,29 @@ def _start_in_background(context: Context) -> "Running":
     return server
 
 
+def _start_scheduler(context: Context) -> None:
+    """Go on loading what is new, in the background; unless the scheduler of this home runs already."""
+    from kasparro.cli.background import SCHEDULER, Background
+
+    scheduler = Background(context.settings.home, SCHEDULER)
+    if scheduler.find() is None:
+        with step(context.output, "scheduler", unit=None):
+            scheduler.start(["scheduler", "--config", str(context.config_path)])
+
+
+def _start_demo(context: Context) -> None:
+    """Start the demo upstream if a source reads from it, and wait until it answers."""
+    from kasparro.cli.demo_process import is_wanted, start_demo
+
+    if is_wanted(context):
+        with step(context.output, "demo upstream", unit=None):
+            start_demo(context.settings)
+
+
 async def _serve(context: Context, options: "ConnectionOptions", sources: "list[SourceStatus]") -> None:
     """Serve in the foreground until stopped; the embedded server stays, for other processes may use it."""
     from kasparro.api.server import serve
-    from kasparro.cli.background import SERVER, Background, Running
+    from kasparro.cli.background import DEMO, SCHEDULER, SERVER, Background, Running
     from kasparro.core.logging import configure_logging
 
     settings = context.settings
@@ -132,7 +154,12 @@ async def _serve(context: Context, options: "ConnectionOptions", sources: "list[
         context.note("Ctrl-C stops the API server; `kasparro down` the database as well")
 
     with Background(settings.home, SERVER).held(settings.host, settings.port):
-        await serve(options, host=settings.host, port=settings.port, on_ready=announce)
+        await asyncio.to_thread(_start_scheduler, context)
+        try:
+            await serve(options, host=settings.host, port=settings.port, on_ready=announce)
+        finally:
+            await asyncio.to_thread(Background(settings.home, SCHEDULER).stop)
+            await asyncio.to_thread(Background(settings.home, DEMO).stop)
 
 
 def _summary(context: Context, url: str, sources: "list[SourceStatus]", exit_code: int) -> Result:

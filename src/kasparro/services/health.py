@@ -10,9 +10,14 @@ from kasparro.services.migrations import current_revision, head, revisions
 _LAST_RUNS: Final = """
     select s.name, s.type, s.last_success_at,
            r.id, r.state, r.started_at, r.finished_at, r.error_code, r.error_message,
-           r.inserted, r.updated, r.unchanged, r.rejected
+           r.inserted, r.updated, r.unchanged, r.rejected,
+           coalesce(total.inserted, 0)::bigint as inserted_in_all, coalesce(total.updated, 0)::bigint as updated_in_all
     from sources s
     left join lateral (select * from etl_runs where source_id = s.id order by id desc limit 1) r on true
+    left join lateral (
+        select sum(value) filter (where label = 'inserted') as inserted,
+               sum(value) filter (where label = 'updated') as updated
+        from metric_counters where name = 'records_total' and source_id = s.id) total on true
     order by s.name
 """
 
@@ -57,6 +62,9 @@ class SourceStatus:
     type: Literal["api", "csv", "rss"]
     last_success_at: datetime | None
     last_run: LatestRun | None
+    inserted_in_all: int
+    """Over all closed runs."""
+    updated_in_all: int
 
 
 async def read_schema_status(connection: Connection) -> SchemaStatus:
@@ -73,6 +81,8 @@ async def read_source_statuses(connection: Connection) -> list[SourceStatus]:
             row["type"],
             row["last_success_at"],
             None if row["id"] is None else LatestRun(*(row[name] for name in LatestRun.__dataclass_fields__)),
+            row["inserted_in_all"],
+            row["updated_in_all"],
         )
         for row in rows
     ]

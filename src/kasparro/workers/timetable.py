@@ -6,7 +6,6 @@ from datetime import datetime, timedelta
 from typing import Final, Protocol
 
 LONGEST_BACKOFF: Final = timedelta(hours=1)
-JITTER_SHARE: Final = 0.1
 _MOST_DOUBLINGS: Final = 16
 
 
@@ -15,6 +14,10 @@ class Schedule(Protocol):
 
     def next_after(self, moment: datetime) -> datetime:
         """The first due moment after `moment`."""
+        ...
+
+    def spread(self, distance: timedelta) -> timedelta:
+        """How much later than due a run may begin, where `distance` is the time between two runs."""
         ...
 
 
@@ -42,4 +45,4 @@ class Timetable:
             longest = max(LONGEST_BACKOFF, distance)
             distance = min(longest, distance * 2 ** min(failures - 1, _MOST_DOUBLINGS))
             due = max(due, started + distance)
-        return due + distance * (JITTER_SHARE * self.random())
+        return due + self.schedule.spread(distance) * self.random()

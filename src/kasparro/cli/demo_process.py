@@ -1,0 +1,63 @@
+"""The demo upstream in the background, for configurations that read from it."""
+
+import os
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from kasparro.cli.background import DEMO, POLL_SECONDS, Background
+from kasparro.cli.frame import Context
+from kasparro.core.address import is_taken
+from kasparro.core.errors import ConfigurationError, KasparroError
+from kasparro.core.settings import Settings
+
+HOST: Final = "127.0.0.1"
+START_TIMEOUT_SECONDS: Final = 30.0
+
+
+def is_wanted(context: Context) -> bool:
+    """Whether a configured source reads from the demo's address."""
+    from kasparro.schemas.configuration import load_configuration
+
+    address = f"http://{HOST}:{context.settings.demo_port}/"
+    sources = load_configuration(context.config_path, os.environ).sources
+    return any(url.startswith(address) for source in sources for url in _urls(source))
+
+
+def start_demo(settings: Settings) -> None:
+    """Start the demo of this home unless it runs; returns once it takes connections.
+
+    A replay goes on from the moment at which this home's first one began, so that no source is told older versions
+    than it has seen. Raises ConfigurationError when another program has the port.
+    """
+    demo = Background(settings.home, DEMO)
+    if demo.find() is not None:
+        return
+    if is_taken(HOST, settings.demo_port):
+        raise ConfigurationError(
+            f"port {settings.demo_port} on {HOST}, the demo upstream's, is taken by another program",
+            hint=f"stop it, or choose another port: KASPARRO_DEMO_PORT={settings.demo_port + 1}",
+        )
+    arguments = ["demo", "--port", str(settings.demo_port), "--started", _began(settings.home)]
+    process = demo.start(arguments, HOST, settings.demo_port)
+    deadline = time.monotonic() + START_TIMEOUT_SECONDS
+    while not is_taken(HOST, settings.demo_port):
+        if process.poll() is not None or time.monotonic() > deadline:
+            raise KasparroError("the demo upstream did not start", hint=f"{demo.log_path}:\n{demo.log_tail()}")
+        time.sleep(POLL_SECONDS)
+
+
+def _began(home: Path) -> str:
+    """When this home's first replay began; now, if there was none."""
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path = home / "demo.started"
+    if not path.exists():
+        path.write_text(datetime.now(UTC).isoformat(timespec="seconds"), encoding="utf-8")
+    return path.read_text(encoding="utf-8").strip()
+
+
+def _urls(source: object) -> list[str]:
+    """The URLs of a source that has some."""
+    single, several = getattr(source, "url", None), getattr(source, "urls", None)
+    return [*([single] if isinstance(single, str) else []), *(several or [])]

@@ -1,0 +1,30 @@
+"""`kasparro scheduler`: every source at its time, until stopped."""
+
+from kasparro.cli.frame import Context, command
+from kasparro.cli.output import Result
+
+
+@command(example="kasparro scheduler", service="scheduler")
+async def scheduler(context: Context) -> Result:
+    """Run every source at its schedule, and queued runs as they come. SIGTERM ends it once the batch in hand is in."""
+    from datetime import timedelta
+    from functools import partial
+
+    from kasparro.cli.jobs import open_jobs
+    from kasparro.cli.stopping import stop_on_signals
+    from kasparro.core.database import resolve
+    from kasparro.ingestion.run import Conditions
+    from kasparro.ingestion.source import BatchLimits
+    from kasparro.schemas.configuration.schedule import every
+    from kasparro.workers.scheduler import Scheduled, Scheduler
+
+    settings = context.settings
+    options = await resolve(settings, report=context.note)
+    usual = every(timedelta(minutes=settings.etl_interval_minutes))
+    async with open_jobs(context, []) as jobs:
+        scheduled = [Scheduled(job, job.schedule or usual) for job in jobs]
+        with stop_on_signals() as stop:
+            limits = BatchLimits(records=settings.batch_records)
+            conditions = Conditions(options, revive=partial(resolve, settings), stop=stop.event, limits=limits)
+            await Scheduler(scheduled, conditions).run()
+    return Result({"stopped": True}, [], stop.exit_code or 0)
