@@ -62,6 +62,11 @@ def _refuse_decimal(value: str) -> None:
     raise Defective("invalid_decimal", f'"{shown(value)}" is not a decimal number')
 
 
+def _epoch_hint(value: Any) -> str:
+    is_number = isinstance(value, int | Decimal) and not isinstance(value, bool)
+    return "; numbers are read by parse_time(.., 'epoch_ms') or 'epoch_s'" if is_number else ""
+
+
 def time_reading(zone_name: str, nulls: frozenset[str]) -> Reading:
     """A time in UTC from ISO 8601 in its extended form (with `T` or a space, or a date alone: its midnight).
 
@@ -72,7 +77,7 @@ def time_reading(zone_name: str, nulls: frozenset[str]) -> Reading:
 
     def read(value: Any) -> Any:
         if not isinstance(value, str):
-            raise Defective("invalid_time", f"{shown(value)} is not an ISO 8601 time")
+            raise Defective("invalid_time", f"{shown(value)} is not an ISO 8601 time{_epoch_hint(value)}")
         text = value.strip().upper()
         if text in nulls:
             return None

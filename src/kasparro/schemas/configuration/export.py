@@ -37,16 +37,24 @@ output. `name`, `type` and `key` are a source's identity and take no variables.
 """
 _TARGETS = """\
 A *target* says where a field comes from: a plain text is the name of a column, `{expr: ...}` a
-[JMESPath](https://jmespath.org/specification.html) expression over the row, `{value: ...}` the same value for every
-record. A mapped column that a row does not have rejects the record (`missing_field`), as does a text that is no number
-(`invalid_decimal`) or no time (`invalid_time`) where one is needed. Cells are text: ``to_number(distance) > `100` ``
-compares numbers, while `distance > '100'` is never true.
+[JMESPath](https://jmespath.org/specification.html) expression over the record, `{value: ...}` the same value for every
+record. In sources of type `api` and `rss`, whose records are JSON, a plain text is a JMESPath as well, mostly a name or
+names with dots (`quotes.USD.price`); a name of other than letters, digits and `_` stands in double quotes.
+
+A text that is no number (`invalid_decimal`) or no time (`invalid_time`) where one is needed rejects the record. A
+mapped column that a row does not have rejects it too (`missing_field`); in JSON, what is not there has no value. Cells
+are text: ``to_number(distance) > `100` `` compares numbers, while `distance > '100'` is never true.
 
 Besides JMESPath's own functions, whose numbers are exact here, there are `split(text, separator)`, `replace(text, old,
 new)`, `regex(text, pattern)` (the first group of the first match), `lower(text)`, `decimal(text)` (fails for what is no
-number, where `to_number` gives null) and `parse_time(text, format)` (a format as of Python's
-[strptime](https://docs.python.org/3/library/datetime.html#format-codes), such as `%d/%m/%Y`, or `epoch_s` or
-`epoch_ms` for a number of seconds or milliseconds since 1970). All give null for null.
+number, where `to_number` gives null) and `parse_time(value, format)` (a format as of Python's
+[strptime](https://docs.python.org/3/library/datetime.html#format-codes), such as `%d/%m/%Y`; or `epoch_s` or `epoch_ms`
+for seconds or milliseconds since 1970, as numbers or text). All give null for null.
+
+Records of type `rss` have these members, whatever the feed's format, each null or an empty list where the feed says
+nothing: `guid, link, title, authors, summary, content, categories, enclosures, published, published_parsed, updated,
+updated_parsed, language, feed.title, feed.url`. Text and links that are mapped from them are made harmless, as the
+default ones are.
 """
 
 

@@ -11,8 +11,8 @@ from kasparro.schemas.configuration.expressions import Expression, JsonPath
 from kasparro.schemas.configuration.strict import Strict
 from kasparro.schemas.readings import Defective, decimal_reading, time_reading
 
-MEMBER_TAGS = frozenset({"<column>", "<expr>", "<value>", "<target>", "<list>", "<all>", "<each>"})
-"""Names of union members below: Pydantic puts them into the locations of its errors."""
+MEMBER_TAGS = frozenset({"<column>", "<expr>", "<value>", "<target>", "<list>", "<all>", "<each>", "[key]"})
+"""Names of union members below, and its own mark of keys: Pydantic puts them into the locations of its errors."""
 Name = TypeVar("Name", bound=str)
 """How a plain text is read: as the name of a column, or as a path."""
 

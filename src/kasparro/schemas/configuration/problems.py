@@ -136,7 +136,7 @@ def _unknown(name: str, place: _Place) -> str:
     names = list(dict.fromkeys(name for owner in place.around for name in owner.model_fields))
     others = [type_of(owner) for owner in place.by_type if is_typed(owner) and name in owner.model_fields]
     if others:
-        return f"belongs to type {' and '.join(others)}, not to {type_of(place.around[0])}"
+        return f"belongs to type{'s' * (len(others) > 1)} {' and '.join(others)}, not to {type_of(place.around[0])}"
     hint = nearest(name, names)
     return f"unknown field{hint}" if hint or not names else f"unknown field; known are {', '.join(names)}"
 

@@ -9,8 +9,10 @@ from pydantic import AfterValidator, BeforeValidator, PlainSerializer, WithJsonS
 from pydantic_core import PydanticCustomError
 
 _UNITS: Final = {"w": "weeks", "d": "days", "h": "hours", "m": "minutes", "s": "seconds"}
-_DURATION: Final = re.compile(r"(?:\d{1,9}w)?(?:\d{1,9}d)?(?:\d{1,9}h)?(?:\d{1,9}m)?(?:\d{1,9}(?:\.\d{1,6})?s)?")
-_PART: Final = re.compile(r"(\d+(?:\.\d+)?)([wdhms])")
+_DURATION: Final = re.compile(
+    r"(?:\d{1,9}w)?(?:\d{1,9}d)?(?:\d{1,9}h)?(?:\d{1,9}m)?(?:\d{1,9}(?:\.\d{1,6})?s)?", re.ASCII
+)
+_PART: Final = re.compile(r"(\d+(?:\.\d+)?)([wdhms])", re.ASCII)
 _LONGEST: Final = timedelta(days=3660)
 
 

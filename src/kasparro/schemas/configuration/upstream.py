@@ -47,15 +47,15 @@ def _size(value: object) -> object:
 
 def _header_name(name: str) -> str:
     if not _TOKEN.fullmatch(name):
-        raise ValueError("is not a header's name")
+        raise ValueError("not the name of a header")
     if name.lower() in _OWN_HEADERS:
-        raise ValueError("is a header that the client sets itself")
+        raise ValueError("not yours to set: the client does")
     return name
 
 
 def _header_value(value: str) -> str:
     if not value.isascii() or not value.isprintable():
-        raise ValueError("a header's value must be printable ASCII")
+        raise ValueError("must be printable ASCII")
     return value
 
 
