@@ -1,10 +1,10 @@
 """The fields of a unified record that an entry gives when its source has no `map:`. Pure; HTML is sanitised here."""
 
 from typing import Any, Final, cast
-from urllib.parse import urljoin
 
 from kasparro.ingestion.source import Defect, Payload, RecordRejected
 from kasparro.ingestion.sources.rss.entry import KEY_FIELD, Entry
+from kasparro.ingestion.sources.rss.references import resolved
 from kasparro.ingestion.sources.rss.sanitize import clean_html, clean_text, safe_url, without_markup
 from kasparro.schemas.readings import time_reading
 
@@ -59,10 +59,7 @@ def safe_body(entry: Entry) -> str | None:
 def base_of(entry: Entry) -> str:
     """What relative references in the text are relative to: the feed's own word, else its URL."""
     feed = str(entry.get("feed", {}).get("url"))
-    try:
-        base = urljoin(feed, entry["base"] or "")
-    except ValueError:
-        return feed
+    base = resolved(feed, entry["base"] or "")
     return base if safe_url(base) else feed
 
 

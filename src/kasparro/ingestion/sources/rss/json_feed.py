@@ -3,13 +3,13 @@
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any, TypeVar, cast
-from urllib.parse import urljoin
 
 import jiter
 
 from kasparro.ingestion.sources.rss.dates import read_time
 from kasparro.ingestion.sources.rss.entry import Category, Content, Enclosure, Entry, Person
 from kasparro.ingestion.sources.rss.errors import NoFeedError, beginning
+from kasparro.ingestion.sources.rss.references import resolved
 
 _Member = dict[str, Any]
 T = TypeVar("T")
@@ -47,7 +47,7 @@ def _entry(item: _Member, url: str, feed: _Member) -> Entry:
     published, updated = _text(item, "date_published"), _text(item, "date_modified")
     return Entry(
         guid=_text(item, "id"),
-        link=None if link is None else resolved(url, link),
+        link=(resolved(url, link) or None) if link else None,
         title=_text(item, "title"),
         title_type="text/plain",
         authors=_all(item.get("authors") or [item.get("author")], _person),
@@ -74,15 +74,9 @@ def _enclosure(value: _Member, url: str) -> Enclosure | None:
     address = _text(value, "url")
     if not address:
         return None
-    return Enclosure(url=resolved(url, address), type=_text(value, "mime_type"), length=_text(value, "size_in_bytes"))
-
-
-def resolved(base: str, reference: str) -> str:
-    """A reference made absolute (RFC 3986); as it is where it is none."""
-    try:
-        return urljoin(base, reference)
-    except ValueError:
-        return reference
+    return Enclosure(
+        url=resolved(url, address) or address, type=_text(value, "mime_type"), length=_text(value, "size_in_bytes")
+    )
 
 
 def _text(value: _Member, name: str) -> str | None:

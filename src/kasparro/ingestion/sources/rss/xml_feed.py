@@ -6,12 +6,14 @@ Runs in the process of `child.py`: feedparser may take for ever on hostile input
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from importlib import import_module
 from typing import Any, Final, cast
 
 from kasparro.ingestion.sources.rss.dates import read_time
 from kasparro.ingestion.sources.rss.entry import Category, Content, Enclosure, Entry, Person
 from kasparro.ingestion.sources.rss.errors import NoFeedError, beginning
+from kasparro.ingestion.sources.rss.references import resolved
 
 _Raw = dict[str, Any]
 _HEAD_BYTES: Final = 256 * 1024
@@ -34,7 +36,7 @@ class XmlFeed:
 
 def read_xml_feed(body: bytes, url: str, content_type: str | None) -> XmlFeed:
     """Entries of a document, references in its links resolved against `url`. Raises NoFeedError."""
-    feedparser = import_module("feedparser")
+    feedparser = _feedparser()
     refuse_dangerous(body)
     headers = {"content-location": url} | ({"content-type": content_type} if content_type else {})
     try:
@@ -56,6 +58,15 @@ def read_xml_feed(body: bytes, url: str, content_type: str | None) -> XmlFeed:
     feed = cast("_Raw", _plain(result, "feed") or {})
     entries = [_entry(entry, url) for entry in raw_entries]
     return XmlFeed(_string(feed, "title"), entries, _minutes(_string(feed, "ttl")), broken)
+
+
+@cache
+def _feedparser() -> Any:
+    """feedparser, which leaves guids as they are: made absolute, they would change with the feed's address."""
+    for parser in ("StrictFeedParser", "LooseFeedParser"):
+        kind: Any = getattr(import_module("feedparser.api"), parser)
+        kind.can_be_relative_uri = kind.can_be_relative_uri - {"id"}
+    return import_module("feedparser")
 
 
 class _Bytes:
@@ -102,11 +113,12 @@ def _entry(raw: _Raw, url: str) -> Entry:
     title, summary = _detail(raw, "title"), _detail(raw, "summary")
     content, tags = _list(raw, "content"), _list(raw, "tags")
     copied = bool(content) and _plain(raw, "summary_detail") is None  # feedparser repeats the content there
+    link = _string(raw, "link")
     bases = [_string(part, "base") for part in (*content, summary, title)]
     base = next((base for base in bases if base and base != url), None)
     return Entry(
         guid=_string(raw, "id"),
-        link=_string(raw, "link"),
+        link=(resolved(url, link) or None) if link else None,
         title=_string(raw, "title"),
         title_type=_string(title, "type") or "text/plain",
         authors=_authors(raw),
@@ -114,7 +126,7 @@ def _entry(raw: _Raw, url: str) -> Entry:
         summary_type=_string(summary, "type") or "text/html",
         content=[_content(part) for part in content],
         categories=[_category(tag) for tag in tags if _plain(tag, "term") or _plain(tag, "label")],
-        enclosures=_enclosures(raw),
+        enclosures=_enclosures(raw, url),
         published=published,
         published_parsed=read_time(published),
         updated=updated,
@@ -161,9 +173,9 @@ def _category(tag: _Raw) -> Category:
     return Category(term=term or label or "", scheme=_string(tag, "scheme"), label=label)
 
 
-def _enclosures(raw: _Raw) -> list[Enclosure]:
+def _enclosures(raw: _Raw, url: str) -> list[Enclosure]:
     return [
-        Enclosure(url=href, type=_string(link, "type"), length=_string(link, "length"))
+        Enclosure(url=resolved(url, href) or href, type=_string(link, "type"), length=_string(link, "length"))
         for link in _list(raw, "links")
         if _plain(link, "rel") == "enclosure" and (href := _string(link, "href"))
     ]
