@@ -165,8 +165,7 @@ class PostgresLaneStore:
             raw_written, new_ids = await first_load.load(
                 connection, prepared, stamp, fetched_at=batch.fetched_at, at=at
             )
-        if await rejects.has_open(connection, stamp.source_id):
-            await rejects.resolve_keys(connection, stamp.source_id, at, batch.keys())
+        await self._resolve(batch, at)
         return prepared.reduction.tally(batch.ordinals()), raw_written, new_ids
 
     async def _load_by_join(self, batch: LaneBatch, at: datetime) -> tuple[Tally, int, list[int]]:
@@ -175,11 +174,15 @@ class PostgresLaneStore:
         tally = await staging.classify(connection, stamp)
         raw_written = await loading.write_raw(connection, stamp, batch.fetched_at) if tally.raw_rows else 0
         new_ids = await loading.write_unified(connection, tally, stamp, at)
-        if await rejects.has_open(connection, stamp.source_id):
-            await rejects.resolve_staged(connection, stamp.source_id, at)
+        await self._resolve(batch, at)
         if batch.reasons:
             await rejects.record(connection, batch.reasons, stamp, at)
         return tally, raw_written, new_ids
+
+    async def _resolve(self, batch: LaneBatch, at: datetime) -> None:
+        """Resolve open rejects of the keys that the batch has accepted."""
+        if await rejects.has_open(self._connection, self._stamp.source_id):
+            await rejects.resolve(self._connection, self._stamp.source_id, at, batch.accepted_keys())
 
     async def _filtered_ids(self, batch: LaneBatch) -> list[int]:
         if not batch.filtered_keys:

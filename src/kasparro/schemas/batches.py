@@ -106,6 +106,11 @@ class LaneBatch:
         """Of each row of `rows`; only a reject's may be None."""
         return self.rows.column("record_key").to_pylist()  # pyright: ignore[reportReturnType]
 
+    def accepted_keys(self) -> list[str]:
+        """Of the accepted rows alone."""
+        rejects = self.rows.column("reject").to_pylist()
+        return [key for key, reject in zip(self.keys(), rejects, strict=True) if not reject]
+
     def content_hashes(self) -> list[bytes]:
         """Of each row of `rows`."""
         return self.rows.column("content_hash").to_pylist()  # pyright: ignore[reportReturnType]

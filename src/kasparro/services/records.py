@@ -6,8 +6,8 @@ from kasparro.core.database import Connection
 
 _IDS = """
 select coalesce(array_agg(u.id), '{}')
-from unnest($2::text[]) as named(record_key) join unified_data u on u.source_id = $1::integer
-     and u.record_key = named.record_key
+from unnest($2::text[]) as named(record_key) cross join lateral (
+    select id from unified_data where source_id = $1::integer and record_key = named.record_key limit 1) u
 """
 
 

@@ -6,17 +6,14 @@ from datetime import datetime
 from kasparro.core.database import Connection
 from kasparro.schemas.batches import RejectReason, RunStamp
 
-_RESOLVE_STAGED = """
-update rejected_records r
-set state = 'resolved', resolved_at = $2::timestamptz, resolution = 'loaded'
-from stage s
-where r.source_id = $1::integer and r.state = 'open' and r.record_key = s.record_key and not s.reject
-"""
-
-_RESOLVE_KEYS = """
+_RESOLVE = """
 update rejected_records
 set state = 'resolved', resolved_at = $2::timestamptz, resolution = 'loaded'
-where source_id = $1::integer and state = 'open' and record_key = any($3::text[])
+where id = any(array(
+    select known.id
+    from unnest($3::text[]) as loaded(record_key) cross join lateral (
+        select id from rejected_records
+        where source_id = $1::integer and state = 'open' and record_key = loaded.record_key offset 0) known))
 """
 
 _HAS_OPEN = """
@@ -50,14 +47,9 @@ async def has_open(connection: Connection, source_id: int) -> bool:
     return bool(await connection.fetchval(_HAS_OPEN, source_id))
 
 
-async def resolve_staged(connection: Connection, source_id: int, at: datetime) -> None:
-    """Resolve the open rejects whose keys stand accepted on the stage. Before `record`, which may open them again."""
-    await connection.execute(_RESOLVE_STAGED, source_id, at)
-
-
-async def resolve_keys(connection: Connection, source_id: int, at: datetime, keys: Sequence[str]) -> None:
-    """Resolve the open rejects of these keys."""
-    await connection.execute(_RESOLVE_KEYS, source_id, at, keys)
+async def resolve(connection: Connection, source_id: int, at: datetime, keys: Sequence[str]) -> None:
+    """Resolve the open rejects of keys that have loaded. Before `record`, which may open them again."""
+    await connection.execute(_RESOLVE, source_id, at, keys)
 
 
 async def record(connection: Connection, reasons: Sequence[RejectReason], stamp: RunStamp, at: datetime) -> None:

@@ -14,13 +14,13 @@ STAGE_COLUMNS = tuple(STAGE_SCHEMA.names)
 
 _CREATE = """
 create temporary table if not exists stage (
-    ordinal bigint not null, reject boolean not null, record_key text, payload jsonb not null,
+    ordinal bigint primary key, reject boolean not null, record_key text, payload jsonb not null,
     content_hash bytea not null, locator text not null, record_hash bytea,
     title text, body text, url text, author text, category text, tags text[], value text, unit text,
     occurred_at timestamptz, entity_key text, attributes jsonb
 ) on commit delete rows;
 create temporary table if not exists verdict (
-    ordinal bigint not null, outcome text not null, unified_id bigint, raw_id bigint, prev_raw_id bigint,
+    ordinal bigint primary key, outcome text not null, unified_id bigint, raw_id bigint, prev_raw_id bigint,
     current_raw_id bigint, known_record_hash bytea, payload_differs boolean not null, writes_unified boolean not null
 ) on commit delete rows;
 """
@@ -33,7 +33,8 @@ with known as materialized (
            u.pass_id is not distinct from $2::bigint as this_pass,
            not s.reject and (u.id is null or u.deleted_at is not null or u.content_hash <> s.content_hash
                              or u.mapping_version <> $3::integer) as differs
-    from stage s left join unified_data u on u.source_id = $1::integer and u.record_key = s.record_key
+    from stage s left join lateral (
+        select * from unified_data where source_id = $1::integer and record_key = s.record_key limit 1) u on true
 ), ranked as (
     select known.*,
            min(ordinal) filter (where differs) over (partition by record_key, reject) as first_differing,
@@ -50,7 +51,8 @@ with known as materialized (
                 when unified_id is null then 'inserted'
                 else 'updated' end as outcome,
            case when reject then not exists (
-                    select from rejected_records r where r.source_id = $1 and r.content_hash = ranked.content_hash)
+                    select from rejected_records r
+                    where r.source_id = $1 and r.content_hash = ranked.content_hash offset 0)
                 else content_hash is distinct from previous_content_hash end as payload_differs
     from ranked
 ), numbered as materialized (
@@ -130,13 +132,15 @@ async def stage(connection: Connection, batch: LaneBatch) -> None:
 
 
 async def classify(connection: Connection, stamp: RunStamp) -> Tally:
-    """Judge the staged rows against the source's current state.
+    """Judge the staged rows against the source's current state: one look into the key's index for each row.
 
-    The planner knows nothing of a fresh temporary table: with hash and merge joins it would read all of unified.
+    The look is a lateral sub-select with a limit, which the planner cannot turn into another join. It knows nothing of
+    a fresh temporary table, and its statistics may not know the source yet: left to choose, it would read all of
+    unified, or all of the source's records once for each row.
     """
-    await connection.execute("set local enable_hashjoin = off; set local enable_mergejoin = off")
+    await connection.execute("set local enable_seqscan = off")
     await connection.execute(_CLASSIFY, stamp.source_id, stamp.pass_id, stamp.mapping_version)
-    await connection.execute("set local enable_hashjoin = on; set local enable_mergejoin = on")
+    await connection.execute("set local enable_seqscan = on")
     row = await connection.fetchrow(_TALLY)
     assert row is not None
     return Tally(**dict(row))
