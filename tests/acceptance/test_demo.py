@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import re
 import signal
 import socket
 from collections.abc import AsyncGenerator
@@ -13,10 +14,13 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.acceptance.kasparro_process import Ended, environment, finish, kasparro, start
+from kasparro.core.database import Connection, ConnectionOptions
+from tests.acceptance.kasparro_process import ROOT, Ended, environment, finish, kasparro, start
+from tests.recovery.facts import url_of
 
 QUERY = "/fdsnws/event/1/query"
 FEED = "/earthquakes/feed/v1.0/summary/all_week.atom"
+COUNTED = ("fetched", "inserted", "updated")
 KEY = "a-key-for-this-test"
 FROZEN = "2018-02-05T12:00:00Z"
 
@@ -149,3 +153,33 @@ async def test_a_server_whose_thread_leaves_late_ends_without_a_crash(port: int)
         assert line
     outcome = await ended(process, signal.SIGTERM)
     assert (outcome.exit_code, outcome.stderr) == (0, "")
+
+
+async def test_the_proposed_sources_load_and_join_and_follow_the_week(
+    port: int, tmp_path: Path, database: ConnectionOptions, connection: Connection
+) -> None:
+    """The sources of docs/demo.md, at two moments ten hours apart: the second run writes what is new or revised."""
+    [proposed] = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs" / "demo.md").read_text(encoding="utf-8"), re.DOTALL)
+    text = proposed.replace(":8010/", f":{port}/").replace("data/earthquakes.csv", str(ROOT / "data/earthquakes.csv"))
+    (tmp_path / "kasparro.yaml").write_text(text, encoding="utf-8")
+    env = environment(DATABASE_URL=url_of(database), KASPARRO_HOME=str(tmp_path / "home"), API_KEY=KEY)
+    loaded: list[dict[str, tuple[int, ...]]] = []
+    for at in ("2018-02-04T12:00:00Z", "2018-02-04T22:00:00Z"):
+        async with demo(port, "--at", at):
+            outcome = await kasparro("run", "--json", env=env, cwd=tmp_path)
+        assert outcome.exit_code == 0, outcome.stdout + outcome.stderr
+        runs = outcome.document["data"]
+        loaded.append({run["source"]: tuple(run["records"][name] for name in COUNTED) for run in runs})
+    assert loaded == [
+        {"earthquakes_api": (1080, 1080, 0), "earthquakes_feed": (1080, 1080, 0), "earthquakes_csv": (1707, 1707, 0)},
+        {"earthquakes_api": (178, 124, 35), "earthquakes_feed": (1204, 124, 35), "earthquakes_csv": (0, 0, 0)},
+    ]
+    rows = await connection.fetch(
+        """select s.type, u.title, trim_scale(u.value)::text, u.occurred_at::text
+           from unified_data u join sources s on s.id = u.source_id where entity_key = 'us1000cfm4' order by s.type"""
+    )
+    assert [tuple(row) for row in rows] == [
+        ("api", "M 4.2 - 119km WNW of Copiapo, Chile", "4.2", "2018-02-04 11:18:48+00"),
+        ("csv", "119km WNW of Copiapo, Chile", "4.2", "2018-02-04 11:18:48+00"),
+        ("rss", "M 4.2 - 119km WNW of Copiapo, Chile", "4.2", "2018-02-04 11:18:48+00"),
+    ]
