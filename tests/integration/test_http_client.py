@@ -10,7 +10,7 @@ from kasparro.ingestion.http.client import HttpClient
 from kasparro.ingestion.http.contract import HttpPolicy, Validators
 from kasparro.ingestion.http.reporting import Observation
 from tests.fix_http import Http
-from tests.http_server import Reply, Request, Upstream, Wait, answer, gzipped, head, json_answer, raw, running
+from tests.http_server import Hang, Reply, Request, Upstream, Wait, answer, gzipped, head, json_answer, raw, running
 
 QUICK = HttpPolicy(requests=1000, allow_private=True)
 
@@ -137,6 +137,20 @@ async def test_the_error_quotes_no_binary_and_no_more_than_200_characters(http: 
             await http.fetcher().get(url)
         told.append(error.value.message.removeprefix(f"{url}: answered 404 Not Found").removesuffix(" (tried once)"))
     assert told == ["", ": <p>" + "no " * 65 + "no...", ""]
+
+
+async def test_a_long_explanation_of_an_error_is_not_waited_for(http: Http, upstream: Upstream) -> None:
+    url = upstream.on("/", raw(head(404, {"Content-Length": "1000000"}), b"because", Hang()))
+    with pytest.raises(UpstreamError, match=r"answered 404 Not Found \(tried once\)"):
+        await http.fetcher().get(url)
+
+
+async def test_the_cut_of_a_quotation_leaves_no_part_of_a_secret(http: Http, upstream: Upstream) -> None:
+    policy = HttpPolicy(allow_private=True, secrets=["abcdefghijklmnopqrstuvwxyz"])
+    url = upstream.on("/", answer(404, "-" * 190 + "abcdefghijklmnopqrstuvwxyz"))
+    with pytest.raises(UpstreamError) as error:
+        await http.fetcher(policy).get(url)
+    assert error.value.message == f"{url}: answered 404 Not Found: {'-' * 190}*** (tried once)"
 
 
 # -- redirects -------------------------------------------------------------------------------------------------------

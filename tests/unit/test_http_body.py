@@ -107,6 +107,11 @@ async def test_a_body_of_exactly_the_cap_is_allowed_and_one_byte_more_is_not() -
         assert not failed.value.retryable
 
 
+async def test_what_comes_in_is_counted_even_where_it_unpacks_to_nothing() -> None:
+    with pytest.raises(AttemptFailed, match="larger than the 500 bytes allowed"):
+        await read(gzip.compress(b"") * 100, "gzip", cap=500, size=50)
+
+
 async def test_a_bomb_is_noticed_long_before_it_has_come_in() -> None:
     bomb = Parts(gzip.compress(b"\0" * 20_000_000), size=1000)
     with pytest.raises(AttemptFailed, match=r"larger than the 1,000,000 bytes allowed \(\d,000 received so far\)"):
