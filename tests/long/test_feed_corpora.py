@@ -38,6 +38,13 @@ HEADER = re.compile(rb"^Header:\s+([^:]+):(.+)$", re.MULTILINE)
 EXPECTED = re.compile(
     r"""entries\[(\d+)\]\[['"](title|link|id|guid)['"]\] == (u?'(?:[^'\\]|\\.)*'|u?"(?:[^"\\]|\\.)*")"""
 )
+OTHERWISE = {
+    "item_guid_isPermaLink_ValueError.xml": "feedparser drops a guid that is no URI; here it stays as given",
+    "http_entry_id_base_content_location.xml": "a relative id stays as given",
+    "http_entry_id_base_docuri.xml": "a relative id stays as given",
+    "http_item_link_base_content_location.xml": "RFC 9110 section 8.7: Content-Location is no base",
+}
+"""What is meant to differ from feedparser, beside markup in titles, which stays in the payload."""
 Told = tuple[str | None, str | None, str | None]
 
 
@@ -197,7 +204,8 @@ async def measure(title: str, cases: list[Case]) -> list[str]:
             bad.append(f"{case.path}: took {outcome.seconds:.1f} s")
         if outcome.error is not None and case.url not in outcome.error:
             bad.append(f"{case.path}: an error without the URL: {outcome.error}")
-        if row in ("well-formed: refused", "well-formed: differs", "JSON Feed: differs", "JSON Feed: refused"):
+        differs = row in ("well-formed: refused", "well-formed: differs", "JSON Feed: differs", "JSON Feed: refused")
+        if differs and case.path.name not in OTHERWISE:
             bad.append(f"{case.path}: {row} {outcome.error or ''}")
     show(title, table, slowest)
     return bad
@@ -232,7 +240,7 @@ async def test_feeds_of_other_projects(corpora: Path) -> None:
 
 
 async def test_titles_links_and_ids_are_those_that_feedparsers_suite_expects(suite: Path) -> None:
-    held, missed = 0, list[str]()
+    held, missed = 0, dict[str, str]()
     cases = [case for case in cases_in(suite) if EXPECTED.search(case.body.decode("utf-8", "replace"))]
     async with one_source(cases) as source:
         outcomes = [(case, await through(source, case)) for case in cases]
@@ -242,7 +250,10 @@ async def test_titles_links_and_ids_are_those_that_feedparsers_suite_expects(sui
             if told[("title", "link", "id").index(name.replace("guid", "id"))] == ast.literal_eval(literal):
                 held += 1
             else:
-                missed.append(f"{case.path.name}: {name} is {told}, not {literal}")
+                missed[case.path.name] = f"{name} is {told}, not {literal}"
     print(f"\nexpected titles, links and ids: {held} held, {len(missed)} did not")
-    print("\n".join(missed))
+    for name, difference in missed.items():
+        print(f"{name}: {difference}")
+    markup = {name for name, difference in missed.items() if re.match(r"title is \(['\"].*<", difference, re.DOTALL)}
+    assert set(missed) - markup <= set(OTHERWISE)
     assert held > 0

@@ -1,7 +1,7 @@
 """Parsing in a process of its own, which ends itself when a document takes too long or too much memory.
 
 feedparser's patterns hold the interpreter while they match: 40 kB of blank lines take it 9 s, 1 MB over an hour, and
-neither a thread nor a signal handler can end that. The kernel can (SIGALRM in its default disposition).
+neither a thread nor a signal handler can end that. The kernel can (SIGPROF in its default disposition).
 """
 
 import asyncio
@@ -72,8 +72,8 @@ class ParserProcess:
         """Why the process ended without an answer."""
         self._process = None
         _, errors = await process.communicate()
-        if process.returncode == -signal.SIGALRM:
-            return f"the document took longer than {self._seconds:g} s to parse"
+        if process.returncode == -signal.SIGPROF:
+            return f"the document took more than {self._seconds:g} s of computing to parse"
         if process.returncode is not None and process.returncode < 0:
             return f"the document ended its parser ({signal.Signals(-process.returncode).name})"
         last = errors.decode(errors="replace").strip().rpartition("\n")[2]
