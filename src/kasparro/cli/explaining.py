@@ -20,6 +20,7 @@ _FIRST_TAG: Final = re.compile(rb"<(?:\w+:)?(rss|feed|RDF)\b([^>]*)>", re.IGNORE
 _ENTRY_TAG: Final = re.compile(rb"<(?:\w+:)?(?:item|entry)[\s/>]", re.IGNORECASE)
 _VERSION: Final = re.compile(rb"version\s*=\s*[\"']([\w.]+)")
 _NEXT_NAME: Final = re.compile(r"next|cursor|continu|scroll|page_?token", re.IGNORECASE)
+_KEY_NAME: Final = re.compile(r"(?:^|[._])(?:id|uuid|guid|key|code|slug|symbol)\"?$", re.IGNORECASE)
 _CHANGE_NAME: Final = re.compile(r"updat|modif|chang|edit", re.IGNORECASE)
 _EPOCHS: Final = (("epoch_s", 10**9), ("epoch_ms", 10**12))
 """With the least number that is taken for such a time: September 2001."""
@@ -130,20 +131,28 @@ def _linked(headers: Mapping[str, str]) -> list[str]:
 
 
 def _next_names(page: Any) -> list[str]:
-    leaves = _leaves(cast("dict[str, Any]", page)) if isinstance(page, dict) else iter(())
-    found = [(path, value) for path, value in leaves if _NEXT_NAME.search(path) and value not in (None, "", False)]
-    return [f"{'next_url' if str(value).startswith(('http', '/')) else 'cursor'} {path}" for path, value in found]
+    if not isinstance(page, dict):
+        return []
+    found = [
+        (path, value)
+        for path, value in leaves(cast("dict[str, Any]", page))
+        if _NEXT_NAME.search(path) and isinstance(value, str | int) and value and value is not True
+    ]
+    return [f"{path} ({'next_url' if str(value).startswith(('http', '/')) else 'cursor'})" for path, value in found]
 
 
 def _key_candidates(payloads: "Sequence[Payload]") -> list[str]:
-    """Paths with another text or whole number in each record."""
-    return [
+    """Paths with another text or whole number in each record; those that sound like names come first."""
+    if len(payloads) < 2:
+        return []
+    found = [
         path
         for path, values in _columns(payloads).items()
         if len(values) == len(payloads)
         and all(isinstance(value, str | int) and value != "" for value in values)
         and len(set(map(str, values))) == len(values)
     ]
+    return sorted(found, key=lambda path: not _KEY_NAME.search(path))
 
 
 def _watermark_candidates(payloads: "Sequence[Payload]") -> list[str]:
@@ -173,18 +182,23 @@ def _columns(payloads: "Sequence[Payload]") -> dict[str, list[Any]]:
     """The values at each path that are neither null nor containers."""
     columns: dict[str, list[Any]] = {}
     for payload in payloads:
-        for path, value in _leaves(payload):
-            if value is not None:
+        for path, value in leaves(payload):
+            if value is not None and not isinstance(value, list | Mapping):
                 columns.setdefault(path, []).append(value)
     return columns
 
 
-def _leaves(value: Mapping[str, Any], path: str = "", depth: int = 0) -> Iterator[tuple[str, Any]]:
+def leaves(value: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Each value with its path; a list, an empty object and what is nested deep are one value."""
+    return _leaves(value, "", 0)
+
+
+def _leaves(value: Mapping[str, Any], path: str, depth: int) -> Iterator[tuple[str, Any]]:
     for name, item in value.items():
         here = _joined(path, name)
-        if isinstance(item, Mapping) and depth < _DEEPEST:
+        if isinstance(item, Mapping) and item and depth < _DEEPEST:
             yield from _leaves(cast("Mapping[str, Any]", item), here, depth + 1)
-        elif not isinstance(item, list | Mapping):
+        else:
             yield here, item
 
 

@@ -1,5 +1,6 @@
 """`kasparro sample`: a few records of a source, raw and normalized side by side. Writes nothing, needs no database."""
 
+import json
 from contextlib import aclosing
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Annotated, Any, cast
@@ -8,6 +9,11 @@ import typer
 
 from kasparro.cli.frame import Context, command
 from kasparro.cli.output import Result, Table
+from kasparro.core.masking import mask_text
+
+_EXPLAINED_RECORDS = 100
+"""How many records are looked at for `--explain`."""
+_WIDEST = 60
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping
@@ -32,13 +38,14 @@ async def sample(
     async with open_fetchers(context.settings, [chosen]) as fetchers:
         answers = Answers(fetchers) if fetchers else None
         reader = build_source(chosen, context.config_path.parent, answers)
-        records, partitions = await _fetch(reader, limit)
+        fetched, partitions = await _fetch(reader, max(limit, _EXPLAINED_RECORDS) if explain else limit)
         answered = answers.seen if answers else []
         detected = await detected_in(reader, partitions, answered)
+    records = fetched[:limit]
     batch = build_transformer(chosen).transform(records, 1)
     shown = [_shown(ordinal, record, batch) for ordinal, record in enumerate(records, 1)]
     human: list[str | Table] = [f"{place}: {text}" for place, text in detected.items()]
-    findings = findings_of(records, answered, reader.type) if explain else {}
+    findings = findings_of(fetched, answered, reader.type) if explain else {}
     human += [f"{name}: {text}" for name, text in findings.items()]
     for record in shown:
         human += ["", *_side_by_side(record)]
@@ -47,7 +54,7 @@ async def sample(
 
 
 async def _fetch(reader: "Source", limit: int) -> "tuple[list[SourceRecord], list[str]]":
-    """The first records of the first partitions, and the names of these."""
+    """Records of the first partitions, at least as many as asked for if there are, and the names of these."""
     from kasparro.ingestion.source import Batch, BatchLimits, Start
 
     records: list[SourceRecord] = []
@@ -60,7 +67,7 @@ async def _fetch(reader: "Source", limit: int) -> "tuple[list[SourceRecord], lis
                 if isinstance(batch, Batch):
                     records.extend(batch.records)
                 if len(records) >= limit:
-                    return records[:limit], partitions
+                    return records, partitions
     return records, partitions
 
 
@@ -73,19 +80,36 @@ def _shown(ordinal: int, record: "SourceRecord", batch: "TransformedBatch") -> d
             return {**shown, "outcome": "accepted", "normalized": normalized}
     for rejected in batch.rejected:
         if rejected.ordinal == ordinal:
-            defects = [{"code": it.code, "field": it.field, "message": it.message} for it in rejected.defects]
+            defects = [
+                {"code": it.code, "field": it.field, "message": mask_text(it.message)} for it in rejected.defects
+            ]
             return {**shown, "outcome": "rejected", "defects": defects}
     return {**shown, "outcome": "filtered"}
 
 
 def _side_by_side(record: dict[str, Any]) -> list[str | Table]:
+    from kasparro.cli.explaining import leaves
+
     title = f"{record['locator']}: {record['outcome']}"
-    raw = list(record["raw"].items())
+    raw = [(path, _cut(value)) for path, value in leaves(record["raw"])]
     if record["outcome"] != "accepted":
         reasons = [f"  {defect['code']}: {defect['message']}" for defect in record.get("defects", ())]
-        return [Table(("column", "raw"), raw, title), *reasons]
-    pairs = zip_longest(raw, _flat(record["normalized"]), fillvalue=("", ""))
-    return [Table(("column", "raw", "field", "normalized"), [(*left, *right) for left, right in pairs], title)]
+        return [Table(("raw field", "raw"), raw, title), *reasons]
+    fields = [(name, _cut(value)) for name, value in _flat(record["normalized"])]
+    pairs = zip_longest(raw, fields, fillvalue=("", ""))
+    return [Table(("raw field", "raw", "field", "normalized"), [(*left, *right) for left, right in pairs], title)]
+
+
+def _cut(value: object) -> object:
+    """Long text is cut, and stays on one line: `--json` shows all of it."""
+    if isinstance(value, list) and all(isinstance(item, str) for item in cast("list[object]", value)):
+        value = ", ".join(cast("list[str]", value))
+    if isinstance(value, list | dict):
+        value = json.dumps(value, ensure_ascii=False, default=str)
+    if not isinstance(value, str):
+        return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+    text = " ".join(value.split())
+    return text if len(text) <= _WIDEST else f"{text[: _WIDEST - 3]}..."
 
 
 def _flat(normalized: "Mapping[str, Any]") -> list[tuple[str, object]]:
