@@ -2,7 +2,10 @@
 
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+
+import pytest
 
 _SETTINGS = {"DATABASE_URL", "API_KEY", "ETL_INTERVAL_MINUTES", "LOG_LEVEL", "SSLKEYLOGFILE"}
 for _name in list(os.environ):
@@ -14,3 +17,14 @@ for _name in list(os.environ):
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 pytest_plugins = ["tests.fix_database", "tests.http_server", "tests.fix_http"]
+
+
+@pytest.fixture(autouse=True)
+def nothing_to_mask(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No test knows another's secrets and variables."""
+    from kasparro.core import masking
+
+    with monkeypatch.context() as patch:
+        patch.setattr(masking, "_known_secrets", set[str]())
+        patch.setattr(masking, "_filled", dict[str, str]())
+        yield

@@ -10,17 +10,15 @@ import pytest
 import structlog
 
 from kasparro import __version__
-from kasparro.core import masking
 from kasparro.core.logging import configure_logging, get_logger
-from kasparro.core.masking import mask_text, masked, register_secrets
+from kasparro.core.masking import mask_known, mask_text, masked, register_secrets, register_variable
 
 
 @pytest.fixture
-def stream(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
+def stream() -> Iterator[io.StringIO]:
     """Where the log goes; everything is as before afterwards."""
     root, ours = logging.getLogger(), logging.getLogger("kasparro")
     handlers, levels = list(root.handlers), (root.level, ours.level)
-    monkeypatch.setattr(masking, "_known_secrets", set())
     for handler in handlers:
         root.removeHandler(handler)
     stream = io.StringIO()
@@ -128,9 +126,31 @@ def test_innocent_names_are_left_alone(name: str) -> None:
         ("Authorization: Bearer abcdefghij.k", "Authorization: Bearer ***"),
         ("Basic dXNlcjpwYXNz", "Basic ***"),
         ("bearer of news", "bearer of news"),
+        ("use postgresql://user:password@host:port/database", "use postgresql://user:password@host:port/database"),
+        ("or key=value pairs such as host=db", "or key=value pairs such as host=db"),
         ("two https://a:b@c and ftp://d:e@f", "two https://***@c and ftp://***@f"),
         ("nothing secret: 17:30, a@b.c", "nothing secret: 17:30, a@b.c"),
     ],
 )
 def test_credentials_inside_text_are_masked(text: str, shown: str) -> None:
     assert mask_text(text) == shown
+
+
+def test_a_variable_is_shown_in_place_of_its_value_in_messages_and_not_in_results() -> None:
+    register_variable("FOLDER", 'my "own')
+    assert mask_text("""my "own/x.csv, 'my "own', "my \\"own" """) == """${FOLDER}/x.csv, '${FOLDER}', "${FOLDER}" """
+    assert mask_text('enemy "own, my "owner') == 'enemy "own, my "owner'
+    assert mask_known('my "own/x.csv') == 'my "own/x.csv'
+
+
+@pytest.mark.parametrize("value", ["abc", "true", "Null", "12345", "10.5", "     "])
+def test_trivial_values_of_variables_mask_nothing(value: str) -> None:
+    register_variable("ANY", value)
+    assert mask_text(f"before {value} after") == f"before {value} after"
+
+
+def test_fields_of_known_names_keep_words_that_a_variable_holds_too(stream: io.StringIO) -> None:
+    register_variable("STAGE", "quakes")
+    get_logger("kasparro.x").info("run.started", source="quakes", message="quakes")
+    (line,) = lines(stream)
+    assert (line["source"], line["message"]) == ("quakes", "${STAGE}")

@@ -1,12 +1,13 @@
 """`kasparro check`: everything that is wrong with the configuration, at once, and what looks wrong with its files."""
 
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
 from kasparro.cli.frame import Context, command
 from kasparro.cli.output import Result, Table
 from kasparro.core.errors import InvalidConfigurationError, SourceError
+from kasparro.core.masking import mask_text
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,7 +27,7 @@ async def check(context: Context) -> Result:
     except InvalidConfigurationError as error:
         problems = [asdict(problem) for problem in error.problems]
         return Result({"valid": False, "problems": problems}, [error.message], exit_code=error.exit_code)
-    sources = [await _summary(source, context.config_path.parent) for source in configuration.sources]
+    sources = [_masked(await _summary(source, context.config_path.parent)) for source in configuration.sources]
     warnings = [f"warning: {source.name}: {warning}" for source in sources for warning in source.warnings]
     rows = [(source.name, source.type, source.path, source.key, source.files) for source in sources]
     table = Table(("source", "type", "path or URL", "key", "files"), rows, right=("files",))
@@ -44,6 +45,11 @@ class _Summary:
     key: list[str]
     files: int | None
     warnings: list[str]
+
+
+def _masked(summary: _Summary) -> _Summary:
+    """Its warnings without secrets and variables' values."""
+    return replace(summary, warnings=[mask_text(warning) for warning in summary.warnings])
 
 
 async def _summary(source: "AnySourceConfig", base_dir: "Path") -> _Summary:

@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from kasparro.cli.frame import Context
-from kasparro.cli.output import Table
+from kasparro.cli.output import Table, error_as_data
 from kasparro.cli.progress import Step, step
 from kasparro.cli.stopping import stop_on_signals
 from kasparro.core.errors import (
@@ -55,7 +55,7 @@ async def run_jobs(
     limits = BatchLimits(records=settings.batch_records)
     outcomes: list[RunOutcome] = []
     with stop_on_signals() as stop:
-        revive = partial(resolve, settings)
+        revive = partial(resolve, settings, even_if_stopped=False)
         conditions = Conditions(options, revive=revive, stop=stop.event, fault=fault, limits=limits)
         for job in jobs:
             if not stop.event.is_set():
@@ -87,7 +87,7 @@ def outcome_as_data(outcome: "RunOutcome") -> dict[str, Any]:
         "records": {name: row[name] for name in COUNTERS} if row else None,
         "raw_written": row.get("raw_written"),
         "digest": as_text(int(row["digest"])) if row.get("digest") is not None else None,
-        "error": None if error is None else {"code": error.code, "message": error.message, "hint": error.hint},
+        "error": None if error is None else error_as_data(error),
     }
 
 

@@ -90,14 +90,18 @@ class Output:
         """Complain; with `json` the error is the one object on standard output as well. Ends a command."""
         self.complain(error)
         if self.json:
-            message, hint = mask_text(error.message), error.hint and mask_text(error.hint)
-            parts = {"code": error.code, "message": message, "hint": hint, "exit_code": error.exit_code}
-            self._write_json({"error": parts})
+            self._write_json({"error": {**error_as_data(error), "exit_code": error.exit_code}})
 
     def _write_json(self, data: Mapping[str, object] | Sequence[object]) -> None:
         document = data if isinstance(data, Mapping) else {"data": data}
         self.stdout.write(mask_known(json.dumps(document, default=_encode, ensure_ascii=False, indent=2)) + "\n")
         self.stdout.flush()
+
+
+def error_as_data(error: "KasparroError") -> dict[str, str | None]:
+    """The error for programs, masked like every message."""
+    hint = error.hint and mask_text(error.hint)
+    return {"code": error.code, "message": mask_text(error.message), "hint": hint}
 
 
 def shown(value: object) -> str:

@@ -1,5 +1,11 @@
-"""Takes secrets out of whatever is about to be shown: registered values, secret-named fields, credentials in URLs."""
+"""Takes secrets out of whatever is about to be shown: registered values, secret-named fields, credentials in URLs.
 
+Two kinds of values are known. A secret (of a variable whose name says so, a key, a password) becomes `***` in all that
+a command prints. What any other environment variable put into the configuration becomes `${NAME}` in messages, in logs
+and in errors that are stored; in results it is data like any other.
+"""
+
+import json
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, cast
@@ -9,20 +15,50 @@ _SECRET_NAME: Final = re.compile(
     r"pass(word|wd|phrase)?$|secret|token$|^authorization$|^(set-)?cookie$|api[-_]?key$|credential|private[-_]?key|^dsn$",
     re.IGNORECASE,
 )
-_URL_CREDENTIALS: Final = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*://)[^\s/?#\"']*@", re.IGNORECASE)
+_URL_CREDENTIALS: Final = re.compile(
+    r"(?P<scheme>[a-z][a-z0-9+.-]*://)(?!user:password@host\b)[^\s/?#\"']*@", re.IGNORECASE
+)
+"""`user:password@host` is what our own hints write for them."""
 _QUERY_SECRET: Final = re.compile(
     r"(?P<name>[?&;\s](?:api[-_]?key|access[-_]?token|auth[-_]?token|token|key|password|passwd|secret|sig|signature)=)"
-    r"[^&#\s\"']+",
+    r"(?!value pairs\b)[^&#\s\"']+",
     re.IGNORECASE,
 )
 _BEARER: Final = re.compile(r"(?P<kind>\b(?:bearer|basic)\s+)[A-Za-z0-9._~+/=-]{8,}", re.IGNORECASE)
 _MINIMUM_SECRET_LENGTH: Final = 4
+_TRIVIAL: Final = re.compile(r"true|false|null|none|[-+]?\d{1,5}(\.\d{1,2})?", re.IGNORECASE)
+"""Such values say nothing, and stand in many a text by chance."""
+_CONSTANT_FIELDS: Final = frozenset({"timestamp", "level", "event", "service", "version", "source", "state", "logger"})
 _known_secrets: Final[set[str]] = set()
+_filled: Final[dict[str, str]] = {}
+"""Texts that variables put into the configuration, each with what is shown in its place."""
 
 
 def register_secrets(values: Iterable[str]) -> None:
     """Mask these values wherever they appear from now on; too short ones would mask innocent text."""
     _known_secrets.update(value for value in values if len(value) >= _MINIMUM_SECRET_LENGTH)
+
+
+def register_variable(name: str, value: str) -> None:
+    """The value of an environment variable: a secret by its name, or else one that messages show as `${NAME}`."""
+    if is_secret_name(name):
+        register_secrets(_forms(value))
+    else:
+        register_filled(f"${{{name}}}", value)
+
+
+def register_filled(written: str, value: str) -> None:
+    """Show this text, which variables are part of, as it is written in the configuration: in messages, from now on.
+
+    Texts of fewer than four characters, truth values and small numbers stay: they would mask innocent text.
+    """
+    if len(value.strip()) >= _MINIMUM_SECRET_LENGTH and not _TRIVIAL.fullmatch(value.strip()):
+        _filled.update(dict.fromkeys(_forms(value), written))
+
+
+def _forms(value: str) -> set[str]:
+    """The value as it is, and quoted as in JSON and in Python."""
+    return {value, json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1], repr(value)[1:-1]}
 
 
 def is_secret_name(name: str) -> bool:
@@ -37,12 +73,31 @@ def mask_known(text: str) -> str:
     return text
 
 
+def mask_registered(text: str) -> str:
+    """The text without registered secrets, and with variables in place of their values. Linear in the text's length."""
+    return _unfilled(mask_known(text))
+
+
 def mask_text(text: str) -> str:
-    """The text without registered secrets, URL credentials, secret query parameters and bearer tokens."""
+    """The same, and without URL credentials, secret query parameters and bearer tokens: for all messages."""
+    return _unfilled(_without_secrets(text))
+
+
+def _without_secrets(text: str) -> str:
     text = mask_known(text)
     text = _URL_CREDENTIALS.sub(rf"\g<scheme>{MASK}@", text)
     text = _QUERY_SECRET.sub(rf"\g<name>{MASK}", text)
     return _BEARER.sub(rf"\g<kind>{MASK}", text)
+
+
+def _unfilled(text: str) -> str:
+    """Each filled text as it is written, where it does not stand inside a longer word."""
+    for value in sorted(_filled, key=len, reverse=True):
+        if value in text:
+            before = r"(?<!\w)" if value[0].isalnum() else ""
+            after = r"(?!\w)" if value[-1].isalnum() else ""
+            text = re.sub(before + re.escape(value) + after, lambda _, written=_filled[value]: written, text)
+    return text
 
 
 def masked(name: str, value: object) -> Any:
@@ -50,7 +105,7 @@ def masked(name: str, value: object) -> Any:
     if value is not None and is_secret_name(name):
         return MASK
     if isinstance(value, str):
-        return mask_text(value)
+        return _without_secrets(value) if name in _CONSTANT_FIELDS else mask_text(value)
     if isinstance(value, Mapping):
         members = cast("Mapping[object, object]", value)
         return {str(key): masked(str(key), item) for key, item in members.items()}

@@ -16,6 +16,7 @@ import structlog
 from kasparro import __version__
 from kasparro.core.database import Connection, ConnectionOptions, house_errors
 from kasparro.core.errors import ConservationError, ContentionError, KasparroError, RunConflictError, SourceError
+from kasparro.core.masking import mask_text
 from kasparro.ingestion.connections import COORDINATOR_SETTINGS, LiveConnection
 from kasparro.ingestion.job import SourceJob
 from kasparro.ingestion.passes import OpenPass, PartitionPlan, find_open, fresh
@@ -99,10 +100,13 @@ class Coordinator:
                 await runs.close(connection, stamp.run_id, state="succeeded", at=datetime.now(UTC))
 
     async def fail(self, run_id: int, state: str, error: KasparroError) -> None:
-        """Close a run that did not reach its end; its lanes are fenced first, so that its sums are final."""
+        """Close a run that did not reach its end; its lanes are fenced first, so that its sums are final.
+
+        No secret and no variable's value is stored with the error.
+        """
         async with self.live.use() as connection, connection.transaction():
             await checkpoints.release(connection, source_id=self._source.id, run_id=run_id)
-            reason = (error.code, error.message)
+            reason = (error.code, mask_text(error.message))
             await runs.close(connection, run_id, state=state, at=datetime.now(UTC), error=reason)
 
     async def _claim(self, connection: Connection, job: SourceJob, request: Request, partitions: list[str]) -> RunPlan:

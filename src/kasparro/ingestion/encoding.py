@@ -10,6 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from kasparro.core.masking import mask_text
 from kasparro.ingestion.lanes import LaneShare
 from kasparro.ingestion.source import Defect
 from kasparro.ingestion.transform import Accepted, Rejected
@@ -91,7 +92,7 @@ def _reasons(share: LaneShare, stage_ordinals: dict[bytes, int]) -> list[RejectR
                 ordinal=stage_ordinals[record.content_hash],
                 code=defect.code,
                 field=defect.field,
-                message=defect.message,
+                message=mask_text(defect.message),
                 record_key=record.record_key,
                 content_hash=record.content_hash,
                 locator=record.locator,

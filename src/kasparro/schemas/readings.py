@@ -6,6 +6,8 @@ from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
+from kasparro.core.masking import mask_registered
+
 Reading = Callable[[Any], Any]
 """From a raw value, not None, to the field's value, or None for a null text. Raises Defective."""
 _SHOWN_CHARACTERS: Final = 100
@@ -23,6 +25,8 @@ class Defective(Exception):
 def shown(value: object) -> str:
     """A value for a message: at most 100 characters, on one line, safe to store."""
     text = value if isinstance(value, str) else str(value)
+    if len(text) > _SHOWN_CHARACTERS:
+        text = mask_registered(text)  # before it is cut: what is left of a secret would not be known as one
     cut = text if len(text) <= _SHOWN_CHARACTERS else text[: _SHOWN_CHARACTERS - 3] + "..."
     return cut if cut.isprintable() else ascii(cut)[1:-1][:_SHOWN_CHARACTERS]
 

@@ -32,8 +32,15 @@ twice, a field that does not exist and a tab are errors.
 
 `${NAME}` in a value stands for the environment variable NAME, `${NAME:-default}` for the default where NAME is unset or
 empty, `$${` for the text `${`. Variables are filled in after parsing, so that no value can change the file's structure.
-`NAME_FILE` may name a file with the value instead (mounted secrets). What comes from a variable is in no message or
-output. `name`, `type` and `key` are a source's identity and take no variables.
+`NAME_FILE` may name a file with the value instead (mounted secrets). `name`, `type` and `key` are a source's identity
+and take no variables.
+
+A variable whose name says so (`PASSWORD`, `API_KEY`, `CLIENT_SECRET`, `GITHUB_TOKEN` and the like) is a secret: all
+that commands print, all logs and all errors that are stored show `***` for its value. For any other variable's value,
+messages, logs and stored errors show the variable, such as `${NAME}`. Both hold for values of four characters or more;
+`true`, `null` or a small number are shown where they are no secret's. What a variable puts into records, such as
+`{value: "${NAME}"}`, and the names of columns and files are data: they are stored as they are. Secrets belong into
+`auth`, `headers`, `params` and URLs.
 """
 _TARGETS = """\
 A *target* says where a field comes from: a plain text is the name of a column, `{expr: ...}` a

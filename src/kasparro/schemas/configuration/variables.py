@@ -1,7 +1,8 @@
 """`${NAME}` and `${NAME:-default}` in scalars: filled in after parsing, so that no value can change the structure.
 
-`$${` stands for the text `${`. The value of a variable whose name says that it is secret is masked in all output from
-then on. Each variable has a `NAME_FILE` twin that names a file with the value (mounted secrets).
+`$${` stands for the text `${`. From then on the value of a variable whose name says that it is secret is masked in all
+output, and any other is shown in messages as the variable. Each variable has a `NAME_FILE` twin that names a file with
+the value (mounted secrets).
 """
 
 import re
@@ -9,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from kasparro.core.masking import is_secret_name, register_secrets
+from kasparro.core.masking import is_secret_name, register_filled, register_variable
 from kasparro.schemas.configuration import document
 from kasparro.schemas.configuration.document import Document, Scalar
 
@@ -39,6 +40,8 @@ def fill_in(parsed: Document, environ: Mapping[str, str]) -> tuple[Any, dict[doc
         except _MissingVariable as problem:
             parsed.find(path, str(problem))
             return scalar
+        if any(_read(name, environ) for name in names):
+            register_filled(str(scalar), text)
         return Scalar(text, plain=bool(names) and scalar.plain)
 
     return document.replace_scalars(parsed.value, replace), used
@@ -70,8 +73,7 @@ def _value(match: re.Match[str], environ: Mapping[str, str]) -> str:
         return match["default"]
     if value is None:
         raise _MissingVariable(f"environment variable {name} is not set (nor {name}_FILE)")
-    if is_secret_name(name):
-        register_secrets([value])
+    register_variable(name, value)
     return value
 
 
