@@ -90,6 +90,13 @@ async def test_what_is_unchanged_is_not_sent_again_and_keeps_its_validators(http
     assert upstream.last("/feed").headers["if-modified-since"] == "Fri, 15 Jan 2027 08:00:00 GMT"
 
 
+async def test_a_304_keeps_the_validators_that_it_does_not_replace(http: Http, upstream: Upstream) -> None:
+    known = Validators('"v1"', "Fri, 15 Jan 2027 08:00:00 GMT")
+    url = upstream.on("/feed", answer(304), answer(304, headers={"ETag": '"v1b"'}))
+    assert (await http.fetcher().get(url, validators=known)).validators == known
+    assert (await http.fetcher().get(url, validators=known)).validators == Validators('"v1b"', known.last_modified)
+
+
 async def test_what_has_changed_comes_with_its_new_validators(http: Http, upstream: Upstream) -> None:
     url = upstream.on("/feed", answer(body="new", headers={"ETag": '"v2"'}))
     fetched = await http.fetcher().get(url, validators=Validators('"v1"', "Fri, 15 Jan 2027 08:00:00 GMT"))
