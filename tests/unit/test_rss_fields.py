@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from kasparro.ingestion.source import RecordRejected
-from kasparro.ingestion.sources.rss.fields import default_fields, default_key
+from kasparro.ingestion.sources.rss.fields import default_fields, default_key, safe_mapped
 from kasparro.ingestion.sources.rss.sanitize import clean_html, without_markup
 from kasparro.schemas.unified import UnifiedRecord
 
@@ -139,6 +139,23 @@ def test_content_that_is_no_text_gives_way_to_the_summary() -> None:
 def test_references_are_relative_to_the_base_that_the_feed_names(base: str, expected: str) -> None:
     body = default_fields(entry(summary='<img src="x">', base=base))["body"]
     assert body == f'<img src="{expected}">'
+
+
+def test_mapped_fields_are_made_harmless_too() -> None:
+    mapped: dict[str, object] = {
+        "body": '<img src="x" onerror=alert(1)>',
+        "url": "javascript:alert(1)",
+        "title": "<b>a",
+        "value": "<1",
+    }
+    safe = {"body": f'<img src="{BASE}x">', "url": None, "title": "a", "value": "<1"}
+    assert safe_mapped(ENTRY, mapped) == safe
+
+
+def test_tags_are_labels_or_terms_without_markup() -> None:
+    categories = [("t1", "Label"), ("<b>t2</b>", None), ("<script>", None)]
+    payload = entry(categories=[{"term": term, "scheme": None, "label": label} for term, label in categories])
+    assert default_fields(payload)["tags"] == ["Label", "t2"]
 
 
 def test_the_key_is_the_one_given_at_reading() -> None:

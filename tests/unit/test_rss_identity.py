@@ -91,7 +91,7 @@ def test_long_and_strange_guids_are_hashed() -> None:
     ("policy", "expected"),
     [("guid", "a"), ("guid+link", "a|https://example.org/1"), ("link", "https://example.org/1")],
 )
-def test_a_policy_begins_at_its_rung(policy: str, expected: str) -> None:
+def test_a_policy_begins_at_its_rung(policy: Any, expected: str) -> None:
     assert own(item("a", "https://example.org/1"), identity=policy) == [expected]
 
 

@@ -26,7 +26,8 @@ def default_fields(payload: Payload, timezone: str = "UTC") -> dict[str, object]
     `url` and enclosures are http or https. `timezone` is that of times without one.
     """
     entry = cast("Entry", payload)
-    tags = list(dict.fromkeys(category["term"] for category in entry["categories"]))
+    terms = (without_markup(category["label"] or category["term"]) for category in entry["categories"])
+    tags = list(dict.fromkeys(filter(None, terms)))
     time = entry["published_parsed"] or entry["updated_parsed"]
     fields: dict[str, object | None] = {
         "record_key": payload.get(KEY_FIELD),
@@ -91,7 +92,7 @@ def _attributes(entry: Entry) -> dict[str, Any]:
     enclosures = [enclosure for enclosure in entry["enclosures"] if safe_url(enclosure["url"])]
     found: dict[str, Any] = {
         "feed_url": feed.get("url"),
-        "feed_title": feed.get("title"),
+        "feed_title": without_markup(feed.get("title") or ""),
         "guid": entry["guid"],
         "updated": entry["updated_parsed"],
         "language": entry["language"],

@@ -2,7 +2,7 @@
 
 import html
 import re
-from functools import cache
+from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -62,19 +62,13 @@ def safe_url(url: str | None) -> str | None:
         return None
 
 
-@cache
-def _no_tags() -> Any:
-    import nh3
-
-    return nh3.Cleaner(tags=set(), clean_content_tags=_WITH_CONTENT)
-
-
+@lru_cache(maxsize=64)
 def _cleaner(base: str | None) -> Any:
     """A cleaner that resolves references with `base`; None: one that leaves no tag."""
     import nh3
 
     if base is None:
-        return _no_tags()
+        return nh3.Cleaner(tags=set[str](), clean_content_tags=_WITH_CONTENT)
     return nh3.Cleaner(
         tags=_TAGS, attributes=_ATTRIBUTES, clean_content_tags=_WITH_CONTENT, url_schemes=_SCHEMES,
         url_relative=("rewrite_with_base", base),
