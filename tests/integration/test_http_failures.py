@@ -291,3 +291,13 @@ async def test_no_secret_shows_in_errors_logs_or_answers(http: Http, upstream: U
     assert error.value.url == f"{upstream.url}/?key=***&page=2"
     ok = await http.fetcher(policy).get(upstream.on("/", answer()), params={"key": secret, "page": "2"})
     assert ok.url == f"{upstream.url}/?page=2"
+
+
+async def test_what_a_server_says_in_headers_shows_no_secret_either(http: Http, upstream: Upstream) -> None:
+    fetcher = http.fetcher(replace(TWICE, secrets=["s3cr3t"]))
+    url = upstream.on("/", answer(302, headers={"Location": "http://[s3cr3t"}))
+    with pytest.raises(UpstreamError, match=r"redirected to something that is no URL: 'http://\[\*\*\*'"):
+        await fetcher.get(url)
+    coded = upstream.on("/", answer(body="x", headers={"Content-Encoding": "s3cr3t"}))
+    with pytest.raises(UpstreamError, match=r'encoded as "\*\*\*"'):
+        await fetcher.get(coded)

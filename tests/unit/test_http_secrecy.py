@@ -3,6 +3,7 @@
 import httpx
 import pytest
 
+from kasparro.core.masking import mask_text
 from kasparro.ingestion.http.secrecy import Secrecy
 
 KEY = 'a/b+c d="é"'
@@ -25,6 +26,11 @@ def test_a_secret_is_masked_in_every_form(form: str) -> None:
 
 def test_a_short_secret_is_masked_too() -> None:
     assert Secrecy(["xq"], {}).text("key xq refused") == "key *** refused"
+
+
+def test_the_whole_process_masks_it_from_then_on() -> None:
+    Secrecy(["only-here-4711"], {"X-Api-Key": "only-there-4711"})
+    assert mask_text("only-here-4711 only-there-4711") == "*** ***"
 
 
 def test_values_of_credential_headers_are_secrets() -> None:
