@@ -381,6 +381,22 @@ async def test_watermark_goes_out_as_it_came(
     assert upstream.requests[-1].query["after"] == since
 
 
+async def test_server_may_give_times_in_one_form_and_take_them_in_another(upstream: Upstream, http: HttpClient) -> None:
+    """As the USGS does: `updated` in milliseconds, `updatedafter` in ISO 8601."""
+    upstream.on("/items", reply({"data": [{"id": 1, "updated": 1795352400250}]}))
+    incremental = Incremental(
+        "updated", "updatedafter", "epoch_ms", timedelta(minutes=1), "endtime",
+        initial="1793491200000", param_format="iso8601",
+    )  # fmt: skip
+    source = source_of(http, options_of(upstream, "whole", incremental=incremental), now=lambda: NOW)
+    state = final_of(await read(source)).state
+    await read(source, Start(settled=through_json(state)))
+    assert [request.query for request in upstream.requests] == [
+        {"updatedafter": "2026-11-01T00:00:00Z", "endtime": "2026-11-22T13:00:00Z"},
+        {"updatedafter": "2026-11-22T12:59:00.250Z", "endtime": "2026-11-22T13:00:00Z"},
+    ]
+
+
 async def test_records_without_a_usable_time_are_delivered_and_move_nothing(
     upstream: Upstream, http: HttpClient
 ) -> None:
