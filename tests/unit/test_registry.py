@@ -97,7 +97,8 @@ def test_the_rest_of_an_api_reaches_the_source() -> None:
 
 
 def test_feeds_reach_the_source_and_secrets_stay_out_of_their_names() -> None:
-    text = "sources: [{name: n, type: rss, urls: ['https://x.org/${A_TOKEN}', https://y.org/], identity: link, headers: {A: b}}]"
+    urls = "['https://x.org/${A_TOKEN}', https://y.org/]"
+    text = f"sources: [{{name: n, type: rss, urls: {urls}, identity: link, headers: {{A: b}}}}]"
     source = parse_configuration(text, {"A_TOKEN": "hunter2!"}).sources[0]
     assert isinstance(source, RssSourceConfig)
     options = rss_options(source)

@@ -1,5 +1,6 @@
 """What `kasparro sample` can tell of a source beyond its records: how it is written, and what might be configured."""
 
+import html
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -95,7 +96,7 @@ def _described_feed(answer: "Fetched") -> str:
     }
     entries_found = len(_ENTRY_TAG.findall(answer.body))
     title = re.search(rb"<(?:\w+:)?title[^>]*>(?:<!\[CDATA\[)?([^<\]]*)", answer.body)
-    shown_title = _titled(title[1].decode("utf-8", "replace").strip() if title else None)
+    shown_title = _titled(html.unescape(title[1].decode("utf-8", "replace").strip()) if title else None)
     return f"{formats.get(name, 'unknown format')}, {shown_title}, {_counted(entries_found, 'entry', 'entries')}"
 
 
