@@ -383,7 +383,7 @@ async def test_watermark_goes_out_as_it_came(
 
 async def test_server_may_give_times_in_one_form_and_take_them_in_another(upstream: Upstream, http: HttpClient) -> None:
     """As the USGS does: `updated` in milliseconds, `updatedafter` in ISO 8601."""
-    upstream.on("/items", reply({"data": [{"id": 1, "updated": 1795352400250}]}))
+    upstream.on("/items", reply({"data": [{"id": 1, "updated": 1795352399250}]}))
     incremental = Incremental(
         "updated", "updatedafter", "epoch_ms", timedelta(minutes=1), "endtime",
         initial="1793491200000", param_format="iso8601",
@@ -393,7 +393,7 @@ async def test_server_may_give_times_in_one_form_and_take_them_in_another(upstre
     await read(source, Start(settled=through_json(state)))
     assert [request.query for request in upstream.requests] == [
         {"updatedafter": "2026-11-01T00:00:00Z", "endtime": "2026-11-22T13:00:00Z"},
-        {"updatedafter": "2026-11-22T12:59:00.250Z", "endtime": "2026-11-22T13:00:00Z"},
+        {"updatedafter": "2026-11-22T12:58:59.250Z", "endtime": "2026-11-22T13:00:00Z"},
     ]
 
 
@@ -405,6 +405,44 @@ async def test_records_without_a_usable_time_are_delivered_and_move_nothing(
     options = options_of(upstream, "whole", incremental=WATCHED)
     found = await read(source_of(http, options, now=lambda: NOW))
     assert (len(ids_of(found)), final_of(found).state["watermark"]) == (8, at(3))
+
+
+async def test_record_that_changes_behind_the_reader_is_found_by_the_next_pass(
+    upstream: Upstream, http: HttpClient
+) -> None:
+    """Pages are sorted by id: what changes on a page that was read is older than what a later page shows."""
+    clock = [NOW]
+    records = [{"id": number, "updated": "2026-11-22T12:00:00Z"} for number in range(1, 9)]
+    pages = Collection(records, "cursor")
+
+    def second(request: Request) -> Reply:
+        records[0]["updated"] = "2026-11-22T13:00:05Z"
+        records[7]["updated"] = "2026-11-22T13:00:10Z"
+        clock[0] += timedelta(seconds=20)
+        return pages(request)
+
+    upstream.on("/items", pages, second, pages)
+    source = source_of(http, options_of(upstream, "cursor", incremental=WATCHED), now=lambda: clock[0])
+    state = final_of(await read(source, Start(limits=SMALL))).state
+    found = await read(source, Start(settled=through_json(state)))
+    assert {1, 8} <= set(ids_of(found))
+    assert final_of(found).state["watermark"] == "2026-11-22T13:00:10Z"
+
+
+async def test_beginning_of_a_pass_survives_its_cursor(upstream: Upstream, http: HttpClient) -> None:
+    late = {"Date": "Sun, 22 Nov 2026 13:10:00 GMT"}
+    page = [{"id": 1, "updated": "2026-11-22T13:09:00Z"}]
+    upstream.on("/items", reply({"data": page, "meta": {"next": "t"}}, late))
+    clock = [NOW]
+    source = source_of(http, options_of(upstream, "cursor", incremental=WATCHED), now=lambda: clock[0])
+    read_ = source.read("", Start(limits=BatchLimits(records=1)))
+    first = await anext(read_)
+    assert isinstance(first, Batch)
+    assert first.cursor["candidate"] == "2026-11-22T13:09:00Z"
+    clock[0] += timedelta(hours=5)
+    upstream.on("/items", reply({"data": [{"id": 2, "updated": "2026-11-22T15:00:00Z"}], "meta": {}}))
+    rest = await read(source, Start(cursor=through_json(first.cursor)))
+    assert (ids_of(rest), final_of(rest).state["watermark"]) == ([2], "2026-11-22T13:09:00Z")
 
 
 async def test_empty_window_keeps_the_watermark(upstream: Upstream, http: HttpClient) -> None:

@@ -195,6 +195,14 @@ def test_token_that_is_neither_text_nor_integer_is_an_error(following: Any) -> N
         advance(said, first(said), facts(1, following))
 
 
+@pytest.mark.parametrize("following", ["a\x00b", "\ud800", "x\ny", "z" * 20_000])
+@pytest.mark.parametrize("pagination", [CursorPagination("next"), NextUrlPagination("next")])
+def test_name_that_no_cursor_can_hold_is_an_error(pagination: Any, following: str) -> None:
+    said = options(pagination=pagination)
+    with pytest.raises(SourceError, match="what names the next page h"):
+        advance(said, first(said), facts(1, following))
+
+
 def test_integer_tokens_are_sent_as_text() -> None:
     said = options(pagination=CursorPagination("next", "after"))
     assert url_of(said, advance(said, first(said), facts(1, 17))) == f"{URL}?after=17"

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from kasparro.ingestion.sources.api.stamps import StampFormat, earlier, parse_stamp, rewritten, stamp_text
+from kasparro.ingestion.sources.api.stamps import StampFormat, began_at, earlier, parse_stamp, rewritten, stamp_text
 
 TEN_MINUTES = timedelta(minutes=10)
 
@@ -116,3 +116,19 @@ def test_own_clock_is_rounded_down_to_seconds() -> None:
 )
 def test_a_time_is_rewritten_and_never_later(text: str, given: StampFormat, wanted: StampFormat, expected: str) -> None:
     assert rewritten(text, given, wanted) == expected
+
+
+@pytest.mark.parametrize(
+    ("date", "began"),
+    [
+        ("Sun, 22 Nov 2026 13:10:00 GMT", datetime(2026, 11, 22, 13, 9, 58, tzinfo=UTC)),
+        ("Sun, 22 Nov 2026 12:50:00 GMT", datetime(2026, 11, 22, 12, 49, 58, tzinfo=UTC)),
+        ("Thu, 01 Jan 1970 00:00:00 GMT", datetime(2026, 11, 22, 13, 0, tzinfo=UTC)),
+        ("some day", datetime(2026, 11, 22, 13, 0, tzinfo=UTC)),
+        (None, datetime(2026, 11, 22, 13, 0, tzinfo=UTC)),
+    ],
+)
+def test_beginning_is_told_by_the_clock_of_the_server(date: str | None, began: datetime) -> None:
+    asked = datetime(2026, 11, 22, 13, 0, tzinfo=UTC)
+    headers = {} if date is None else {"date": date}
+    assert began_at(headers, asked, asked + timedelta(seconds=2)) == began

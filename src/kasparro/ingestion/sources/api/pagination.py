@@ -1,7 +1,7 @@
 """From one page to the next: where it is, whether there is one, and whether the pages go in a circle."""
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Final
 
 from kasparro.core.errors import SourceError
 from kasparro.ingestion.sources.api.options import (
@@ -15,6 +15,8 @@ from kasparro.ingestion.sources.api.options import (
 from kasparro.ingestion.sources.api.position import Position, Trail, short_hash
 from kasparro.ingestion.sources.api.requests import stored_url
 from kasparro.schemas.readings import shown
+
+MAX_NAME_CHARACTERS: Final = 16_384
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +66,21 @@ def _next_token(options: ApiOptions, facts: PageFacts) -> str | None:
     if following is None or following is False or following == "":
         return None
     if isinstance(pagination, CursorPagination):
-        return _token(following, facts.url)
+        return _storable(_token(following, facts.url), facts.url)
     if isinstance(pagination, NextUrlPagination | LinkHeaderPagination):
         if not isinstance(following, str):
             raise SourceError(f"{facts.url}: the next page's URL is no text, but {shown(following)}")
-        return stored_url(options, following, facts.page_url)
+        return stored_url(options, _storable(following, facts.url), facts.page_url)
     return None
+
+
+def _storable(name: str, url: str) -> str:
+    """What names the next page becomes part of every cursor: it must be of a sane size, and text that can be stored."""
+    if len(name) > MAX_NAME_CHARACTERS:
+        raise SourceError(f"{url}: what names the next page has {len(name):,} characters: {shown(name)}")
+    if not name.isprintable():
+        raise SourceError(f"{url}: what names the next page holds control characters: {shown(name)}")
+    return name
 
 
 def _token(value: Any, url: str) -> str:

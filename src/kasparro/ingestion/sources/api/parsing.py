@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Final
 
 from kasparro.core.errors import SourceError
@@ -24,8 +24,6 @@ from kasparro.ingestion.sources.api.stamps import parse_stamp, seconds_of
 from kasparro.ingestion.sources.api.urls import next_link, without_params
 
 _NO_CONTENT: Final = 204
-_MAX_AHEAD: Final = timedelta(days=1)
-"""A time further ahead of our clock is a mistake: as a watermark it would hide everything until then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +54,11 @@ class PageParser:
         """Tells whether validators belong to a URL."""
         return short_hash(without_params(url, self._options.secret_params()).encode())
 
-    def parse(self, fetched: Fetched, url: str, position: Position, now: datetime) -> Page:
-        """The page that `url` gave for `position`. Raises SourceError for what is no page of records."""
+    def parse(self, fetched: Fetched, url: str, position: Position, began: datetime) -> Page:
+        """The page that `url` gave for `position` of a pass that began then.
+
+        Raises SourceError for what is no page of records.
+        """
         shown = self.shown(url)
         document = Document([]) if fetched.status == _NO_CONTENT else self._document(fetched, shown)
         items = [] if fetched.status == _NO_CONTENT else find_records(document, self._records, shown)
@@ -66,8 +67,8 @@ class PageParser:
         behind = advance(self._options, position, facts)
         behind = replace(behind, validated=self._validated(fetched, url))
         if self._options.incremental is not None and self._field is not None:
-            candidate = _greatest(self._options.incremental, self._field, items, position.candidate, now)
-            behind = replace(behind, candidate=candidate)
+            candidate = _greatest(self._options.incremental, self._field, items, position.candidate, began)
+            behind = replace(behind, candidate=candidate, began=began.isoformat())
         prefix = shown + ("#" if self._options.pagination is None else f"#{behind.pages}.")
         return Page(raw_records(document, items, lambda n: f"{prefix}{n}"), len(fetched.body), behind)
 
@@ -97,11 +98,15 @@ def _digest(items: list[Any], body: bytes) -> str:
 
 
 def _greatest(
-    incremental: Incremental, field: Search, items: Sequence[Any], candidate: str | None, now: datetime
+    incremental: Incremental, field: Search, items: Sequence[Any], candidate: str | None, began: datetime
 ) -> str | None:
-    """The greatest time in the records and before them. A record without one, or with nonsense, counts for nothing."""
+    """The greatest time in the records and before them. A record without one, or with nonsense, counts for nothing.
+
+    Nor does a time after the pass began: a page that was read before may have changed by then, and a time that lies in
+    the future would hide everything until it comes.
+    """
     greatest = parse_stamp(candidate, incremental.format)
-    limit = seconds_of(now + _MAX_AHEAD)
+    limit = seconds_of(began)
     for item in items:
         try:
             stamp = parse_stamp(field(item, ""), incremental.format)

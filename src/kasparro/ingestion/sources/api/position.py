@@ -51,11 +51,13 @@ class Position:
 
     `at` asks for the next page: a number, a token or a URL (None: the first page of those that have none yet).
     `candidate` is the greatest time seen, in the source's form; `last` the hash of the last page that held records.
+    `began` is when the first page was asked for, by the server's clock (ISO 8601).
     """
 
     options: str
     since: str | None = None
     until: str | None = None
+    began: str | None = None
     at: int | str | None = None
     pages: int = 0
     done: bool = False
@@ -68,7 +70,7 @@ class Position:
         """A cursor."""
         return {
             "options": self.options,
-            "window": {"since": self.since, "until": self.until},
+            "window": {"since": self.since, "until": self.until, "began": self.began},
             "page": {"at": self.at, "pages": self.pages, "done": self.done, "last": self.last},
             "trail": asdict(self.trail) if self.trail else None,
             "candidate": self.candidate,
@@ -88,6 +90,7 @@ class Position:
             options=str(value["options"]),
             since=window["since"],
             until=window["until"],
+            began=window["began"],
             at=page["at"],
             pages=int(page["pages"]),
             done=bool(page["done"]),

@@ -14,6 +14,7 @@ from kasparro.ingestion.sources.api.options import ApiOptions
 from kasparro.ingestion.sources.api.parsing import Page, PageParser
 from kasparro.ingestion.sources.api.position import Position, begin
 from kasparro.ingestion.sources.api.requests import has_tokens, page_request
+from kasparro.ingestion.sources.api.stamps import began_at
 
 _EXPIRED: Final = frozenset((400, 404, 409, 410, 412, 422))
 """What a server may say to a token that it does not know any more."""
@@ -121,6 +122,7 @@ class ApiReader:
         request = page_request(self._options, position)
         validated = position.validated if position.pages == 0 else None
         is_same = validated is not None and validated.url_hash == self._parser.url_hash(request.url)
+        asked = self._now()
         fetched = await self._fetcher.get(
             request.url,
             headers=request.headers,
@@ -131,8 +133,13 @@ class ApiReader:
             return End("none")
         if not 200 <= fetched.status < 300:
             return self._refused(fetched, request.url, resumed=resumed)
+        began = (
+            began_at(fetched.headers, asked, self._now())
+            if position.began is None
+            else datetime.fromisoformat(position.began)
+        )
         try:
-            return await asyncio.to_thread(self._parser.parse, fetched, request.url, position, self._now())
+            return await asyncio.to_thread(self._parser.parse, fetched, request.url, position, began)
         except RecordsMissingError as error:
             if resumed and has_tokens(self._options):
                 raise PassExpiredError(f"{error.message}; the page token may have expired") from error

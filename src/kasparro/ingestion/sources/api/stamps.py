@@ -1,8 +1,10 @@
 """Times by which an API is asked for what is new: compared exactly, and given back in the form in which they came."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import ROUND_FLOOR, Decimal, InvalidOperation
+from email.utils import parsedate_to_datetime
 from fractions import Fraction
 from typing import Any, Final, Literal
 
@@ -13,6 +15,7 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _FIRST: Final = datetime.min.replace(tzinfo=UTC)
 _LAST: Final = datetime.max.replace(tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
+_WRONG_CLOCK: Final = timedelta(days=1)
 _DATE_LENGTH: Final = len("2026-01-01")
 _MAX_DIGITS: Final = 25
 _PER_SECOND: Final = {"epoch_ms": 1000, "epoch_s": 1}
@@ -43,6 +46,19 @@ def parse_stamp(value: Any, stamp_format: StampFormat) -> Stamp | None:
 def seconds_of(moment: datetime) -> Fraction:
     """Seconds since 1970, exactly."""
     return Fraction((moment - _EPOCH) // _MICROSECOND, 1_000_000)
+
+
+def began_at(headers: Mapping[str, str], asked: datetime, answered: datetime) -> datetime:
+    """When a request was made, by the server's clock where its `Date` (RFC 9110 section 6.6.1) is within a day of ours.
+
+    What takes long counts against it, so that whatever the answer shows was there by then.
+    """
+    try:
+        date = parsedate_to_datetime(headers["date"])
+        date = date if date.tzinfo else date.replace(tzinfo=UTC)
+    except (KeyError, ValueError, OverflowError):
+        return asked
+    return date - max(answered - asked, timedelta(0)) if abs(date - answered) < _WRONG_CLOCK else asked
 
 
 def earlier(stamp: Stamp, lookback: timedelta, stamp_format: StampFormat) -> str:
