@@ -295,8 +295,8 @@ async def test_no_secret_shows_in_errors_logs_or_answers(http: Http, upstream: U
 
 async def test_what_a_server_says_in_headers_shows_no_secret_either(http: Http, upstream: Upstream) -> None:
     fetcher = http.fetcher(replace(TWICE, secrets=["s3cr3t"]))
-    url = upstream.on("/", answer(302, headers={"Location": "http://[s3cr3t"}))
-    with pytest.raises(UpstreamError, match=r"redirected to something that is no URL: 'http://\[\*\*\*'"):
+    url = upstream.on("/", answer(302, headers={"Location": "http://a:s3cr3t/"}))
+    with pytest.raises(UpstreamError, match=r"redirected to something that is no URL: .http://a:\*\*\*/"):
         await fetcher.get(url)
     coded = upstream.on("/", answer(body="x", headers={"Content-Encoding": "s3cr3t"}))
     with pytest.raises(UpstreamError, match=r'encoded as "\*\*\*"'):
