@@ -34,5 +34,5 @@ def test_the_schema_allows_what_is_documented() -> None:
 
 
 def test_the_shipped_configuration_is_valid() -> None:
-    configuration = load_configuration(ROOT / "kasparro.yaml", {})
-    assert [source.name for source in configuration.sources] == ["earthquakes_csv"]
+    configuration = load_configuration(ROOT / "kasparro.yaml", {"API_KEY": "dummy-key"})
+    assert [source.type for source in configuration.sources] == ["api", "rss", "csv"]

@@ -130,7 +130,10 @@ def test_every_problem_of_an_api_source_is_reported_at_once() -> None:
     [
         ("name: a, type: api, url: https://x.org, map: {}", "sources[0].key: required, but missing"),
         (f"{API}, auth: {{type: api_key, value: xx}}", "sources[0].auth: needs either header or query"),
-        (f"{API}, auth: {{token: xx}}", "sources[0].auth.type: required, but missing"),
+        (
+            f"{API}, auth: {{token: xx}}",
+            "sources[0].auth.type: required, but missing; known are api_key, bearer, basic",
+        ),
         (f"{API}, pagination: {{type: page, size: 3}}", "sources[0].pagination: size and size_param go together"),
         (f"{API}, headers: {{a: 'ä'}}", "sources[0].headers.a: must be printable ASCII"),
         (

@@ -111,6 +111,8 @@ def _message(error: ErrorDetails, place: _Place) -> str:
     if _is_no_target(error):
         plain = "a column's name" if "<csv>" in error["loc"] else "a path"
         return f"must be {plain}, {{expr: JMESPath}} or {{value: constant}}"
+    if kind == "missing" and path[-1] == "type":
+        return f"required, but missing; known are {', '.join(map(type_of, place.by_type))}"
     if kind == "literal_error" and path[-1] == "type":
         return _unknown_type(str(given), [type_of(each) for each in place.by_type], path)
     if kind == "literal_error":
