@@ -15,7 +15,7 @@ from kasparro.ingestion.coordinator import Request
 from kasparro.ingestion.http.contract import HttpPolicy
 from kasparro.ingestion.job import SourceJob
 from kasparro.ingestion.run import Conditions, RunOutcome, run_source
-from kasparro.ingestion.source import Batch, BatchLimits, FinalBatch, ReadsAhead, Start
+from kasparro.ingestion.source import Batch, BatchLimits, FinalBatch, ReadsDocuments, Start
 from kasparro.ingestion.sources.rss.fields import default_fields, default_key
 from kasparro.ingestion.sources.rss.options import RssOptions
 from kasparro.ingestion.sources.rss.source import RssSource
@@ -206,7 +206,7 @@ async def test_runs_load_what_is_new(
     revised = numbered(4).replace(b"Text 2", b"Better text")
     url = upstream.on("/feed", *[conditional(numbered(3), '"a"')] * 2, conditional(revised, '"b"'))
     source = make(url)
-    assert isinstance(source, ReadsAhead)
+    assert isinstance(source, ReadsDocuments)
     outcomes = [await run(database, source) for _ in range(3)]
     names = ("fetched", "inserted", "updated", "unchanged")
     assert [counts(outcome, *names) for outcome in outcomes] == [[3, 3, 0, 0], [0, 0, 0, 0], [4, 1, 1, 2]]
@@ -218,15 +218,25 @@ async def test_runs_load_what_is_new(
     assert await connection.fetchval("select count(*) from raw_rss_data") == 5
 
 
-async def test_a_resume_reads_only_feeds_that_are_open(
+async def test_a_feed_that_fails_for_ever_keeps_no_other_from_being_read(
     database: ConnectionOptions, upstream: Upstream, make: Make
 ) -> None:
-    urls = [upstream.on("/0", conditional(numbered(2), '"a"')), upstream.on("/1", answer(404), feed(numbered(3)))]
-    source = make(*urls)
-    first, second = await run(database, source), await run(database, source)
-    assert (first.state, first.error and first.error.code, second.state) == ("failed", "upstream", "succeeded")
-    assert (counts(first, "inserted"), counts(second, "inserted")) == ([2], [3])
-    assert upstream.count("/0") == 1
+    urls = [upstream.on("/0", answer(404)), upstream.on("/1", feed(numbered(2)), feed(numbered(3)), answer(404))]
+    outcomes = [await run(database, make(*urls)) for _ in range(3)]
+    assert [outcome.state for outcome in outcomes] == ["failed"] * 3
+    assert [counts(outcome, "inserted", "unchanged") for outcome in outcomes] == [[2, 0], [1, 2], [0, 0]]
+    assert [outcome.row and outcome.row["resumes_run_id"] for outcome in outcomes] == [None] * 3
+
+
+async def test_a_failed_feed_keeps_what_its_last_complete_pass_left_behind(
+    database: ConnectionOptions, upstream: Upstream, make: Make
+) -> None:
+    known = conditional(numbered(2), '"a"')
+    source = make(upstream.on("/feed", known, answer(503), answer(503), known))
+    outcomes = [await run(database, source) for _ in range(3)]
+    assert [outcome.state for outcome in outcomes] == ["succeeded", "failed", "succeeded"]
+    assert upstream.last("/feed").headers["if-none-match"] == '"a"'
+    assert counts(outcomes[2], "fetched") == [0]
 
 
 def bomb() -> bytes:

@@ -99,6 +99,14 @@ class Coordinator:
             if last:
                 await runs.close(connection, stamp.run_id, state="succeeded", at=datetime.now(UTC))
 
+    async def end_failed_partition(self, plan: RunPlan, partition: PartitionPlan) -> None:
+        """End the pass over a partition that has no position inside.
+
+        So the next run reads all partitions again, and one that fails for ever keeps no other from being read.
+        """
+        async with self.live.use() as connection, connection.transaction():
+            await checkpoints.end_failed(connection, plan.stamp, partition.name, lanes=len(partition.lanes))
+
     async def fail(self, run_id: int, state: str, error: KasparroError) -> None:
         """Close a run that did not reach its end; its lanes are fenced first, so that its sums are final.
 

@@ -23,7 +23,7 @@ from kasparro.ingestion.coordinator import Coordinator, Request, RunPlan, hold
 from kasparro.ingestion.faults import FaultPlan, FaultyStore
 from kasparro.ingestion.job import SourceJob
 from kasparro.ingestion.pipeline import Lane, Pipeline
-from kasparro.ingestion.source import BatchLimits, ReadsAhead, Source, Start
+from kasparro.ingestion.source import BatchLimits, ReadsDocuments, Source, Start
 from kasparro.ingestion.store import LaneStore, PostgresLaneStore
 from kasparro.schemas.counters import Counters
 from kasparro.services import locks, runs
@@ -180,6 +180,8 @@ async def _read_all(coordinator: Coordinator, job: SourceJob, plan: RunPlan, con
                 final = await _attended_by([lane.live for lane in lanes], pipeline.run)
             except SourceError as error:
                 failures.append(error)
+                if isinstance(job.source, ReadsDocuments):
+                    await coordinator.end_failed_partition(plan, partition)
                 continue
             if final is None:
                 raise StoppedError(f"stopped in {partition.name}; the next run goes on from there")
@@ -191,7 +193,7 @@ async def _read_all(coordinator: Coordinator, job: SourceJob, plan: RunPlan, con
 
 def _reading_ahead(source: Source, plan: RunPlan, limits: BatchLimits) -> AbstractAsyncContextManager[None]:
     """Tells a source that can fetch ahead what is going to be read."""
-    if not isinstance(source, ReadsAhead):
+    if not isinstance(source, ReadsDocuments):
         return nullcontext()
     return source.reading_ahead({each.name: Start(each.settled, each.cursor, limits) for each in plan.partitions})
 

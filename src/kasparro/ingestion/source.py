@@ -107,8 +107,11 @@ class Source(Protocol):
 
 
 @runtime_checkable
-class ReadsAhead(Protocol):
-    """What a source has besides when fetching may run ahead of loading: a feed's document, say."""
+class ReadsDocuments(Protocol):
+    """What a source has besides when each partition is one document, such as a feed, with no position inside.
+
+    A failure ends the pass over such a partition, and fetching may run ahead of loading.
+    """
 
     def reading_ahead(self, starts: Mapping[str, Start]) -> AbstractAsyncContextManager[None]:
         """While this is open, these partitions are read in this order, from these starts; nothing fetched stays on."""

@@ -46,6 +46,9 @@ update etl_checkpoints set run_id = $3::bigint, seq = seq + 1, updated_at = now(
 where source_id = $1::integer and pass_id = $2::bigint and lane >= 0
 """
 _DELETE = "delete from etl_checkpoints where source_id = $1::integer and ($2::text is null or partition = $2::text)"
+_END = """
+delete from etl_checkpoints where source_id = $1::integer and partition = $2::text and lane >= 0 and run_id = $3::bigint
+"""
 _SETTLE = """
 insert into etl_checkpoints (source_id, partition, lane, pass_id, run_id, cursor, coverage)
 values ($1::integer, $2::text, -1, $3::bigint, $4::bigint, $5::jsonb, $6::text)
@@ -129,6 +132,13 @@ async def require_lanes(connection: Connection, stamp: RunStamp, partition: str,
     found = [(row["lane"], row["run_id"], row["seq"], row["ordinal"]) for row in rows]
     if found != [(state.lane, stamp.run_id, state.seq, state.ordinal) for state in lanes]:
         raise FencedError(f"{partition}: lanes stand at {found}, not where run {stamp.run_id} left them")
+
+
+async def end_failed(connection: Connection, stamp: RunStamp, partition: str, *, lanes: int) -> None:
+    """Take a partition out of the open pass; what its last complete pass left behind stays. Raises FencedError."""
+    ended = affected(await connection.execute(_END, stamp.source_id, partition, stamp.run_id))
+    if ended != lanes:
+        raise FencedError(f"{partition}: run {stamp.run_id} has lost its claim on {lanes - ended} of {lanes} lanes")
 
 
 async def settle(connection: Connection, settled: Checkpoint, source_id: int) -> None:
