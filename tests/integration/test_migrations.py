@@ -69,7 +69,10 @@ async def test_database_without_tables_is_pending(empty: Connection) -> None:
     assert await migrations.current_revision(empty) is None
     with pytest.raises(MigrationsPendingError, match="has no kasparro tables, this version needs 0001") as caught:
         await migrations.require_current(empty)
-    assert (caught.value.hint, caught.value.exit_code) == ("run `kasparro migrate`", 5)
+    assert (caught.value.hint, caught.value.exit_code) == (
+        "run `kasparro migrate`, or `kasparro up`, which begins with it",
+        5,
+    )
 
 
 async def test_older_database_is_pending(connection: Connection, monkeypatch: pytest.MonkeyPatch) -> None:

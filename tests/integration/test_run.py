@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from kasparro.core.database import Connection, ConnectionOptions
 from kasparro.core.errors import (
@@ -269,15 +270,33 @@ async def test_source_with_nothing_to_read_is_an_error(database: ConnectionOptio
     assert "nothing to read" in outcome.error.message
 
 
-async def test_bug_in_a_source_closes_the_run_and_is_raised(
+async def test_bug_in_a_source_closes_the_run_and_is_logged_once(
     database: ConnectionOptions, connection: Connection
 ) -> None:
     source = ScriptedSource({"p": ROWS}, before=failing_at(3, ZeroDivisionError("a bug")))
-    with pytest.raises(ZeroDivisionError):
-        await run(database, job_of(source))
+    with capture_logs() as logs:
+        outcome = await run(database, job_of(source))
+    assert (outcome.state, outcome.error and outcome.error.exit_code) == ("failed", 1)
+    [logged] = [line for line in logs if line["event"] == "run.failed_unexpectedly"]
+    assert isinstance(logged["exc_info"], ZeroDivisionError)
     assert await connection.fetchval("select state || ': ' || error_message from etl_runs") == (
         "failed: unexpected ZeroDivisionError: a bug"
     )
+
+
+async def test_bug_before_there_is_a_run_ends_in_the_outcome(
+    database: ConnectionOptions, connection: Connection
+) -> None:
+    outcome = await run(database, job_of(ScriptedSource({"not \udce9 UTF-8": ROWS})))
+    assert (outcome.state, outcome.row, outcome.error and outcome.error.exit_code) == ("failed", None, 1)
+    assert await connection.fetchval("select count(*) from etl_runs") == 0
+
+
+async def test_error_that_jsonb_and_text_cannot_hold_is_stored_with_escapes(
+    database: ConnectionOptions, connection: Connection
+) -> None:
+    await run(database, job_of(ScriptedSource({"p": ROWS}, before=failing_at(3, SourceError("a\0b\udce9")))))
+    assert await connection.fetchval("select error_message from etl_runs") == "a\\x00b\\xe9"
 
 
 async def test_mapping_change_updates_without_raw_rows(database: ConnectionOptions, connection: Connection) -> None:

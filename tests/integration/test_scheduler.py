@@ -122,6 +122,19 @@ async def test_failing_source_backs_off_while_the_others_go_on(
     assert len(bad) == 4, "2, 4, 8, 16 minutes apart, and a little jitter"
 
 
+async def test_bug_in_one_source_leaves_the_others_running(database: ConnectionOptions, connection: Connection) -> None:
+    def crash(_partition: str, _position: int) -> None:
+        raise ZeroDivisionError("a bug")
+
+    scheduled = [
+        Scheduled(job_of(scripted("good")), EveryMinutes(2)),
+        Scheduled(job_of(scripted("bad", before=crash)), EveryMinutes(2)),
+    ]
+    await run_until(database, scheduled, lambda finished: finished["good"] >= 4)
+    assert len(await states(connection, "good")) == 4
+    assert {state for state, _ in await states(connection, "bad")} == {"failed"}
+
+
 async def test_queued_run_is_claimed_as_itself(database: ConnectionOptions, connection: Connection) -> None:
     job = job_of(scripted("asked"))
     found = await sources.register(connection, name="asked", source_type="csv", identity=job.identity)

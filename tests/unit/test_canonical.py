@@ -22,6 +22,7 @@ from kasparro.core.canonical import (
     lane_of,
     payload_json,
     record_hash,
+    storable_text,
     unstorable,
     without_paths,
 )
@@ -201,6 +202,10 @@ def test_text_cells_take_one_canonical_form_by_every_way(payload: dict[str, str]
     expected = json.dumps(payload, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
     assert canonical_json(payload) == expected
     assert canonical_json({"": payload}) == '{"":' + expected + "}"
+
+
+def test_text_that_cannot_be_stored_is_escaped() -> None:
+    assert storable_text("a\0b latin\udce9.csv \ud83d ok \U0001f600") == "a\\x00b latin\\xe9.csv \\ud83d ok \U0001f600"
 
 
 JSON_VALUES = st.recursive(

@@ -74,9 +74,9 @@ async def _summary_of_files(source: "CsvSourceConfig", base_dir: "Path", warning
     path = str(source.written.get("path", source.path))
     try:
         files = await reader.partitions()
-    except SourceError:
+    except SourceError as error:
         files = []
-        warnings.append(f"no file matches {path}")
+        warnings.append(error.message.removeprefix(f"source {source.name}: "))
     for file in files:
         try:
             detected = await reader.detected(file)

@@ -22,6 +22,8 @@ from kasparro.core.errors import (
     EXIT_SOURCE,
     EXIT_SYSTEMIC,
     EXIT_UNEXPECTED,
+    ContentionError,
+    DatabaseError,
 )
 
 if TYPE_CHECKING:
@@ -43,7 +45,10 @@ COUNTERS: Final = ("fetched", "inserted", "updated", "unchanged", "duplicate", "
 async def run_jobs(
     context: Context, options: "ConnectionOptions", jobs: "Sequence[SourceJob]", request: "Request", inject: str | None
 ) -> "tuple[list[RunOutcome], int]":
-    """Run the sources one after another; what happened to each, and the exit code without `--strict`."""
+    """Run the sources one after another; what happened to each, and the exit code without `--strict`.
+
+    A database that cannot be used ends it: no other source would fare better.
+    """
     from kasparro.core.database import resolve
     from kasparro.ingestion.faults import parse_plan
     from kasparro.ingestion.run import Conditions
@@ -58,10 +63,15 @@ async def run_jobs(
         revive = partial(resolve, settings, even_if_stopped=False)
         conditions = Conditions(options, revive=revive, stop=stop.event, fault=fault, limits=limits)
         for job in jobs:
-            if not stop.event.is_set():
-                outcomes.append(await _run_one(context, job, request, conditions))
+            if stop.event.is_set() or (outcomes and _is_without_database(outcomes[-1])):
+                break
+            outcomes.append(await _run_one(context, job, request, conditions))
     codes = [EXIT_OK if outcome.error is None else outcome.error.exit_code for outcome in outcomes]
     return outcomes, exit_code_of([stop.exit_code or EXIT_OK, *codes])
+
+
+def _is_without_database(outcome: "RunOutcome") -> bool:
+    return isinstance(outcome.error, DatabaseError) and not isinstance(outcome.error, ContentionError)
 
 
 def exit_code_of(codes: Sequence[int]) -> int:

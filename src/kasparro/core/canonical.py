@@ -22,6 +22,7 @@ _PLAIN_NOTATION_LIMIT: Final = 64
 _LARGE_INTEGER: Final = 10**_PLAIN_NOTATION_LIMIT
 """From here on integers go the way of decimals: equal numbers have one form, and Python limits `str` of integers."""
 _SHORT_NUMBER: Final = re.compile(r"-?[1-9][0-9]{0,30}(\.[0-9]{1,30})?")
+_NO_TEXT: Final = re.compile(r"[\x00\ud800-\udfff]")
 _quote = json.encoder.encode_basestring
 _encode_flat = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode
 
@@ -48,6 +49,16 @@ def payload_json(payload: Mapping[str, Any]) -> str:
     if "\\u0000" in text and _has_nul(payload):
         raise UnstorableError("NUL character")
     return text
+
+
+def storable_text(text: str) -> str:
+    """The text with escapes for what PostgreSQL does not take: NUL, and bytes or surrogates that are no UTF-8."""
+    return _NO_TEXT.sub(lambda match: _escaped(ord(match[0])), text)
+
+
+def _escaped(code: int) -> str:
+    byte = code - 0xDC00  # PEP 383: how Python reads bytes of file names that are no UTF-8
+    return f"\\x{code:02x}" if code == 0 else f"\\x{byte:02x}" if 0x80 <= byte <= 0xFF else f"\\u{code:04x}"
 
 
 def unstorable(raw: bytes) -> dict[str, str]:

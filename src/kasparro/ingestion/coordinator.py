@@ -14,6 +14,7 @@ from typing import Any, Final
 import structlog
 
 from kasparro import __version__
+from kasparro.core.canonical import storable_text
 from kasparro.core.database import Connection, ConnectionOptions, house_errors
 from kasparro.core.errors import ConservationError, ContentionError, KasparroError, RunConflictError, SourceError
 from kasparro.core.masking import mask_text
@@ -114,7 +115,7 @@ class Coordinator:
         """
         async with self.live.use() as connection, connection.transaction():
             await checkpoints.release(connection, source_id=self._source.id, run_id=run_id)
-            reason = (error.code, mask_text(error.message))
+            reason = (error.code, storable_text(mask_text(error.message)))
             await runs.close(connection, run_id, state=state, at=datetime.now(UTC), error=reason)
 
     async def _claim(self, connection: Connection, job: SourceJob, request: Request, partitions: list[str]) -> RunPlan:

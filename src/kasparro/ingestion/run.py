@@ -8,6 +8,7 @@ from typing import Any, Final, TypeVar, cast
 
 import structlog
 
+from kasparro.core.canonical import storable_text
 from kasparro.core.database import ConnectionOptions, wait_until_ready
 from kasparro.core.errors import (
     ConnectionLostError,
@@ -74,7 +75,10 @@ class RunOutcome:
 
 
 async def run_source(job: SourceJob, request: Request, conditions: Conditions) -> RunOutcome:
-    """Run a source once. House errors end in the outcome, and on the run's row; anything else is raised."""
+    """Run a source once. Every error ends in the outcome, and on the run's row, so that other sources go on.
+
+    What nobody expected is logged here, once, with its stack.
+    """
     progress = _Progress(conditions.committed, job.source.name)
     while True:
         try:
@@ -98,6 +102,8 @@ async def run_source(job: SourceJob, request: Request, conditions: Conditions) -
                 return RunOutcome(job.source.name, "failed", None, unreachable)
         except KasparroError as error:
             return RunOutcome(job.source.name, "failed", None, error)
+        except Exception as bug:  # noqa: BLE001  a bug that one source meets must not stop the others
+            return RunOutcome(job.source.name, "failed", None, _unexpected(log.bind(source=job.source.name), bug))
 
 
 class _Progress:
@@ -134,15 +140,24 @@ async def _run_claimed(
     except KasparroError as caught:
         error = caught
         await coordinator.fail(run_id, _state_after(error), error)
-    except Exception as bug:
-        await coordinator.fail(run_id, "failed", KasparroError(f"unexpected {type(bug).__name__}: {bug}"))
-        raise
+    except Exception as bug:  # noqa: BLE001  the run is closed with it; see run_source
+        error = _unexpected(bound, bug)
+        await coordinator.fail(run_id, "failed", error)
     async with coordinator.live.use() as connection:
         row = await runs.find(connection, run_id)
     _log_end(bound, row)
     if isinstance(error, PassExpiredError):
         raise error
     return RunOutcome(job.source.name, str(row["state"]), row, error)
+
+
+def _unexpected(bound: Any, bug: Exception) -> KasparroError:
+    """What nobody expected, as the error of a run; logged with its stack."""
+    bound.error("run.failed_unexpectedly", message=f"unexpected {type(bug).__name__}", exc_info=bug)
+    return KasparroError(
+        f"unexpected {type(bug).__name__}: {storable_text(str(bug))}",
+        hint="this is a bug: please report it with the log",
+    )
 
 
 def _log_end(bound: Any, row: dict[str, Any]) -> None:

@@ -45,7 +45,7 @@ async def require_current(connection: Connection) -> None:
     if revision != head():
         found = "has no kasparro tables" if revision is None else f"is at revision {revision}"
         raise MigrationsPendingError(
-            f"the database {found}, this version needs {head()}", hint="run `kasparro migrate`"
+            f"the database {found}, this version needs {head()}", hint="run `kasparro migrate`, or `kasparro up`, which begins with it"
         )
 
 

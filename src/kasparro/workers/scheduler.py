@@ -13,8 +13,10 @@ from typing import Final, Protocol
 
 import structlog
 
+from kasparro.core.canonical import storable_text
 from kasparro.core.database import Connection, ConnectionOptions, connect, house_errors
 from kasparro.core.errors import DatabaseError, RunConflictError
+from kasparro.core.masking import mask_text
 from kasparro.ingestion.coordinator import Request
 from kasparro.ingestion.job import SourceJob
 from kasparro.ingestion.run import Conditions, RunOutcome, run_source
@@ -140,12 +142,18 @@ class Scheduler:
     async def _refuse(self, run_id: int, outcome: RunOutcome) -> None:
         """Close a queued run that never came to be, so that nobody waits for it."""
         if outcome.row is None and outcome.error is not None and not isinstance(outcome.error, DatabaseError):
-            connection = await _asking(self._conditions.options)
             try:
-                with house_errors():
-                    await runs.refuse_queued(connection, run_id, (outcome.error.code, outcome.error.message))
-            finally:
-                await connection.close()
+                await self._close_queued(run_id, (outcome.error.code, storable_text(mask_text(outcome.error.message))))
+            except DatabaseError as error:  # it is still queued, and tried again
+                log.warning("scheduler.queue_unreachable", message=error.message)
+
+    async def _close_queued(self, run_id: int, error: tuple[str, str]) -> None:
+        connection = await _asking(self._conditions.options)
+        try:
+            with house_errors():
+                await runs.refuse_queued(connection, run_id, error)
+        finally:
+            await connection.close()
 
     async def _watch_queue(self, sources: Sequence[_Source]) -> None:
         """Hand queued runs to their sources. A database that is away is asked again; runs wait in it."""

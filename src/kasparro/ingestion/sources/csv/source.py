@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Literal, TypeVar
 
+from kasparro.core.canonical import storable_text
 from kasparro.core.errors import SourceError
 from kasparro.ingestion.source import Batch, FinalBatch, Payload, Start
 from kasparro.ingestion.sources.csv.detection import Detected
@@ -32,11 +33,19 @@ class CsvSource:
         return "csv"
 
     async def partitions(self) -> list[str]:
-        """The files, as POSIX paths relative to `base_dir`, sorted. Raises SourceError when none matches."""
+        """The files, as POSIX paths relative to `base_dir`, sorted.
+
+        Raises SourceError when none matches, or when a name is no UTF-8 text and so cannot be stored.
+        """
         found = await _in_thread(lambda: matching_files(self._options.pattern, self._options.base_dir))
         if not found:
             raise SourceError(
                 f"source {self.name}: no file matches {self._options.pattern!r} in {self._options.base_dir}"
+            )
+        nameless = [storable_text(name) for name in found if storable_text(name) != name]
+        if nameless:
+            raise SourceError(
+                f"source {self.name}: the name of a file is not UTF-8 text: {', '.join(nameless)}", hint="rename it"
             )
         return found
 
