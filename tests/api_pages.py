@@ -101,9 +101,9 @@ async def client() -> AsyncGenerator[HttpClient]:
         yield opened
 
 
-def source_of(http: HttpClient, options: ApiOptions, **more: Any) -> ApiSource:
+def source_of(http: HttpClient, options: ApiOptions, *, attempts: int = 1, **more: Any) -> ApiSource:
     """A source that may reach loopback, tries once, and is in no way slowed down."""
-    policy = HttpPolicy(requests=100_000, attempts=1, allow_private=True)
+    policy = HttpPolicy(requests=100_000, attempts=attempts, allow_private=True)
     return ApiSource(options, http.bound(policy, source=options.name), dict, **more)
 
 

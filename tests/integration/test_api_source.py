@@ -39,7 +39,8 @@ from kasparro.ingestion.sources.api import (
 )
 from kasparro.ingestion.transform import Transformer
 from tests.api_pages import KINDS, PAGINATIONS, Allowance, Collection, Kind, client, options_of, reply, source_of
-from tests.http_server import Close, Reply, Request, Upstream, Wait, answer, head, raw, running
+from tests.fix_http import Waits
+from tests.http_server import Close, Reply, Request, Reset, Upstream, Wait, answer, head, raw, running
 from tests.scripted import LENIENT
 
 NOW = datetime(2026, 11, 22, 13, 0, tzinfo=UTC)
@@ -633,6 +634,28 @@ async def test_run_whose_token_expired_begins_anew_by_itself(
     again = await run(database, source)
     assert (again.state, counted(again, "fetched", "inserted", "unchanged")) == ("succeeded", [8, 4, 4])
     assert await keys_of(connection) == list(range(1, 9))
+
+
+@paged
+async def test_run_converges_over_a_server_that_fails_in_every_way(
+    upstream: Upstream, database: ConnectionOptions, connection: Connection, kind: Kind
+) -> None:
+    """Before each good page: 429 with Retry-After, a reset, half a body, 503. Waiting costs no time here."""
+    pages = Collection(items(23), kind)
+    bad: list[Reply] = [
+        answer(429, headers={"Retry-After": "7"}),
+        raw(Reset()),
+        answer(200, '{"data": [', length=500).then(Close()),
+        answer(503),
+    ]
+    upstream.on("/items", *[each for _ in range(8) for each in (*bad, pages)])
+    waits = Waits()
+    async with HttpClient(user_agent="t/1", contact="test@example.org", clock=waits.clock()) as http:
+        source = source_of(http, options_of(upstream, kind), attempts=5)
+        outcome = await run(database, source)
+    assert (outcome.state, counted(outcome, "fetched", "inserted")) == ("succeeded", [23, 23])
+    assert await keys_of(connection) == list(range(1, 24))
+    assert 7.0 in waits.slept
 
 
 async def test_unchanged_page_is_a_success_with_nothing_new(
