@@ -7,7 +7,6 @@ async with HttpClient(user_agent="kasparro/1.0", contact="https://example.org") 
 
 import logging
 import ssl
-from http.cookiejar import CookieJar, DefaultCookiePolicy
 from types import TracebackType
 from typing import Final, Self
 
@@ -49,8 +48,8 @@ class HttpClient:
         self._hosts = Hosts()
         context = tls or httpx.create_ssl_context(trust_env=False)
         # Two pools: a connection to a private address, open for one source, must not serve one that may not reach it.
-        self._public = _client(context, CheckedBackend(allow_private=False, resolver=resolver))
-        self._private = _client(context, CheckedBackend(allow_private=True, resolver=resolver))
+        self._public = CheckedTransport(context, CheckedBackend(allow_private=False, resolver=resolver))
+        self._private = CheckedTransport(context, CheckedBackend(allow_private=True, resolver=resolver))
 
     async def __aenter__(self) -> Self:
         for name in _CHATTY:
@@ -69,18 +68,13 @@ class HttpClient:
         if rate not in self._paces:
             self._paces[rate] = Pace(policy.requests, policy.per_seconds, self._hosts, self._clock)
         return BoundFetcher(
-            client=self._private if policy.allow_private else self._public,
+            transport=self._private if policy.allow_private else self._public,
             pace=self._paces[rate],
             clock=self._clock,
             policy=policy,
             defaults=self._defaults,
             reporter=Reporter(source, Secrecy(policy.secrets, policy.headers), self._observe),
         )
-
-
-def _client(tls: ssl.SSLContext, backend: CheckedBackend) -> httpx.AsyncClient:
-    jar = CookieJar(DefaultCookiePolicy(allowed_domains=[]))  # no source gets a cookie that another one was given
-    return httpx.AsyncClient(transport=CheckedTransport(tls, backend), trust_env=False, cookies=jar)
 
 
 def _unobserved(_: Observation) -> None:

@@ -37,14 +37,19 @@ class Response:
 
 
 async def exchange(
-    client: httpx.AsyncClient, call: Call, policy: HttpPolicy, wanted: frozenset[int], *, seconds: float
+    transport: httpx.AsyncBaseTransport, call: Call, policy: HttpPolicy, wanted: frozenset[int], *, seconds: float
 ) -> Response:
-    """Send and receive in at most `seconds`. Raises AttemptFailed when no complete answer came."""
+    """Send and receive in at most `seconds`. Raises AttemptFailed when no complete answer came.
+
+    By the transport, without httpx's client: that one keeps cookies, and stumbles over a bad Location even where it
+    does not follow redirects.
+    """
     timeout = httpx.Timeout(policy.read_seconds, connect=policy.connect_seconds, pool=None)
     try:
         async with asyncio.timeout(seconds):
-            request = client.build_request("GET", call.url, headers=call.encoded_headers(), timeout=timeout)
-            response = await client.send(request, stream=True)
+            options = {"timeout": timeout.as_dict()}
+            request = httpx.Request("GET", call.url, headers=call.encoded_headers(), extensions=options)
+            response = await transport.handle_async_request(request)
             try:
                 return await _received(response, wanted, policy.max_body_bytes)
             finally:

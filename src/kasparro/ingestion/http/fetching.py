@@ -21,14 +21,14 @@ class BoundFetcher:
     def __init__(
         self,
         *,
-        client: httpx.AsyncClient,
+        transport: httpx.AsyncBaseTransport,
         pace: Pace,
         clock: Clock,
         policy: HttpPolicy,
         defaults: Mapping[str, str],
         reporter: Reporter,
     ) -> None:
-        self._client = client
+        self._transport = transport
         self._pace = pace
         self._clock = clock
         self._policy = policy
@@ -89,7 +89,7 @@ class BoundFetcher:
             began = self._clock.monotonic()
             seconds = max(0.0, min(self._policy.attempt_seconds, budget.remaining_seconds))
             try:
-                response = await exchange(self._client, call, self._policy, wanted, seconds=seconds)
+                response = await exchange(self._transport, call, self._policy, wanted, seconds=seconds)
                 done.status, done.size_bytes = response.status, len(response.body)
             except AttemptFailed as failure:
                 done.reason = failure.reason
