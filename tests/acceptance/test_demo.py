@@ -6,6 +6,7 @@ import json
 import re
 import signal
 import socket
+import tempfile
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -35,7 +36,9 @@ def port() -> int:
 @asynccontextmanager
 async def demo(port: int, *arguments: str) -> AsyncGenerator[tuple[asyncio.subprocess.Process, httpx.AsyncClient]]:
     """The command while it serves, and a client of it."""
-    process = await start("-m", "kasparro", "demo", "--port", str(port), *arguments, env=environment(API_KEY=KEY))
+    home = tempfile.TemporaryDirectory()
+    env = environment(API_KEY=KEY, KASPARRO_HOME=home.name)
+    process = await start("-m", "kasparro", "demo", "--port", str(port), *arguments, env=env)
     try:
         assert process.stderr is not None
         said = await process.stderr.readline()
@@ -46,6 +49,7 @@ async def demo(port: int, *arguments: str) -> AsyncGenerator[tuple[asyncio.subpr
         with contextlib.suppress(ProcessLookupError):
             process.terminate()
         await process.wait()
+        home.cleanup()
 
 
 async def ended(process: asyncio.subprocess.Process, number: signal.Signals) -> Ended:

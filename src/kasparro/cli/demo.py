@@ -40,6 +40,7 @@ async def demo(
     feed. The week goes by while it runs: events appear and are revised. See docs/demo.md."""
     from datetime import UTC, datetime
 
+    from kasparro.cli.background import DEMO, Background
     from kasparro.core.serving import serve_application
     from kasparro.demo.app import REFUSED_EVERY, create_app
     from kasparro.demo.replay import Replay, moment
@@ -57,7 +58,8 @@ async def demo(
         context.note(f"the week stands at {instant(clock()):%Y-%m-%d %H:%M}Z; Ctrl-C stops the demo")
 
     app = create_app(week, clock=clock, key=key, refused_every=REFUSED_EVERY if limits else None)
-    await serve_application(app, host=HOST, port=port, on_ready=announce)
+    with Background(context.settings.home, DEMO).held(HOST, port):
+        await serve_application(app, host=HOST, port=port, on_ready=announce)
 
 
 def _require_key(context: Context) -> str:

@@ -2,6 +2,7 @@
 
 import os
 import time
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -9,7 +10,7 @@ from typing import Final
 from kasparro.cli.background import DEMO, POLL_SECONDS, Background
 from kasparro.cli.frame import Context
 from kasparro.core.address import is_taken
-from kasparro.core.errors import ConfigurationError, KasparroError
+from kasparro.core.errors import ConfigurationError, KasparroError, RunConflictError
 from kasparro.core.settings import Settings
 
 HOST: Final = "127.0.0.1"
@@ -32,18 +33,17 @@ def start_demo(settings: Settings) -> None:
     than it has seen. Raises ConfigurationError when another program has the port.
     """
     demo = Background(settings.home, DEMO)
-    if demo.find() is not None:
-        return
-    if is_taken(HOST, settings.demo_port):
+    if demo.find() is None and is_taken(HOST, settings.demo_port) and demo.find() is None:
         raise ConfigurationError(
             f"port {settings.demo_port} on {HOST}, the demo upstream's, is taken by another program",
             hint=f"stop it, or choose another port: KASPARRO_DEMO_PORT={settings.demo_port + 1}",
         )
     arguments = ["demo", "--port", str(settings.demo_port), "--started", _began(settings.home)]
-    process = demo.start(arguments, HOST, settings.demo_port)
+    with suppress(RunConflictError):  # it runs, or another process has just started it: both will take connections
+        demo.start(arguments, HOST, settings.demo_port)
     deadline = time.monotonic() + START_TIMEOUT_SECONDS
     while not is_taken(HOST, settings.demo_port):
-        if process.poll() is not None or time.monotonic() > deadline:
+        if demo.find() is None or time.monotonic() > deadline:
             raise KasparroError("the demo upstream did not start", hint=f"{demo.log_path}:\n{demo.log_tail()}")
         time.sleep(POLL_SECONDS)
 

@@ -2,12 +2,12 @@
 
 import http.client
 import json
-import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final, cast
 
-from kasparro.cli.background import POLL_SECONDS, Running
+from kasparro.cli.background import POLL_SECONDS
+from kasparro.cli.processes import Running
 from kasparro.core.errors import KasparroError
 
 ANSWER_TIMEOUT_SECONDS: Final = 5.0
@@ -30,14 +30,17 @@ def ask_health(host: str, port: int) -> Mapping[str, Any] | None:
     return report if {"status", "database", "version"} <= report.keys() else None
 
 
-def wait_for_health(server: Running, process: "subprocess.Popen[bytes]") -> Mapping[str, Any]:
-    """The first answer of a server that was just started. Raises KasparroError when it ends instead, or is silent."""
+def wait_for_health(server: Running, lives: Callable[[], bool]) -> Mapping[str, Any]:
+    """The first answer of a server that was just started.
+
+    Raises KasparroError when it is silent, or no longer `lives`.
+    """
     deadline = time.monotonic() + START_TIMEOUT_SECONDS
     while time.monotonic() < deadline:
         report = ask_health(server.host, server.port)
         if report is not None:
             return report
-        if process.poll() is not None:
-            raise KasparroError(f"the API server ended with exit code {process.returncode} instead of answering")
+        if not lives():
+            raise KasparroError("the API server ended instead of answering")
         time.sleep(POLL_SECONDS)
     raise KasparroError(f"the API server did not answer within {START_TIMEOUT_SECONDS:.0f} s at {server.url}/health")

@@ -7,6 +7,13 @@ from kasparro.cli.output import Result
 @command(example="kasparro scheduler", service="scheduler")
 async def scheduler(context: Context) -> Result:
     """Run every source at its schedule, and queued runs as they come. SIGTERM ends it once the batch in hand is in."""
+    from kasparro.cli.background import SCHEDULER, held_by_service
+
+    with held_by_service(context.settings, SCHEDULER, context.note):
+        return await _work(context)
+
+
+async def _work(context: Context) -> Result:
     from datetime import timedelta
     from functools import partial
 
@@ -25,6 +32,7 @@ async def scheduler(context: Context) -> Result:
         scheduled = [Scheduled(job, job.schedule or usual) for job in jobs]
         with stop_on_signals() as stop:
             limits = BatchLimits(records=settings.batch_records)
-            conditions = Conditions(options, revive=partial(resolve, settings), stop=stop.event, limits=limits)
+            revive = partial(resolve, settings, even_if_stopped=False)
+            conditions = Conditions(options, revive=revive, stop=stop.event, limits=limits)
             await Scheduler(scheduled, conditions).run()
     return Result({"stopped": True}, [], stop.exit_code or 0)

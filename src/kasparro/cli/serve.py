@@ -12,16 +12,20 @@ PortOption = Annotated[int | None, typer.Option("--port", min=1, max=65535, help
 
 @command(example="kasparro serve --port 8001", service="serve")
 async def serve(context: Context, host: HostOption = None, port: PortOption = None) -> None:
-    """Serve the API until stopped. The schema must be current: see `kasparro migrate`."""
+    """Serve the API until stopped, one server a home. The schema must be current: see `kasparro migrate`."""
     from kasparro.api.server import serve as serve_api
+    from kasparro.cli.background import SERVER, held_by_service
+    from kasparro.core.address import require_loopback
     from kasparro.core.database import connect, resolve
     from kasparro.services.migrations import require_current
 
     settings = context.settings
-    options = await resolve(settings, report=context.note)
-    connection = await connect(options, application_name="kasparro:serve")
-    try:
-        await require_current(connection)
-    finally:
-        await connection.close()
-    await serve_api(options, host=host or settings.host, port=port or settings.port)
+    address, port = require_loopback(host or settings.host), port or settings.port
+    with held_by_service(settings, SERVER, context.note, address, port):
+        options = await resolve(settings, report=context.note)
+        connection = await connect(options, application_name="kasparro:serve")
+        try:
+            await require_current(connection)
+        finally:
+            await connection.close()
+        await serve_api(options, host=address, port=port)

@@ -1,14 +1,24 @@
 """`kasparro status`: what runs, and the last run of each source. Starts nothing."""
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from kasparro.cli.frame import Context, command
 from kasparro.cli.output import Result, Table
+from kasparro.core.errors import EXIT_DATABASE, EXIT_OK
 
 if TYPE_CHECKING:
-    from kasparro.cli.background import Running
+    from kasparro.cli.processes import Running
     from kasparro.services.health import SourceStatus
+
+
+_SCHEMA: Final = {
+    "current": "",
+    "pending": ", schema pending: run `kasparro migrate`",
+    "newer": ", schema {0.current} is newer than this version ({0.needed}): install the kasparro that made it",
+    "unknown": ", schema is at an unknown revision, {0.current!r}: give kasparro a database of its own",
+}
+"""What to say of each state."""
 
 
 @command(example="kasparro status --json")
@@ -16,7 +26,7 @@ async def status(context: Context) -> Result:
     """Show what runs here, and how each source fared: its last run, and what all of its runs wrote."""
     from kasparro.cli.background import SERVER, TITLES, Background
 
-    database, sources = await _database(context)
+    database, sources, exit_code = await _database(context)
     processes = {name: Background(context.settings.home, name).find() for name in TITLES}
     server = processes[SERVER]
     data = {
@@ -26,7 +36,8 @@ async def status(context: Context) -> Result:
         "sources": [asdict(source) for source in sources],
     }
     rows = [("database", database), *((TITLES[name], _told(process)) for name, process in processes.items())]
-    return Result(data, [Table(("what", "state"), rows), "", *([sources_table(sources)] if sources else [])])
+    human = [Table(("what", "state"), rows), "", *([sources_table(sources)] if sources else [])]
+    return Result(data, human, exit_code)
 
 
 def sources_table(sources: "list[SourceStatus]") -> Table:
@@ -53,14 +64,14 @@ def _row(source: "SourceStatus") -> tuple[object, ...]:
     return (source.name, source.type, run.id, run.state, run.finished_at, *counts, *totals)
 
 
-async def _database(context: Context) -> "tuple[str, list[SourceStatus]]":
-    """What to say of the database, and its sources where they can be read. Starts no server."""
+async def _database(context: Context) -> "tuple[str, list[SourceStatus], int]":
+    """What to say of the database, its sources where they can be read, and the exit code. Starts no server."""
     from kasparro.core import embedded
     from kasparro.core.database import connect, house_errors, resolve
     from kasparro.services.health import read_schema_status, read_source_statuses
 
     if context.settings.database_url is None and not embedded.status(context.settings.home).running:
-        return "embedded PostgreSQL, not running", []
+        return "embedded PostgreSQL, not running", [], EXIT_OK
     options = await resolve(context.settings)
     connection = await connect(options, application_name="kasparro:status")
     try:
@@ -70,4 +81,5 @@ async def _database(context: Context) -> "tuple[str, list[SourceStatus]]":
             sources = await read_source_statuses(connection) if current else []
     finally:
         await connection.close()
-    return f"{options}{'' if current else f', schema {schema.state}: run `kasparro migrate`'}", sources
+    told = _SCHEMA[schema.state].format(schema)
+    return f"{options}{told}", sources, EXIT_OK if schema.state in {"current", "pending"} else EXIT_DATABASE

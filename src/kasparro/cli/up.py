@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,10 +12,11 @@ from kasparro.cli.frame import Context, cancel_on_signals, command
 from kasparro.cli.output import Result
 from kasparro.cli.progress import step
 from kasparro.cli.status import sources_table
-from kasparro.core.errors import EXIT_SIGINT, EXIT_SIGTERM, ConfigurationError
+from kasparro.core.errors import EXIT_CONFLICT, EXIT_OK, EXIT_SIGINT, EXIT_SIGTERM, ConfigurationError
 
 if TYPE_CHECKING:
-    from kasparro.cli.background import Running
+    from kasparro.cli.background import Background
+    from kasparro.cli.processes import Running
     from kasparro.core.database import ConnectionOptions
     from kasparro.services.health import SourceStatus
 
@@ -34,7 +36,7 @@ async def up(context: Context, detach: DetachOption = False) -> Result | None:
     if exit_code in {EXIT_SIGINT, EXIT_SIGTERM}:
         return Result([asdict(source) for source in sources], [sources_table(sources)], exit_code)
     if detach:
-        server = server or await asyncio.to_thread(_start_in_background, context)
+        server = await asyncio.to_thread(_start_in_background, context)
         await asyncio.to_thread(_start_scheduler, context)
         return _summary(context, server.url, sources, exit_code)
     if server is not None:
@@ -52,8 +54,9 @@ def _find_or_require_free(context: Context) -> "Running | None":
 
     settings = context.settings
     require_loopback(settings.host)
-    server = Background(settings.home, SERVER).find()
-    if server is None and is_taken(settings.host, settings.port):
+    background = Background(settings.home, SERVER)
+    server = background.find()
+    if server is None and is_taken(settings.host, settings.port) and (server := background.find()) is None:
         other = ask_health(settings.host, settings.port) is not None
         holder = "a kasparro of another folder" if other else "another program"
         raise ConfigurationError(
@@ -75,7 +78,10 @@ async def _prepare_database(context: Context) -> "ConnectionOptions":
 
 
 async def _load(context: Context, options: "ConnectionOptions") -> int:
-    """Run every source once; the exit code is that of `kasparro run`. One that fails keeps no other from work."""
+    """Run every source once; the exit code is that of `kasparro run`. One that fails keeps no other from work.
+
+    A source that another process loads at the moment is loaded, which is all that is wanted.
+    """
     from kasparro.cli.jobs import open_jobs
     from kasparro.cli.loading import run_jobs
     from kasparro.ingestion.coordinator import Request
@@ -85,7 +91,7 @@ async def _load(context: Context, options: "ConnectionOptions") -> int:
     task = asyncio.current_task()
     assert task is not None
     cancel_on_signals(task)
-    return exit_code
+    return EXIT_OK if exit_code == EXIT_CONFLICT else exit_code
 
 
 async def _read_sources(options: "ConnectionOptions") -> "list[SourceStatus]":
@@ -101,33 +107,51 @@ async def _read_sources(options: "ConnectionOptions") -> "list[SourceStatus]":
 
 
 def _start_in_background(context: Context) -> "Running":
-    from kasparro.cli.background import SERVER, Background, Running
+    """Our own server, started unless it runs or another process has just started it; returns once it answers."""
+    from kasparro.cli.background import SERVER, Background
     from kasparro.cli.health_probe import wait_for_health
     from kasparro.core.errors import KasparroError
 
-    settings = context.settings
     with step(context.output, "API server", unit=None):
-        address = ["--host", settings.host, "--port", str(settings.port)]
-        background = Background(settings.home, SERVER)
-        process = background.start(["serve", *address], settings.host, settings.port)
-        server = Running(process.pid, settings.host, settings.port)
+        background = Background(context.settings.home, SERVER)
+        started, server = _start_or_find(context, background)
         try:
-            wait_for_health(server, process)
+            wait_for_health(server, lambda: background.find() is not None)
         except KasparroError as error:
             error.hint = f"its log is {background.log_path}, ending with:\n{background.log_tail()}"
-            background.stop()
+            if started:
+                background.stop()
             raise
     return server
+
+
+def _start_or_find(context: Context, background: "Background") -> "tuple[bool, Running]":
+    """Whether this process started it, and the server."""
+    from kasparro.cli.processes import Running
+    from kasparro.core.errors import RunConflictError
+
+    settings = context.settings
+    address = ["--host", settings.host, "--port", str(settings.port)]
+    running = background.find()
+    if running is not None:
+        return False, running
+    try:
+        process = background.start(["serve", *address], settings.host, settings.port)
+    except RunConflictError:
+        return _start_or_find(context, background)
+    return True, Running(process.pid, settings.host, settings.port)
 
 
 def _start_scheduler(context: Context) -> None:
     """Go on loading what is new, in the background; unless the scheduler of this home runs already."""
     from kasparro.cli.background import SCHEDULER, Background
+    from kasparro.core.errors import RunConflictError
 
     scheduler = Background(context.settings.home, SCHEDULER)
-    if scheduler.find() is None:
-        with step(context.output, "scheduler", unit=None):
-            scheduler.start(["scheduler", "--config", str(context.config_path)])
+    if scheduler.find() is not None:
+        return
+    with step(context.output, "scheduler", unit=None), suppress(RunConflictError):  # another process was faster
+        scheduler.start(["scheduler", "--config", str(context.config_path)])
 
 
 def _start_demo(context: Context) -> None:
@@ -142,7 +166,8 @@ def _start_demo(context: Context) -> None:
 async def _serve(context: Context, options: "ConnectionOptions", sources: "list[SourceStatus]") -> None:
     """Serve in the foreground until stopped; the embedded server stays, for other processes may use it."""
     from kasparro.api.server import serve
-    from kasparro.cli.background import DEMO, SCHEDULER, SERVER, Background, Running
+    from kasparro.cli.background import DEMO, SCHEDULER, SERVER, Background
+    from kasparro.cli.processes import Running
     from kasparro.core.logging import configure_logging
 
     settings = context.settings

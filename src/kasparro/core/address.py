@@ -7,10 +7,17 @@ import socket
 from kasparro.core.errors import ConfigurationError
 
 
-def require_loopback(host: str) -> None:
-    """Until there are keys to guard it, the API stays on this machine. Raises ConfigurationError."""
-    if host == "localhost":
-        return
+def numeric(host: str) -> str:
+    """`localhost` as the address that it stands for; anything else as it is."""
+    return "127.0.0.1" if host.lower() == "localhost" else host
+
+
+def require_loopback(host: str) -> str:
+    """The IP address to listen at. Until there are keys to guard it, the API stays on this machine.
+
+    Raises ConfigurationError.
+    """
+    host = numeric(host)
     try:
         loopback = ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -20,6 +27,7 @@ def require_loopback(host: str) -> None:
             f"KASPARRO_HOST: {host} is reachable from elsewhere, and this version has no keys to guard the API",
             hint="use 127.0.0.1, and a proxy with authentication in front where others must reach it",
         )
+    return host
 
 
 def is_taken(host: str, port: int) -> bool:

@@ -10,9 +10,11 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
+from kasparro.core.address import numeric
 from kasparro.core.errors import ConfigurationError
 
 DEFAULT_CONFIG_NAME = "kasparro.yaml"
+DEFAULT_HOME_NAME = ".kasparro"
 
 
 def _absolute(path: Path) -> Path:
@@ -43,13 +45,14 @@ class Settings(BaseModel):
         DEFAULT_CONFIG_NAME
     )
     """The configuration file; `--config` wins."""
-    home: Annotated[AbsolutePath, Field(alias="KASPARRO_HOME", validate_default=True)] = Path(".kasparro")
-    """Where embedded PostgreSQL, process ids and logs of the background processes live."""
+    home: Annotated[AbsolutePath, Field(alias="KASPARRO_HOME", validate_default=True)] = Path(DEFAULT_HOME_NAME)
+    """Where embedded PostgreSQL, process ids and logs of the background processes live; unset: `.kasparro` beside the
+    configuration file."""
     env_file: Annotated[Path, Field(alias="KASPARRO_ENV_FILE")] = Path(".env")
     """A file of `NAME=value` lines that every command reads first; what the environment sets already wins."""
     demo_port: Annotated[int, Field(alias="KASPARRO_DEMO_PORT", ge=1, le=65535)] = 8010
     """The demo upstream's port on 127.0.0.1; `kasparro up` starts it when a source is configured to read from there."""
-    host: Annotated[str, Field(alias="KASPARRO_HOST")] = "127.0.0.1"
+    host: Annotated[str, AfterValidator(numeric), Field(alias="KASPARRO_HOST")] = "127.0.0.1"
     """Where the API listens: a loopback address, until there are keys to guard it."""
     port: Annotated[int, Field(alias="KASPARRO_PORT", ge=1, le=65535)] = 8000
     """The API's port."""
@@ -73,6 +76,8 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     """
     source = os.environ if environ is None else environ
     values = {name: value for name in variable_names() if (value := _read(source, name)) is not None}
+    config_path = _absolute(Path(values.get("KASPARRO_CONFIG", DEFAULT_CONFIG_NAME)))
+    values.setdefault("KASPARRO_HOME", str(config_path.parent / DEFAULT_HOME_NAME))
     try:
         return Settings.model_validate(values)
     except ValidationError as error:

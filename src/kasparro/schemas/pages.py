@@ -95,7 +95,7 @@ class SourceHealth(_Body):
 class HealthReport(_Body):
     """`ok` comes with 200, everything else with 503."""
 
-    status: Literal["ok", "migrations_pending", "database_newer", "unavailable"]
+    status: Literal["ok", "migrations_pending", "database_newer", "database_unknown", "unavailable"]
     version: str
     database: DatabaseHealth
     migrations: MigrationHealth | None

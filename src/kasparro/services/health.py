@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Final, Literal
 
 from kasparro.core.database import Connection
-from kasparro.services.migrations import current_revision, head, revisions
+from kasparro.services.migrations import current_revision, head, is_newer, revisions
 
 _LAST_RUNS: Final = """
     select s.name, s.type, s.last_success_at,
@@ -21,7 +21,7 @@ _LAST_RUNS: Final = """
     order by s.name
 """
 
-SchemaState = Literal["current", "pending", "newer"]
+SchemaState = Literal["current", "pending", "newer", "unknown"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,9 @@ class SchemaStatus:
     def state(self) -> SchemaState:
         if self.current == self.needed:
             return "current"
-        return "pending" if self.current is None or self.current in revisions() else "newer"
+        if self.current is None or self.current in revisions():
+            return "pending"
+        return "newer" if is_newer(self.current) else "unknown"
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,9 @@ Locks are polled, never waited for: a waiter that blocks stalls the holder's own
 https://www.postgresql.org/docs/current/explicit-locking.html#ADVISORY-LOCKS.
 """
 
+from dataclasses import dataclass
+from typing import Final
+
 from kasparro.core.database import Connection
 
 LOCK_SPACE = 0x6B61
@@ -15,6 +18,33 @@ from pg_stat_activity
 where datname = current_database() and pid <> pg_backend_pid() and application_name like $1::text
   and wait_event = 'ClientRead' and xact_start < now() - make_interval(secs => $2::double precision)
 """
+
+
+_ACTIVE: Final = """
+select coalesce(r.id, 0) as id, s.name as source, coalesce(r.trigger, '') as trigger
+from pg_locks l
+join sources s on s.id = l.objid::bigint
+left join lateral (
+    select id, trigger from etl_runs where source_id = s.id and state = 'running' order by id desc limit 1) r on true
+where l.locktype = 'advisory' and l.granted and l.objsubid = 2 and l.classid = $1::bigint::oid
+  and l.database = (select oid from pg_database where datname = current_database())
+order by s.name
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class ActiveRun:
+    """Who holds a source's lock right now; id 0 and no trigger when it is no run, or has only just begun."""
+
+    id: int
+    source: str
+    trigger: str
+
+
+async def active_runs(connection: Connection) -> list[ActiveRun]:
+    """The runs that hold their sources' locks. The schema must be current."""
+    rows = await connection.fetch(_ACTIVE, LOCK_SPACE)
+    return [ActiveRun(row["id"], row["source"], row["trigger"]) for row in rows]
 
 
 def application_name(run_id: int | None, lane: int | None = None) -> str:

@@ -10,14 +10,21 @@ from importlib import resources
 from io import StringIO
 from typing import Any
 
-from kasparro.core.database import Connection, ConnectionOptions, connect, house_errors
-from kasparro.core.errors import DatabaseError, DatabaseNewerError, MigrationsPendingError
+from asyncpg import DuplicateTableError, InsufficientPrivilegeError, PostgresError
+
+from kasparro.core.database import Connection, ConnectionOptions, connect, house_errors, translate
+from kasparro.core.errors import DatabaseError, DatabaseNewerError, KasparroError, MigrationsPendingError
 
 LOCK_KEY = 0x6B617370_6D696772
 """Advisory lock of whoever migrates: 'kaspmigr'."""
 LOCK_POLL_SECONDS = 0.2
 LOCK_TIMEOUT_SECONDS = 120.0
 APPLICATION_NAME = "kasparro:migrate"
+_OUR_TABLES = """
+select array_agg(name order by name)
+from unnest(array['etl_runs', 'etl_checkpoints', 'unified_data']) name
+where to_regclass(name) is not null
+"""
 
 
 def revisions() -> list[str]:
@@ -41,11 +48,12 @@ async def current_revision(connection: Connection) -> str | None:
 async def require_current(connection: Connection) -> None:
     """Raise MigrationsPendingError or DatabaseNewerError unless the schema is the one that this code needs."""
     revision = await current_revision(connection)
-    _refuse_newer(revision)
+    refuse_unknown(revision)
     if revision != head():
         found = "has no kasparro tables" if revision is None else f"is at revision {revision}"
         raise MigrationsPendingError(
-            f"the database {found}, this version needs {head()}", hint="run `kasparro migrate`, or `kasparro up`, which begins with it"
+            f"the database {found}, this version needs {head()}",
+            hint="run `kasparro migrate`, or `kasparro up`, which begins with it",
         )
 
 
@@ -59,7 +67,8 @@ async def upgrade(options: ConnectionOptions, *, report: Callable[[str], None] |
         with house_errors():
             await _lock(connection, report)
             revision = await current_revision(connection)
-            _refuse_newer(revision)
+            refuse_unknown(revision)
+            await require_usable(connection, revision)
             missing = [name for name in revisions() if revision is None or name > revision]
             if missing:
                 await _alembic(options, "upgrade", "head")
@@ -78,12 +87,57 @@ async def check(options: ConnectionOptions) -> None:
         raise DatabaseError(f"tables and migrations differ: {error}", hint="write a migration") from error
 
 
-def _refuse_newer(revision: str | None) -> None:
-    if revision is not None and revision not in revisions():
+def is_newer(revision: str) -> bool:
+    """Whether a revision that this code does not know comes after those that it knows."""
+    return len(revision) == len(head()) and revision.isdigit() and revision > head()
+
+
+def refuse_unknown(revision: str | None) -> None:
+    """Raise DatabaseNewerError, or DatabaseError for a revision that is not one of kasparro's, unless it is known."""
+    if revision is None or revision in revisions():
+        return
+    if is_newer(revision):
         raise DatabaseNewerError(
             f"the database is at revision {revision}, which is newer than this version knows ({head()})",
             hint="install the version of kasparro that made it, or a newer one",
         )
+    raise DatabaseError(
+        f"the database is at revision {revision!r}, which is none of kasparro's",
+        hint="is another program's alembic_version in this schema? give kasparro a database of its own",
+    )
+
+
+async def require_usable(connection: Connection, revision: str | None) -> None:
+    """Raise DatabaseError for a database in which the tables cannot stand: its encoding, or tables without a revision.
+
+    Text of all languages is stored: https://www.postgresql.org/docs/current/multibyte.html
+    """
+    encoding = connection.get_settings().server_encoding
+    if encoding != "UTF8":
+        raise DatabaseError(
+            f"the database's encoding is {encoding}, kasparro needs UTF8",
+            hint="make another one: create database .. encoding 'UTF8' template template0",
+        )
+    if revision is None and (found := await connection.fetchval(_OUR_TABLES)):
+        raise DatabaseError(
+            f"the database has kasparro's tables ({', '.join(found)}), but alembic_version names no revision",
+            hint="restore alembic_version from a backup, or give kasparro an empty database",
+        )
+
+
+def _refusal(error: Exception) -> KasparroError | None:
+    """The house error for what the server said against a migration."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, PostgresError):
+        cause = cause.__cause__
+    if isinstance(cause, InsufficientPrivilegeError):
+        return DatabaseError(
+            f"this role may not change the schema: {cause.args[0]}",
+            hint="run `kasparro migrate` as the owner, or: grant create on schema public to the role",
+        )
+    if isinstance(cause, DuplicateTableError):
+        return DatabaseError(f"{cause.args[0]}, and not by kasparro", hint="give kasparro a database of its own")
+    return None if cause is None else translate(cause)
 
 
 async def _lock(connection: Connection, report: Callable[[str], None] | None) -> None:
@@ -103,6 +157,7 @@ async def _alembic(options: ConnectionOptions, command: str, *arguments: str) ->
     """Run an Alembic command over the one driver, through the one place that connects."""
     from alembic import command as commands
     from alembic.config import Config
+    from sqlalchemy.exc import DBAPIError
     from sqlalchemy.ext.asyncio import create_async_engine
     from sqlalchemy.pool import NullPool
 
@@ -120,5 +175,10 @@ async def _alembic(options: ConnectionOptions, command: str, *arguments: str) ->
     try:
         async with engine.begin() as async_connection:
             await async_connection.run_sync(run)
+    except DBAPIError as error:
+        refusal = _refusal(error)
+        if refusal is None:
+            raise
+        raise refusal from error
     finally:
         await engine.dispose()

@@ -17,7 +17,12 @@ from kasparro.schemas.pages import DatabaseHealth, HealthReport, LastRun, Migrat
 from kasparro.services.health import SchemaState, SourceStatus, read_schema_status, read_source_statuses
 
 TIMEOUT_SECONDS: Final = 3.0
-_STATUS: Final = {"current": "ok", "pending": "migrations_pending", "newer": "database_newer"}
+_STATUS: Final = {
+    "current": "ok",
+    "pending": "migrations_pending",
+    "newer": "database_newer",
+    "unknown": "database_unknown",
+}
 
 router = APIRouter(tags=["health"])
 

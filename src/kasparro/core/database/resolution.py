@@ -9,8 +9,12 @@ from kasparro.core.masking import register_secrets
 from kasparro.core.settings import Settings
 
 
-async def resolve(settings: Settings, *, report: Callable[[str], None] | None = None) -> ConnectionOptions:
+async def resolve(
+    settings: Settings, *, report: Callable[[str], None] | None = None, even_if_stopped: bool = True
+) -> ConnectionOptions:
     """Options for `DATABASE_URL` if it is set, else for the embedded server, which is started when it does not run.
+
+    Not `even_if_stopped`: work that lost its server must not bring back one that was stopped on purpose.
 
     The password is masked in all output from here on. Raises DatabaseUrlError or EmbeddedServerError.
     """
@@ -19,7 +23,7 @@ async def resolve(settings: Settings, *, report: Callable[[str], None] | None = 
     else:
         from kasparro.core import embedded
 
-        options = await embedded.ensure_running(settings.home, report=report)
+        options = await embedded.ensure_running(settings.home, report=report, even_if_stopped=even_if_stopped)
     if options.password is not None:
         register_secrets([options.password.get_secret_value()])
     return options

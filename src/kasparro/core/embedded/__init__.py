@@ -13,8 +13,12 @@ if TYPE_CHECKING:
     from kasparro.core.embedded.server import EmbeddedStatus
 
 
-async def ensure_running(home: Path, *, report: Callable[[str], None] | None = None) -> "ConnectionOptions":
+async def ensure_running(
+    home: Path, *, report: Callable[[str], None] | None = None, even_if_stopped: bool = True
+) -> "ConnectionOptions":
     """Options for the home's server; makes and starts it when needed, and uses it when it runs.
+
+    A server that `stop` ended on purpose (not: one that crashed) is only started `even_if_stopped`.
 
     Takes as long as recovery does; `report` is called on the event loop with what is going on. The server outlives
     this process. Raises EmbeddedServerError.
@@ -26,7 +30,7 @@ async def ensure_running(home: Path, *, report: Callable[[str], None] | None = N
     loop = asyncio.get_running_loop()
     patience = Patience(None if report is None else lambda message: _pass_on(loop, report, message))
     try:
-        return await asyncio.to_thread(ensure, home, patience)
+        return await asyncio.to_thread(ensure, home, patience, even_if_stopped=even_if_stopped)
     except asyncio.CancelledError:
         patience.cancel()
         raise

@@ -48,6 +48,11 @@ class Layout:
         return self.root / "lock"
 
     @property
+    def stopped(self) -> Path:
+        """There while the server is stopped because somebody said so."""
+        return self.root / "stopped"
+
+    @property
     def socket(self) -> Path:
         return self.sockets / f".s.PGSQL.{PORT}"
 

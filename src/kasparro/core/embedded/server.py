@@ -45,11 +45,17 @@ class EmbeddedStatus:
 
 
 def ensure(
-    home: Path, patience: Patience, *, settings: Mapping[str, str] | None = None, durable: bool = True
+    home: Path,
+    patience: Patience,
+    *,
+    settings: Mapping[str, str] | None = None,
+    durable: bool = True,
+    even_if_stopped: bool = True,
 ) -> ConnectionOptions:
     """Options for the running server, which is made and started when needed.
 
-    `settings` are written into the server's configuration if this call starts it; `durable=False` is for tests.
+    One that was stopped on purpose is only started `even_if_stopped`. `settings` are written into the server's
+    configuration if this call starts it; `durable=False` is for tests.
     """
     with _house_errors(home):
         layout = layout_for(home)
@@ -58,6 +64,7 @@ def ensure(
             with locked(layout.lock, patience):
                 _settle(layout, patience)
                 if not _is_usable(layout):
+                    _leave_stopped(layout, even_if_stopped=even_if_stopped)
                     _start(layout, patience, settings or {}, durable=durable)
         return _options(layout)
 
@@ -71,6 +78,8 @@ def shut_down(home: Path, mode: StopMode, patience: Patience) -> bool:
         with locked(layout.lock, patience):
             if running_postmaster(layout) is None:
                 return False
+            if mode == "fast":
+                layout.stopped.touch()
             _stop(layout, mode)
             return True
 
@@ -104,6 +113,14 @@ def _settle(layout: Layout, patience: Patience) -> None:
         patience.wait()
     if found is not None and not layout.socket.exists():
         _stop(layout, "fast")
+
+
+def _leave_stopped(layout: Layout, *, even_if_stopped: bool) -> None:
+    if not even_if_stopped and layout.stopped.exists():
+        raise EmbeddedServerError(
+            f"the embedded PostgreSQL in {layout.root} was stopped on purpose", hint="`kasparro up` starts it again"
+        )
+    layout.stopped.unlink(missing_ok=True)
 
 
 def _start(layout: Layout, patience: Patience, settings: Mapping[str, str], *, durable: bool) -> None:
