@@ -100,6 +100,12 @@ def test_repeated_names_outside_of_records_fail_the_page() -> None:
     assert "stands more than once" in refusal(b'{"data": [{"id": 1}], "meta": {"next": "a", "next": "b"}}', path="data")
 
 
+def test_thousands_of_repeated_names_are_judged_in_no_time() -> None:
+    item = '{"a": {"b": 1, "b": {"c": 1, "c": 2}}, "a": {"b": 1, "b": 2}}'
+    body = f"[{', '.join([item] * 3000)}]".encode()
+    assert {defect.code for record in read(body) for defect in record.defects} == {"duplicate_keys"}
+
+
 def test_text_in_other_encodings_is_read() -> None:
     value = '[{"name": "Zoë"}]'
     assert parse(value.encode("utf-16")) == [{"name": "Zoë"}]

@@ -66,12 +66,15 @@ def parse_document(body: bytes, url: str, content_type: str) -> Document:
 
 
 def members(value: Any) -> Iterator[Any]:
-    """Everything in a JSON value, itself included, names of objects too."""
+    """Everything in a JSON value, itself included; names of objects too, and all values of a repeated name."""
     waiting = [value]
     while waiting:
         item = waiting.pop()
         yield item
-        if isinstance(item, dict):
+        if isinstance(item, RepeatedNames):
+            for name, each in item.pairs:
+                waiting += (name, each)
+        elif isinstance(item, dict):
             shown = cast("dict[str, Any]", item)
             waiting.extend(shown)
             waiting.extend(shown.values())

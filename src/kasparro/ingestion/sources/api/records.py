@@ -80,16 +80,8 @@ def _refuse_hidden(document: Document, items: list[Any], url: str) -> None:
         return
     within = {id(each) for each in members(items)}
     for each in document.repeating:
-        if id(each) not in within and not _is_inside(each, document.repeating, within):
+        if id(each) not in within:
             raise SourceError(f'{url}: the name "{shown(each.repeated())}" stands more than once in the page')
-
-
-def _is_inside(each: RepeatedNames, repeating: list[RepeatedNames], within: set[int]) -> bool:
-    """Whether it is the hidden value of a repeated name in a record."""
-    return any(
-        id(outer) in within and any(inner is each for _, value in outer.pairs for inner in members(value))
-        for outer in repeating
-    )
 
 
 def _described(value: Any) -> str:
