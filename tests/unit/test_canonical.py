@@ -208,11 +208,10 @@ def test_text_that_cannot_be_stored_is_escaped() -> None:
     assert storable_text("a\0b latin\udce9.csv \ud83d ok \U0001f600") == "a\\x00b latin\\xe9.csv \\ud83d ok \U0001f600"
 
 
-JSON_VALUES = st.recursive(
-    st.one_of(st.none(), st.booleans(), st.integers(), st.decimals(allow_nan=False, allow_infinity=False), TEXT),
-    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(TEXT, inner, max_size=3)),
-    max_leaves=8,
-)
+SCALARS = st.one_of(st.none(), st.booleans(), st.integers(), st.decimals(allow_nan=False, allow_infinity=False), TEXT)
+NESTED_ONCE = st.one_of(SCALARS, st.lists(SCALARS, max_size=3), st.dictionaries(TEXT, SCALARS, max_size=3))
+JSON_VALUES = st.one_of(NESTED_ONCE, st.lists(NESTED_ONCE, max_size=3), st.dictionaries(TEXT, NESTED_ONCE, max_size=3))
+"""Two levels deep; `st.recursive` warns now and then that it does not recurse."""
 
 
 @given(st.dictionaries(TEXT, JSON_VALUES, max_size=3))
