@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from kasparro.schemas.configuration import Schedule
 from kasparro.schemas.configuration.schedule import every
 from kasparro.schemas.configuration.times import duration_text, parse_duration
+from kasparro.schemas.configuration.upstream import size_text
 
 NOON = datetime(2026, 3, 28, 12, tzinfo=UTC)
 
@@ -62,3 +63,10 @@ def test_runs_are_spread_by_a_tenth_but_not_for_long() -> None:
     assert schedule.spread(timedelta(minutes=1)) == timedelta(seconds=6)
     assert schedule.spread(timedelta(days=1)) == timedelta(seconds=30)
     assert Schedule(cron="0 6 * * *", jitter=timedelta(0)).spread(timedelta(days=1)) == timedelta(0)
+
+
+@pytest.mark.parametrize(
+    ("size", "text"), [(64 * 1024 * 1024, "64MiB"), (8_000_000, "8MB"), (1537, "1537"), (2048, "2KiB"), (10**9, "1GB")]
+)
+def test_a_size_is_shown_in_its_largest_unit(size: int, text: str) -> None:
+    assert size_text(size) == text

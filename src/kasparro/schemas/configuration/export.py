@@ -35,6 +35,8 @@ empty, `$${` for the text `${`. Variables are filled in after parsing, so that n
 `NAME_FILE` may name a file with the value instead (mounted secrets). `name`, `type` and `key` are a source's identity
 and take no variables.
 
+A *duration* is written as `90s`, `10m`, `1h30m` or `7d`; a *size* as `500KB`, `64MiB` or `1GB`.
+
 A variable whose name says so (`PASSWORD`, `API_KEY`, `CLIENT_SECRET`, `GITHUB_TOKEN` and the like) is a secret: all
 that commands print, all logs and all errors that are stored show `***` for its value. For any other variable's value,
 messages, logs and stored errors show the variable, such as `${NAME}`. Both hold for values of four characters or more;
@@ -128,7 +130,8 @@ def _as_written(value: Any, written: Any) -> Any:
 
 def _section(title: str, model: type[BaseModel], text: str = "", *, without: type[BaseModel] = BaseModel) -> str:
     """A model's fields, except for those of another one that is described elsewhere."""
-    rows = [_row(name, model) for name in model.model_fields if _is_own(name, model, without)]
+    names = sorted(model.model_fields, key=lambda name: name != "type")
+    rows = [_row(name, model) for name in names if _is_own(name, model, without)]
     introduction = " ".join((model.__doc__ or "").split())
     table = ["| field | type | default | |", "|---|---|---|---|", *rows]
     return "\n".join([f"## {title}", "", introduction, "", *([text] if text else []), *table, ""])
@@ -142,16 +145,20 @@ def _is_own(name: str, model: type[BaseModel], without: type[BaseModel]) -> bool
 
 def _row(name: str, model: type[BaseModel]) -> str:
     field = model.model_fields[name]
+    is_size = upstream.WRITTEN_SIZE in field.metadata
     if field.is_required():
         default = "required"
     else:
         value = field.get_default(call_default_factory=True)
-        default = "" if value is None else f"`{_default_text(value)}`"
+        default = "" if value is None else f"`{_default_text(value, is_size=is_size)}`"
     description = " ".join((field.description or "").split())
-    return f"| `{name}` | {_type_name(field.annotation)} | {default} | {description} |".replace("|  |", "| |")
+    kind = "size" if is_size else _type_name(field.annotation)
+    return f"| `{name}` | {kind} | {default} | {description} |".replace("|  |", "| |")
 
 
-def _default_text(value: object) -> str:
+def _default_text(value: Any, *, is_size: bool) -> str:
+    if is_size:
+        return upstream.size_text(value)
     if isinstance(value, timedelta):
         return duration_text(value)
     if isinstance(value, BaseModel):

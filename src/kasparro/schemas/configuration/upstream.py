@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Annotated, Final
 from urllib.parse import SplitResult, urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from kasparro.schemas.configuration.base import SourceConfig
@@ -37,12 +37,18 @@ def _parts(url: str) -> SplitResult | None:
 
 
 def _size(value: object) -> object:
-    if isinstance(value, int):
+    if isinstance(value, int) and not isinstance(value, bool):
         return value
     match = _SIZE.fullmatch(value.strip()) if isinstance(value, str) else None
     if match is None:
         raise PydanticCustomError("size", "must be a size, such as 500KB, 64MiB or 1GB")
     return int(match[1]) * _SIZES[match[2] or "B"]
+
+
+def size_text(size: int) -> str:
+    """The size in the largest unit that divides it: `64MiB`."""
+    unit = next((unit for unit in ("GiB", "MiB", "KiB", "GB", "MB", "KB") if size and size % _SIZES[unit] == 0), "")
+    return f"{size // _SIZES[unit] if unit else size}{unit}"
 
 
 def _header_name(name: str) -> str:
@@ -60,10 +66,12 @@ def _header_value(value: str) -> str:
 
 
 Url = Annotated[str, AfterValidator(_web_address)]
+WRITTEN_SIZE: Final = PlainSerializer(size_text, return_type=str)
 Size = Annotated[
     int,
     BeforeValidator(_size),
     Field(ge=1),
+    WRITTEN_SIZE,
     WithJsonSchema(
         {"anyOf": [{"type": "integer", "minimum": 1}, {"type": "string", "pattern": rf"^{_SIZE.pattern}$"}]}
     ),
