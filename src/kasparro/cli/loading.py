@@ -119,6 +119,9 @@ async def _run_one(context: Context, job: "SourceJob", request: "Request", condi
         outcome = await run_source(job, request, replace(conditions, committed=_Tally(shown).add))
     if outcome.error is not None:
         context.output.complain(outcome.error)
+    if outcome.row is not None and outcome.row["rejected"]:
+        rejected, run_id = outcome.row["rejected"], outcome.row["id"]
+        context.note(f"{outcome.source}: {rejected:,} rejected, see `kasparro rejects list --run {run_id}`")
     return outcome
 
 

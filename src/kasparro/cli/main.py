@@ -12,6 +12,7 @@ from kasparro.cli.doctor import doctor
 from kasparro.cli.down import down
 from kasparro.cli.frame import add, group
 from kasparro.cli.migrate import migrate
+from kasparro.cli.rejects import list_rejects, show_reject
 from kasparro.cli.run import run
 from kasparro.cli.runs import list_runs, show_run
 from kasparro.cli.sample import sample
@@ -68,6 +69,7 @@ group(
     clear=clear_state,
     digest=show_digest,
 )
+group(app, "rejects", "Records that did not pass, and why.", list=list_rejects, show=show_reject)
 add(app, "doctor", doctor)
 add(app, "demo", demo)
 add(app, "check", check)

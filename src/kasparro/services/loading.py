@@ -1,13 +1,14 @@
 """Writing a staged batch: one statement each for new raw rows, new unified rows and changed unified rows."""
 
 from datetime import datetime
-from typing import LiteralString
+from typing import Final, LiteralString
 
 from kasparro.core.database import Connection
 from kasparro.core.errors import ConservationError
 from kasparro.schemas.batches import RunStamp
 from kasparro.services.staging import Tally
 
+_GREATEST_ID: Final = 2**63 - 1
 _RAW_TABLES: dict[str, LiteralString] = {"api": "raw_api_data", "csv": "raw_csv_data", "rss": "raw_rss_data"}
 
 _INSERT_RAW: LiteralString = """
@@ -74,6 +75,11 @@ async def write_unified(connection: Connection, tally: Tally, stamp: RunStamp, a
         status = await connection.execute(_UPDATE_UNIFIED, *written_by)
         require_rows("update of unified_data", affected(status), tally.changed_records)
     return new_ids
+
+
+def is_id(number: int) -> bool:
+    """Whether a row could have this number: whether a bigint holds it."""
+    return 0 <= number <= _GREATEST_ID
 
 
 def affected(status: str) -> int:

@@ -2,9 +2,12 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any, LiteralString
 
 from kasparro.core.database import Connection
+from kasparro.core.errors import NotFoundError
 from kasparro.schemas.batches import RejectReason, RunStamp
+from kasparro.services.loading import is_id, raw_table
 
 _RESOLVE = """
 update rejected_records
@@ -41,6 +44,22 @@ set times = known.times + excluded.times, last_seen_at = excluded.last_seen_at, 
     state = excluded.state, resolved_at = excluded.resolved_at, resolution = excluded.resolution
 """
 
+_LIST = """
+select r.id, s.name as source, r.run_id, r.state, r.code, r.field, r.message, r.record_key, r.locator, r.times,
+       r.first_seen_at, r.last_seen_at, r.resolved_at, r.resolution
+from rejected_records r join sources s on s.id = r.source_id
+where ($1::text is null or s.name = $1) and ($2::bigint is null or r.run_id = $2) and ($3::text is null or r.state = $3)
+order by r.last_seen_at desc, r.id desc
+limit $4::integer
+"""
+_SHOW = """
+select r.id, s.name as source, s.type as source_type, r.run_id, r.state, r.code, r.field, r.message, r.record_key,
+       r.locator, r.times, r.first_seen_at, r.last_seen_at, r.resolved_at, r.resolution, r.raw_id
+from rejected_records r join sources s on s.id = r.source_id
+where r.id = $1::bigint
+"""
+_PAYLOAD: LiteralString = "select payload from {raw_table} where id = $1::bigint"
+
 
 async def has_open(connection: Connection, source_id: int) -> bool:
     """Whether any reject with a key waits for that key to load."""
@@ -65,3 +84,24 @@ async def record(connection: Connection, reasons: Sequence[RejectReason], stamp:
         )
     ]  # fmt: skip
     await connection.execute(_RECORD, stamp.source_id, stamp.run_id, at, *columns)
+
+
+async def latest(
+    connection: Connection, *, source: str | None, run_id: int | None, state: str | None, limit: int
+) -> list[dict[str, Any]]:
+    """The rejects last seen first; None: of any source, run or state. `run_id` is the run that saw it last."""
+    if run_id is not None and not is_id(run_id):
+        return []
+    return [dict(row) for row in await connection.fetch(_LIST, source, run_id, state, limit)]
+
+
+async def find(connection: Connection, reject_id: int) -> dict[str, Any]:
+    """One reject, with its source's name; `payload` is the JSON text that was rejected. Raises NotFoundError.
+
+    `payload` is None when the raw row is there no more.
+    """
+    row = await connection.fetchrow(_SHOW, reject_id) if is_id(reject_id) else None
+    if row is None:
+        raise NotFoundError(f"reject {reject_id}: there is none of this number", hint="see `kasparro rejects list`")
+    statement = _PAYLOAD.replace("{raw_table}", raw_table(row["source_type"]))
+    return {**dict(row), "payload": await connection.fetchval(statement, row["raw_id"])}

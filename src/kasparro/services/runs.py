@@ -12,7 +12,7 @@ from kasparro.core.database import Connection
 from kasparro.core.errors import NotFoundError
 from kasparro.schemas.counters import Counters
 from kasparro.services import batches
-from kasparro.services.loading import affected, require_rows
+from kasparro.services.loading import affected, is_id, require_rows
 
 _INSERT = """
 insert into etl_runs (source_id, trigger, state, pass_id, resumes_run_id, started_at, config_hash, mapping_version,
@@ -160,7 +160,7 @@ async def last_mapping_version(connection: Connection, source_id: int) -> int | 
 
 async def find(connection: Connection, run_id: int) -> dict[str, Any]:
     """One run with its source's name. Raises NotFoundError."""
-    row = await connection.fetchrow(_SHOW + " where r.id = $1::bigint", run_id)
+    row = await connection.fetchrow(_SHOW + " where r.id = $1::bigint", run_id) if is_id(run_id) else None
     if row is None:
         raise NotFoundError(f"run {run_id}: there is none of this number", hint="see `kasparro runs list`")
     return dict(row)
