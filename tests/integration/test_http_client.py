@@ -147,8 +147,9 @@ async def test_the_error_quotes_no_binary_and_no_more_than_200_characters(http: 
 
 async def test_a_long_explanation_of_an_error_is_not_waited_for(http: Http, upstream: Upstream) -> None:
     url = upstream.on("/", raw(head(404, {"Content-Length": "1000000"}), b"because", Hang()))
+    policy = HttpPolicy(allow_private=True, attempts=1, attempt_seconds=2)
     with pytest.raises(UpstreamError, match=r"answered 404 Not Found \(tried once\)"):
-        await http.fetcher().get(url)
+        await http.fetcher(policy).get(url)
 
 
 async def test_the_cut_of_a_quotation_leaves_no_part_of_a_secret(http: Http, upstream: Upstream) -> None:
