@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kasparro.core.errors import ConfigurationError, PassExpiredError, SourceError
@@ -160,6 +160,7 @@ def test_page_with_the_records_of_the_one_before_is_an_error() -> None:
         advance(said, behind, facts(5, digest="same"))
 
 
+@settings(deadline=None)
 @given(st.integers(0, 50), st.integers(1, 50))
 def test_tokens_that_go_in_a_circle_are_found_whatever_its_length(lead: int, length: int) -> None:
     def walk() -> None:
