@@ -84,6 +84,11 @@ async def test_a_damaged_gzip_body_says_so(data: bytes) -> None:
         await read(data, "gzip")
 
 
+async def test_what_follows_the_end_of_a_deflate_body_is_damage() -> None:
+    with pytest.raises(AttemptFailed, match="the deflate body is damaged: something follows its end"):
+        await read(zlib.compress(TEXT) + b"rubbish", "deflate", size=10_000)
+
+
 async def test_a_wrong_check_sum_is_damage() -> None:
     packed = bytearray(gzip.compress(TEXT))
     packed[-6] ^= 1

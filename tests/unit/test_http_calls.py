@@ -74,6 +74,12 @@ def test_a_header_that_cannot_be_sent_is_named_without_its_value(value: str) -> 
     assert value.strip() not in failed.value.message
 
 
+@pytest.mark.parametrize("name", ["x key", "x:key", "schlüssel", "", "x\n"])
+def test_what_cannot_name_a_header_is_refused(name: str) -> None:
+    with pytest.raises(AttemptFailed, match="cannot be the name of a header"):
+        Call(httpx.URL("https://example.org/"), {name: "value"}).encoded_headers()
+
+
 def test_headers_outside_ascii_are_sent_as_latin_1() -> None:
     assert call("https://example.org/", x_name="é").encoded_headers() == [(b"x-name", b"\xe9")]
 
