@@ -171,6 +171,24 @@ async def test_a_killed_parser_is_named_and_started_again(upstream: Upstream, ma
         assert len(records_of(await read(source, url))) == 3
 
 
+async def test_a_read_that_is_cancelled_ends_its_parser(upstream: Upstream, make: Make) -> None:
+    slow = upstream.on("/slow", feed(b"<!--" + b"\n" * 400_000 + b"-->" + numbered(2)))
+    good = upstream.on("/good", feed(numbered(2)))
+    source = make(slow, good)
+    async with source.reading_ahead({}):
+        await read(source, good)
+        assert source._shared is not None
+        process = source._shared[1]._process
+        assert process is not None
+        reading = asyncio.create_task(read(source, slow))
+        while not source._shared[1]._one_at_a_time.locked():
+            await asyncio.wait([reading], timeout=0.01)
+        reading.cancel()
+        await asyncio.wait([reading])
+        assert (reading.cancelled(), process.returncode) == (True, -signal.SIGKILL)
+        assert len(records_of(await read(source, good))) == 2
+
+
 async def test_downloads_run_ahead_within_bounds_and_end_with_the_reading(upstream: Upstream, make: Make) -> None:
     gate, asked = asyncio.Event(), asyncio.Semaphore(0)
 
