@@ -163,6 +163,14 @@ def test_a_server_that_refuses_is_named(upstream: Upstream, monkeypatch: pytest.
     assert "403" in shown
 
 
+def test_where_no_records_stand_it_is_explained_where_they_might(upstream: Upstream, tmp_path: Path) -> None:
+    path = tmp_path / "kasparro.yaml"
+    path.write_text(path.read_text(encoding="utf-8").replace("records: data", "records: dat"), encoding="utf-8")
+    shown = ran("sample", "items", "--explain", exit_code=4)
+    assert "records at: data (2); next page: next (next_url)" in " ".join(shown.split())
+    assert upstream.asked == ["/items"]
+
+
 def test_check_asks_nobody(upstream: Upstream) -> None:
     answer = answered("check")
     port = upstream.port

@@ -1,8 +1,12 @@
 """What may be said about APIs and feeds: every kind of it is read, and what is wrong is said at its place."""
 
+import json
 from datetime import timedelta
+from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from kasparro.core.errors import InvalidConfigurationError
 from kasparro.schemas.configuration import ApiSourceConfig, RssSourceConfig, config_hash, identity, parse_configuration
@@ -187,6 +191,14 @@ def test_secrets_show_nowhere() -> None:
     assert "hunter2!" not in "".join(problems_of(wrong, **environ))
 
 
+def test_a_part_of_a_text_with_a_variable_is_not_shown_either() -> None:
+    fields = API.replace("key: id", "key: '${V}'") + ", ignore: ['${V}'], end_statuses: ['${V}']"
+    problems = problems_of(fields, V="hunter2!")
+    assert "sources[0].key: must be written out: it is the source's identity (found variable V)" in problems
+    assert "sources[0].key[0]: has an unusable value (it comes from V)" in problems
+    assert "hunter2!" not in "".join(problems)
+
+
 def test_secrets_written_into_the_file_are_not_shown_either() -> None:
     fields = f"{API}, headers: {{X-Api-Key: hunter4!}}, auth: {{type: basic, user: '${{U}}', password: hunter5!}}"
     configuration = parse_configuration(f"sources: [{{{fields}}}]", {"U": "somebody"})
@@ -194,6 +206,30 @@ def test_secrets_written_into_the_file_are_not_shown_either() -> None:
     assert "hunter" not in shown
     assert "somebody" not in shown
     assert secret_values(source_of(fields, U="somebody")) == ("hunter5!",)
+
+
+_FIELDS = sorted(
+    {*ApiSourceConfig.model_fields, *RssSourceConfig.model_fields, "path", "next", "header", "value", "expr", "every"}
+)
+_SCALARS = st.sampled_from(
+    ["", "~", "api", "rss", "csv", "page", "cursor", "basic", "5m", "5", "a.b", "${V}", "<api>", "https://x.org", "*"]
+)
+_DOCUMENTS = st.recursive(
+    _SCALARS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(_FIELDS), inner, max_size=8),
+    max_leaves=30,
+)
+
+
+@given(st.lists(st.dictionaries(st.sampled_from(_FIELDS), _DOCUMENTS), min_size=1, max_size=2))
+def test_any_document_is_a_configuration_or_a_list_of_problems(sources: list[Any]) -> None:
+    text = json.dumps({"sources": sources}).replace('"~"', "~")
+    try:
+        configuration = parse_configuration(text, {"V": "hunter2!"})
+    except InvalidConfigurationError as error:
+        assert "hunter2!" not in str(error)  # noqa: PT017 - it need not be raised
+    else:
+        assert "hunter2!" not in str(shown_configuration(configuration))
 
 
 @pytest.mark.parametrize(

@@ -73,7 +73,7 @@ def findings_of(records: "Sequence[SourceRecord]", answers: "Sequence[Fetched]",
         page = _parsed(answers[0].body)
         findings["records at"] = [f"{path or 'the top'} ({count})" for path, count in _lists(page)]
         findings["next page"] = [*_linked(answers[0].headers), *_next_names(page)]
-    if kind != "rss":
+    if payloads and kind != "rss":
         findings["key candidates"] = _key_candidates(payloads)
         findings["watermark candidates"] = _watermark_candidates(payloads)
     return {name: ", ".join(texts[:_MOST]) or "none found" for name, texts in findings.items()}

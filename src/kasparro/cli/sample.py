@@ -9,6 +9,7 @@ import typer
 
 from kasparro.cli.frame import Context, command
 from kasparro.cli.output import Result, Table
+from kasparro.core.errors import SourceError
 from kasparro.core.masking import mask_text
 
 _EXPLAINED_RECORDS = 100
@@ -38,19 +39,28 @@ async def sample(
     async with open_fetchers(context.settings, [chosen]) as fetchers:
         answers = Answers(fetchers) if fetchers else None
         reader = build_source(chosen, context.config_path.parent, answers)
-        fetched, partitions = await _fetch(reader, max(limit, _EXPLAINED_RECORDS) if explain else limit)
         answered = answers.seen if answers else []
+        try:
+            fetched, partitions = await _fetch(reader, max(limit, _EXPLAINED_RECORDS) if explain else limit)
+        except SourceError as error:
+            if explain and answered:
+                error.hint = _told(findings_of([], answered, reader.type))
+            raise
         detected = await detected_in(reader, partitions, answered)
     records = fetched[:limit]
     batch = build_transformer(chosen).transform(records, 1)
     shown = [_shown(ordinal, record, batch) for ordinal, record in enumerate(records, 1)]
     human: list[str | Table] = [f"{place}: {text}" for place, text in detected.items()]
     findings = findings_of(fetched, answered, reader.type) if explain else {}
-    human += [f"{name}: {text}" for name, text in findings.items()]
+    human += [_told({name: text}) for name, text in findings.items()]
     for record in shown:
         human += ["", *_side_by_side(record)]
     result = {"source": source, "detected": detected, "records": shown}
     return Result(result | ({"findings": findings} if explain else {}), human)
+
+
+def _told(findings: "Mapping[str, str]") -> str:
+    return "; ".join(f"{name}: {text}" for name, text in findings.items())
 
 
 async def _fetch(reader: "Source", limit: int) -> "tuple[list[SourceRecord], list[str]]":

@@ -30,7 +30,7 @@ _MESSAGES: Final = {
     "bool_type": "must be true or false",
     "model_type": "must be a mapping",
     "model_attributes_type": "must be a mapping",
-    "dict_type": "must be a mapping of names to targets",
+    "dict_type": "must be a mapping",
     "tuple_type": "must be a list",
     "string_too_short": "must not be empty",
 }
@@ -89,12 +89,16 @@ def _is_no_target(error: ErrorDetails) -> bool:
 
 
 def _variables_below(path: Path, used: Mapping[Path, tuple[str, ...]]) -> list[str]:
-    """Names of the variables in a value. Messages about a whole source show no values, so these do not count."""
+    """Names of the variables in a value, or in the text that it is a part of.
+
+    Messages about a whole source show no values, so these do not count.
+    """
     if path in used:
         return list(used[path])
     if len(path) <= _SOURCE_DEPTH:
         return []
-    return [name for place, names in used.items() if place[: len(path)] == path for name in names]
+    length = len(path)
+    return [name for place, names in used.items() if place[:length] == path[: len(place)] for name in names]
 
 
 def _is_echo(path: Path, error: ErrorDetails, located: Sequence[tuple[_Place, ErrorDetails]]) -> bool:
