@@ -124,7 +124,7 @@ class Incremental(Strict):
     """Asks only for what changed since the last complete pass."""
 
     field: JsonPath
-    """Where the time (or growing number) of the last change stands in a record, such as `updated_at`."""
+    """Where the time of the last change stands in a record, such as `updated_at`."""
     param: ParamName
     """The parameter that asks for records changed since then."""
     format: Literal["iso8601", "epoch_ms", "epoch_s"] = "iso8601"
