@@ -122,6 +122,12 @@ async def test_state_of_what_does_not_exist_is_a_usage_error(place: Place) -> No
     await place.run()
     expected = {
         ("set", "items", "--partition", "items.csv", "[1]"): "expected a JSON object",
+        ("set", "items", "--partition", "items.csv", '{"a": "\\u0000"}'): "cannot hold this JSON: NUL character",
+        ("set", "items", "--partition", "items.csv", '{"a": "\\ud83d"}'): "cannot hold this JSON: lone surrogate",
+        ("set", "items", "--partition", "items.csv", '{"a": NaN}'): "NaN is no JSON number",
+        ("set", "items", "--partition", "items.csv", '{"a": 1e999}'): "not JSON: ",
+        ("set", "items", "--partition", "items.csv", "[" * 100_000): "nested too deep",
+        ("show", "it\udce9ms"): "not UTF-8 text: it\\xe9ms",
         ("set", "items", "{}"): "--partition is missing",
         ("set", "items", "--partition", "other.csv", "{}"): "no partition other.csv",
         ("show", "itms"): "itms",

@@ -29,6 +29,7 @@ from kasparro.core.errors import (
     EXIT_SIGTERM,
     EXIT_UNEXPECTED,
     KasparroError,
+    UsageError,
 )
 
 if TYPE_CHECKING:
@@ -146,6 +147,7 @@ def _run(
     try:
         context = _context(output, config)
         _set_up_logging(context, service)
+        _require_text(arguments)
         result = _call(body, context, arguments)
         if result is None:
             return 0
@@ -164,6 +166,16 @@ def _run(
     except Exception as error:  # noqa: BLE001  the one place where what nobody expected ends
         _report_unexpected(error, output)
         return EXIT_UNEXPECTED
+
+
+def _require_text(arguments: dict[str, object]) -> None:
+    """Raises UsageError for an argument that is no UTF-8 text: nothing in the database has such a name."""
+    from kasparro.core.canonical import storable_text
+
+    for value in arguments.values():
+        for text in cast("list[object]", value) if isinstance(value, list) else [value]:
+            if isinstance(text, str) and storable_text(text) != text:
+                raise UsageError(f"an argument is not UTF-8 text: {storable_text(text)}")
 
 
 def _context(output: Output, config: Path | None) -> Context:

@@ -1,7 +1,7 @@
 """`kasparro state show|set|clear|digest`: where the next run of a source goes on, and what its records add up to."""
 
 import json
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -84,13 +84,28 @@ async def show_digest(
 
 
 def _json_object(text: str) -> dict[str, Any]:
+    """What the text says, in the form in which it is stored. Raises UsageError for what jsonb cannot hold."""
+    from kasparro.core.canonical import UnstorableError, payload_json
+
     try:
-        value = json.loads(text)
+        value = json.loads(text, parse_constant=_refuse_constant)
+        json.dumps(value, allow_nan=False)
+    except RecursionError:
+        raise UsageError("state set: the JSON is nested too deep") from None
     except ValueError as error:
         raise UsageError(f"state set: not JSON: {error}") from None
     if not isinstance(value, dict):
-        raise UsageError("state set: expected a JSON object")
-    return value  # pyright: ignore[reportUnknownVariableType]
+        raise UsageError("state set: expected a JSON object", hint="see `kasparro state show`")
+    state = cast("dict[str, Any]", value)
+    try:
+        payload_json(state)
+    except UnstorableError as error:
+        raise UsageError(f"state set: the database cannot hold this JSON: {error}") from None
+    return state
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON number")
 
 
 async def _options(context: Context) -> Any:
