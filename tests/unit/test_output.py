@@ -1,6 +1,8 @@
 """What people and programs are shown."""
 
+import io
 import json
+import sys
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from pathlib import Path
@@ -71,6 +73,20 @@ def test_a_table_for_a_program_has_one_line_a_row(capsys: pytest.CaptureFixture[
     assert len(lines) == 4
 
 
+def test_long_cells_widen_their_own_line_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [("a", "y" * 3000, 1), ("long name", "z", 20000), ("", "two\nlines", None)]
+    Output().emit(Result([], [Table(("field", "value", "n"), rows, title="t", right=("n",))]))
+    assert capsys.readouterr().out.splitlines() == [
+        "t",
+        "field       value" + " " * 35 + "        n",
+        "─" * (9 + 3 + 40 + 3 + 6),
+        "a           " + "y" * 3000 + "        1",
+        "long name   z" + " " * 39 + "   20,000",
+        "            two",
+        "  lines",
+    ]
+
+
 def test_without_human_parts_fields_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
     Output().emit(Result({"revision": "0001", "applied": []}))
     assert [line.split() for line in capsys.readouterr().out.splitlines()[2:]] == [["revision", "0001"], ["applied"]]
@@ -110,7 +126,38 @@ def test_a_step_that_fails_says_how_far_it_came(capsys: pytest.CaptureFixture[st
 
     with pytest.raises(SourceError):
         fail()
-    assert capsys.readouterr().err.splitlines() == ["flights ...", "flights: stopped after 5 records"]
+    assert capsys.readouterr().err.splitlines() == ["flights ...", "flights: failed after 5 records"]
+
+
+def test_a_step_that_counted_nothing_fails_without_numbers(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SourceError), step(Output(), "migrations", unit=None):
+        raise SourceError("gone")
+    assert capsys.readouterr().err.splitlines() == ["migrations ...", "migrations: failed"]
+
+
+def test_a_step_whose_work_ended_early_is_not_done(capsys: pytest.CaptureFixture[str]) -> None:
+    with step(Output(), "flights") as shown_step:
+        shown_step.advance(5)
+        shown_step.end_early("interrupted")
+    with pytest.raises(KeyboardInterrupt), step(Output(), "trades"):
+        raise KeyboardInterrupt
+    assert capsys.readouterr().err.splitlines() == [
+        "flights ...", "flights: interrupted after 5 records", "trades ...", "trades: stopped",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("early", "expected"), [(None, "✓ flights"), ("failed", "flights: failed")])
+def test_a_bar_says_how_its_step_ended(early: str | None, expected: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setattr(sys, "stderr", terminal := Terminal())
+    with step(Output(), "flights") as shown_step:
+        if early:
+            shown_step.end_early(early)
+    assert expected in terminal.getvalue()
+    assert ("✓" in terminal.getvalue()) is (early is None)
 
 
 def test_a_quiet_step_is_silent(capsys: pytest.CaptureFixture[str]) -> None:

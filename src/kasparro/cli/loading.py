@@ -117,6 +117,8 @@ async def _run_one(context: Context, job: "SourceJob", request: "Request", condi
 
     with step(context.output, job.source.name) as shown:
         outcome = await run_source(job, request, replace(conditions, committed=_Tally(shown).add))
+        if outcome.error is not None:
+            shown.end_early(outcome.state)
     if outcome.error is not None:
         context.output.complain(outcome.error)
     if outcome.row is not None and outcome.row["rejected"]:

@@ -5,7 +5,7 @@ Results go to standard output, everything said along the way to standard error, 
 
 import json
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 UNFOLDED_WIDTH: Final = 10_000
 FOLDED_COLUMNS: Final = 4
+PADDED_WIDTH: Final = 40
+_GAP: Final = "   "
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +152,33 @@ def _console(stream: TextIO) -> "Console":
 
 
 def _print_table(console: "Console", table: Table) -> None:
+    """Plain lines for a program, a drawn table for a person."""
+    if console.file.isatty():
+        _draw_table(console, table)
+    else:
+        console.file.write("".join(f"{line}\n" for line in _plain_lines(table)))
+
+
+def _plain_lines(table: Table) -> Iterator[str]:
+    """One line a row, without spaces at its end; a cell longer than `PADDED_WIDTH` moves only the rest of its line."""
+    rows = [[mask_known(shown(cell)).replace("\n", "\n  ") for cell in row] for row in table.rows]
+    cells = [list(table.columns), *rows]
+    widths = [min(max(map(len, column)), PADDED_WIDTH) for column in zip(*cells, strict=True)]
+    padded = [
+        _GAP.join(
+            cell.rjust(width) if name in table.right else cell.ljust(width)
+            for name, cell, width in zip(table.columns, row, widths, strict=True)
+        ).rstrip()
+        for row in cells
+    ]
+    if table.title:
+        yield mask_known(table.title)
+    yield padded[0]
+    yield "─" * (sum(widths) + len(_GAP) * (len(widths) - 1))
+    yield from padded[1:]
+
+
+def _draw_table(console: "Console", table: Table) -> None:
     """Many columns keep one line a row, as psql does, and leave it to the terminal to wrap; few columns fold."""
     from rich.console import Console
     from rich.measure import Measurement

@@ -22,6 +22,10 @@ class Step(Protocol):
         """Set how much is done so far (not how much more), with an optional word on it."""
         ...
 
+    def end_early(self, how: str) -> None:
+        """Say that the work ended before it was done: `failed`, `interrupted`. An exception says so by itself."""
+        ...
+
 
 @contextmanager
 def step(
@@ -42,14 +46,27 @@ class _Silent:
     def advance(self, count: int, *, detail: str = "") -> None:
         pass
 
+    def end_early(self, how: str) -> None:
+        pass
+
 
 class _Bar:
     def __init__(self, progress: "RichProgress", task: "TaskID") -> None:
         self._progress = progress
         self._task = task
+        self._ended_early = False
 
     def advance(self, count: int, *, detail: str = "") -> None:
         self._progress.update(self._task, completed=count, detail=detail)
+
+    def end_early(self, how: str) -> None:
+        self._ended_early = True
+        self._progress.update(self._task, description=f"{self._progress.tasks[0].description}: {how}")
+
+    def finish(self) -> None:
+        """Fill the bar, unless the work ended early."""
+        if not self._ended_early:
+            self._progress.update(self._task, total=self._progress.tasks[0].completed)
 
 
 @contextmanager
@@ -70,8 +87,20 @@ def _bar(output: Output, label: str, *, total: int | None, unit: str | None) -> 
     )
     with Progress(*columns, console=Console(file=output.stderr)) as progress:
         task = progress.add_task(label, total=total, detail="")
-        yield _Bar(progress, task)
-        progress.update(task, total=progress.tasks[0].completed)
+        bar = _Bar(progress, task)
+        with _ended_by_exceptions(bar):
+            yield bar
+        bar.finish()
+
+
+@contextmanager
+def _ended_by_exceptions(shown: Step) -> Generator[None, None, None]:
+    """An error ends a step as `failed`, a signal as `stopped`."""
+    try:
+        yield
+    except BaseException as error:
+        shown.end_early("failed" if isinstance(error, Exception) else "stopped")
+        raise
 
 
 class _Lines:
@@ -81,6 +110,7 @@ class _Lines:
         self._total = total
         self._unit = unit
         self._spoke_at = time.monotonic()
+        self._ended = "done"
         self.count = 0
 
     def advance(self, count: int, *, detail: str = "") -> None:
@@ -89,6 +119,15 @@ class _Lines:
         if now - self._spoke_at >= LINE_INTERVAL_SECONDS:
             self._spoke_at = now
             self._output.note(f"{self._label}: {self.amount()} {detail}".rstrip())
+
+    def end_early(self, how: str) -> None:
+        self._ended = how
+
+    def last_line(self, seconds: float) -> str:
+        """How the step ended, and how far it came."""
+        if self._ended == "done":
+            return f"{self._label}: {self.amount() + ', ' if self.count else ''}done in {seconds:.1f} s"
+        return f"{self._label}: {self._ended}{' after ' + self.amount() if self.count else ''}"
 
     def amount(self) -> str:
         of_total = "" if self._total is None else f" of {self._total:,}"
@@ -101,10 +140,7 @@ def _lines(output: Output, label: str, *, total: int | None, unit: str | None) -
     output.note(f"{label} ...")
     began = time.monotonic()
     try:
-        yield lines
-    except BaseException:
-        output.note(f"{label}: stopped after {lines.amount()}")
-        raise
-    seconds = time.monotonic() - began
-    done = f"{lines.amount()}, " if lines.count else ""
-    output.note(f"{label}: {done}done in {seconds:.1f} s")
+        with _ended_by_exceptions(lines):
+            yield lines
+    finally:
+        output.note(lines.last_line(time.monotonic() - began))
