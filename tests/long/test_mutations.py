@@ -80,8 +80,8 @@ MUTATIONS = [
     Mutation(
         "join that the planner may turn around",
         "services/staging.py",
-        "left join lateral (\n"
-        "        select * from unified_data where source_id = $1::integer and record_key = s.record_key limit 1) u on true",
+        "left join lateral (\n        select * from unified_data "
+        "where source_id = $1::integer and record_key = s.record_key limit 1) u on true",
         "left join unified_data u on u.source_id = $1::integer and u.record_key = s.record_key",
         "tests/integration/test_batch_cost.py::"
         "test_second_source_costs_its_own_rows_when_statistics_know_only_the_first",

@@ -25,7 +25,9 @@ class Facts:
 
 async def facts_of(connection: Connection, source: str) -> Facts:
     """The facts of a source, summed over all its runs."""
-    source_id = await connection.fetchval("select id from sources where name = $1", source)
+    found = await connection.fetchrow("select id, type from sources where name = $1", source)
+    assert found is not None
+    source_id, raw_table = found["id"], f"raw_{found['type']}_data"
     sums = await connection.fetchrow(
         "select sum(inserted + updated)::int as changed, sum(fetched)::int as fetched, "
         "sum(duplicate)::int as duplicate, sum(raw_written)::int as raw from etl_runs where source_id = $1",
@@ -38,12 +40,12 @@ async def facts_of(connection: Connection, source: str) -> Facts:
     )
     unified = await connection.fetch(
         "select u.record_key, title, trim_scale(value)::text, category, r.payload::text from unified_data u "
-        "join raw_csv_data r on r.id = u.raw_id where u.source_id = $1 order by u.record_key",
+        f"join {raw_table} r on r.id = u.raw_id where u.source_id = $1 order by u.record_key",
         source_id,
     )
     chains = await connection.fetch(
-        "select r.record_key, r.payload::text, p.payload::text from raw_csv_data r "
-        "left join raw_csv_data p on p.id = r.prev_raw_id where r.source_id = $1 order by 1, 2, 3",
+        f"select r.record_key, r.payload::text, p.payload::text from {raw_table} r "
+        f"left join {raw_table} p on p.id = r.prev_raw_id where r.source_id = $1 order by 1, 2, 3",
         source_id,
     )
     assert sums is not None
