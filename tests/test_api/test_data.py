@@ -101,6 +101,12 @@ async def test_source_is_a_name_or_a_type(client: httpx.AsyncClient) -> None:
         ("?limit=1001", "limit", "less than or equal to 1000"),
         ("?limit=ten", "limit", "integer"),
         ("?limit=", "limit", "integer"),
+        ("?limit=1.0", "limit", "integer"),
+        ("?limit=1_0", "limit", "integer"),
+        ("?limit=%2B1", "limit", "integer"),
+        ("?limit=%D9%A1", "limit", "integer"),
+        ("?offset=%201", "offset", "integer"),
+        (f"?offset={'9' * 5000}", "offset", "integer"),
         ("?offset=-1", "offset", "greater than or equal to 0"),
         ("?offset=9223372036854775808", "offset", "less than or equal"),
         ("?limit=1&limit=2", "limit", "given more than once"),
@@ -138,6 +144,36 @@ async def test_an_unknown_source_is_a_404(client: httpx.AsyncClient, name: str) 
 
 async def test_an_unknown_source_suggests_the_nearest(client: httpx.AsyncClient) -> None:
     assert "did you mean 'quakes'?" in (await client.get("/data?source=quaks")).json()["detail"]
+
+
+async def test_what_is_long_is_not_repeated_whole(client: httpx.AsyncClient) -> None:
+    long = "x" * 25_000
+    for query in (f"/data?source={long}", f"/data?{long}=1", f"/data?{long}=1&{long}=2", f"/{long}", f"/health?{long}"):
+        response = await client.get(query)
+        assert response.status_code in {400, 404}
+        assert "x" * 90 in response.text
+        assert len(response.text) < 1000
+
+
+@pytest.mark.parametrize("path", ["/data?limit=2", "/health", "/data?limit=0", "/nowhere", "/openapi.json"])
+async def test_head_answers_like_get_without_a_body(client: httpx.AsyncClient, path: str) -> None:
+    got, headed = await client.get(path), await client.head(path)
+    assert (headed.status_code, headed.content) == (got.status_code, b"")
+    assert headed.headers["content-type"] == got.headers["content-type"]
+    assert abs(int(headed.headers["content-length"]) - len(got.content)) < 10  # the latency has more digits or fewer
+
+
+@pytest.mark.parametrize("path", ["/data/", "/health/"])
+async def test_a_slash_too_many_is_a_404_and_leads_nowhere(client: httpx.AsyncClient, path: str) -> None:
+    response = await client.get(path, headers={"Host": "elsewhere.example"})
+    assert (response.status_code, response.json()["code"]) == (404, "not_found")
+    assert "location" not in response.headers
+
+
+async def test_health_takes_no_parameters(client: httpx.AsyncClient) -> None:
+    problem = (await client.get("/health?verbose=1")).json()
+    assert (problem["status"], problem["code"]) == (400, "parameter")
+    assert problem["errors"] == [{"parameter": "verbose", "detail": "unknown parameter; none is known here"}]
 
 
 async def test_a_valid_request_id_is_echoed_and_others_are_replaced(client: httpx.AsyncClient) -> None:

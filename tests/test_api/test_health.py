@@ -79,6 +79,12 @@ async def test_a_database_made_by_newer_code_is_not_healthy(client: httpx.AsyncC
     assert (response.status_code, response.json()["status"]) == (503, "database_newer")
 
 
+async def test_a_revision_of_somebody_else_is_not_healthy(client: httpx.AsyncClient, connection: Connection) -> None:
+    await connection.execute("update alembic_version set version_num = '0000'")
+    response = await client.get("/health")
+    assert (response.status_code, response.json()["status"]) == (503, "database_unknown")
+
+
 async def test_health_and_data_fail_and_recover_with_the_server(own_server: OwnServer) -> None:
     await upgrade(own_server.options)
     async with client_over(own_server.options) as (client, _):

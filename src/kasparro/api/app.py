@@ -17,6 +17,7 @@ def create_app(pool: Pool) -> FastAPI:
         summary="Records from APIs, CSV files and feeds, one table, exactly once.",
         docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,
     )
     app.state.pool = pool
     app.add_middleware(RequestMiddleware)

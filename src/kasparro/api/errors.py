@@ -17,8 +17,15 @@ from kasparro.schemas.pages import Problem, ProblemDetail
 
 PROBLEM_MEDIA_TYPE: Final = "application/problem+json"
 RETRY_AFTER_SECONDS: Final = 5
+SHOWN_CHARACTERS: Final = 100
+"""Of what a request says, an answer repeats no more."""
 _CODES: Final = {404: "not_found", 405: "method_not_allowed"}
 _log = get_logger(__name__)
+
+
+def shortened(text: str) -> str:
+    """What an answer repeats of a request."""
+    return text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]}.."
 
 
 def unknown_parameter(name: str, known: Sequence[str]) -> str:
@@ -38,7 +45,7 @@ def problem_response(request: Request, error: KasparroError, *, status: int | No
         title=HTTPStatus(code).phrase,
         status=code,
         detail=_shown_message(error),
-        instance=request.url.path,
+        instance=shortened(request.url.path),
         code=error.code,
         request_id=request.state.request_id,
         errors=[ProblemDetail(parameter=name, detail=detail) for name, detail in problems.items()],
@@ -82,7 +89,7 @@ async def _on_invalid_request(request: Request, error: Exception) -> JSONRespons
 
 async def _on_http_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
-    house_error = KasparroError(f"{request.method} {request.url.path}: {error.detail}")
+    house_error = KasparroError(f"{request.method} {shortened(request.url.path)}: {error.detail}")
     house_error.code = _CODES.get(error.status_code, "http")  # pyright: ignore[reportAttributeAccessIssue]
     response = problem_response(request, house_error, status=error.status_code)
     response.headers.update(error.headers or {})

@@ -10,7 +10,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from kasparro.api.errors import unexpected_response
+from kasparro.api.errors import shortened, unexpected_response
 from kasparro.core.logging import get_logger
 
 REQUEST_ID_HEADER: Final = "X-Request-ID"
@@ -28,11 +28,14 @@ class RequestMiddleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        method = scope["method"]
+        if method == "HEAD":  # GET without the body (RFC 9110, 9.3.2): routes need not know it
+            scope["method"], send = "GET", _without_body(send)
         request_id = _request_id(Headers(scope=scope))
         state = scope.setdefault("state", {})
         state["request_id"], state["started"] = request_id, time.perf_counter()
         with structlog.contextvars.bound_contextvars(request_id=request_id):
-            await self._answer(scope, receive, _Reply(send, request_id))
+            await self._answer(scope, receive, _Reply(send, request_id, method))
 
     async def _answer(self, scope: Scope, receive: Receive, reply: "_Reply") -> None:
         try:
@@ -44,20 +47,30 @@ class RequestMiddleware:
         finally:
             _log.info(
                 "http.request",
-                message=f"{scope['method']} {scope['path']} {reply.status}",
-                http_method=scope["method"],
+                message=f"{reply.method} {shortened(scope['path'])} {reply.status}",
+                http_method=reply.method,
                 http_route=getattr(scope.get("route"), "path", None),
                 http_status=reply.status,
                 duration_ms=milliseconds_since(scope["state"]["started"]),
             )
 
 
+def _without_body(send: Send) -> Send:
+    """Everything but the body, whose length stays in the headers."""
+
+    async def send_head(message: Message) -> None:
+        await send({**message, "body": b""} if message["type"] == "http.response.body" else message)
+
+    return send_head
+
+
 class _Reply:
     """The way back to the server: adds the headers that every answer has and remembers the status (0: none sent)."""
 
-    def __init__(self, send: Send, request_id: str) -> None:
+    def __init__(self, send: Send, request_id: str, method: str) -> None:
         self._send = send
         self._request_id = request_id
+        self.method = method
         self.status = 0
 
     async def __call__(self, message: Message) -> None:

@@ -1,17 +1,17 @@
 """`GET /health`: can this instance serve what it promises? Answered within a bounded time, whatever happens."""
 
-import asyncio
 import time
 from dataclasses import asdict
-from typing import Final, cast
+from typing import Final
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Depends, Request
 from fastapi.responses import JSONResponse
 
 from kasparro import __version__
-from kasparro.api.dependencies import pool_of
+from kasparro.api.asking import ask
+from kasparro.api.dependencies import pool_of, refuse_all
 from kasparro.api.middleware import milliseconds_since
-from kasparro.core.database import Connection, Pool, house_errors
+from kasparro.core.database import Connection
 from kasparro.core.errors import DatabaseError
 from kasparro.schemas.pages import DatabaseHealth, HealthReport, LastRun, MigrationHealth, SourceHealth
 from kasparro.services.health import SchemaState, SourceStatus, read_schema_status, read_source_statuses
@@ -24,31 +24,28 @@ _STATUS: Final = {
     "unknown": "database_unknown",
 }
 
-router = APIRouter(tags=["health"])
+router = APIRouter(tags=["health"], dependencies=[Depends(refuse_all)])
 
 
 @router.get("/health", response_model=HealthReport, responses={503: {"model": HealthReport}})
 async def read_health(request: Request) -> JSONResponse:
     """200 when the database answers and its schema is current, else 503 with what is wrong."""
     request_id: str = request.state.request_id
+    started = time.perf_counter()
     try:
-        with house_errors():
-            async with asyncio.timeout(TIMEOUT_SECONDS):
-                report = await _ask(pool_of(request), request_id)
-    except (DatabaseError, TimeoutError) as error:
-        code = error.code if isinstance(error, DatabaseError) else "timeout"
-        report = _report("unavailable", DatabaseHealth(reachable=False, error=code), request_id)
+        report = await ask(
+            pool_of(request), lambda connection: _look(connection, request_id, started), timeout_seconds=TIMEOUT_SECONDS
+        )
+    except DatabaseError as error:
+        report = _report("unavailable", DatabaseHealth(reachable=False, error=error.code), request_id)
     return JSONResponse(report.model_dump(mode="json"), 200 if report.status == "ok" else 503)
 
 
-async def _ask(pool: Pool, request_id: str) -> HealthReport:
-    started = time.perf_counter()
-    async with pool.acquire() as borrowed:
-        connection = cast("Connection", borrowed)
-        schema = await read_schema_status(connection)
-        database = DatabaseHealth(reachable=True, latency_ms=milliseconds_since(started))
-        current = schema.state == "current"
-        sources = [_source(item) for item in await read_source_statuses(connection)] if current else []
+async def _look(connection: Connection, request_id: str, started: float) -> HealthReport:
+    schema = await read_schema_status(connection)
+    database = DatabaseHealth(reachable=True, latency_ms=milliseconds_since(started))
+    current = schema.state == "current"
+    sources = [_source(item) for item in await read_source_statuses(connection)] if current else []
     migrations = MigrationHealth(current=schema.current, needed=schema.needed, up_to_date=current)
     return _report(schema.state, database, request_id, migrations=migrations, sources=sources)
 
