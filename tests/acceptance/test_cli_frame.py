@@ -124,6 +124,29 @@ async def test_a_house_error_in_json_is_one_object() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("run", "--nope", "--json"), "No such option: --nope"),
+        (("rnu", "--json"), "No such command 'rnu'"),
+        (("--json", "run"), "No such option: --json"),
+        (("runs", "show", "--json"), "Missing argument 'RUN'"),
+        (("runs", "show", "x", "--json"), "Input should be a valid integer"),
+    ],
+)
+async def test_a_usage_error_in_json_is_one_object(arguments: tuple[str, ...], said: str) -> None:
+    ended = await kasparro(*arguments)
+    assert ended.exit_code == 2
+    assert (ended.document["error"]["code"], ended.document["error"]["exit_code"]) == ("usage", 2)
+    assert said in ended.document["error"]["message"]
+    assert said in ended.stderr
+
+
+async def test_help_and_results_go_their_usual_way_with_json() -> None:
+    assert (await kasparro("run", "--json", "--help")).exit_code == 0
+    assert (await kasparro("config", "schema", "--json")).document["title"]
+
+
 async def test_an_unexpected_error_ends_with_1_and_one_logged_stack() -> None:
     ended = await finish(await start("-c", SCRIPT, "crash", "--json"))
     assert ended.exit_code == 1

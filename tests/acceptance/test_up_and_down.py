@@ -114,7 +114,8 @@ async def test_a_port_taken_by_another_program_is_said(place: Place) -> None:
 
 
 async def test_up_in_the_foreground_ends_by_signal_and_frees_the_port(place: Place) -> None:
-    process = await start("-m", "kasparro", "up", env=place.env, cwd=place.folder)
+    """With --json its summary is alone on standard output."""
+    process = await start("-m", "kasparro", "up", "--json", env=place.env, cwd=place.folder)
     assert process.stderr is not None
     said = b""
     while b"Ctrl-C stops" not in said:
@@ -126,6 +127,8 @@ async def test_up_in_the_foreground_ends_by_signal_and_frees_the_port(place: Pla
     process.send_signal(signal.SIGTERM)
     ended = await finish(process)
     assert ended.exit_code == 143
+    assert ended.document["url"].endswith(f":{place.port}")
+    assert b'"event":' in said + ended.stderr.encode()
     assert not place.answers()
 
 

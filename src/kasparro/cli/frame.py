@@ -28,6 +28,7 @@ from kasparro.core.errors import (
     EXIT_SIGINT,
     EXIT_SIGTERM,
     EXIT_UNEXPECTED,
+    EXIT_USAGE,
     KasparroError,
     UsageError,
 )
@@ -73,6 +74,8 @@ class Context:
 
 _signalled: "WeakKeyDictionary[asyncio.Task[Any], int]" = WeakKeyDictionary()
 """Tasks that a signal cancelled, with the exit code that stands for it."""
+_USAGE_PROBLEM = cast("type[Exception]", typer.BadParameter.__mro__[1])
+"""What Typer raises for every wrong command line; it exports only this one of its kinds."""
 Body = Callable[Concatenate[Context, ...], Result | Awaitable[Result | None] | None]
 
 
@@ -122,6 +125,20 @@ def group(app: typer.Typer, name: str, help_text: str, **commands: Command) -> N
     for inner_name, entry in commands.items():
         add(inner, inner_name.replace("_", "-"), entry)
     app.add_typer(inner, name=name)
+
+
+def start(app: typer.Typer) -> None:
+    """Run the command line and exit; with `--json` a usage error is the one object on standard output as well."""
+    if "--json" not in sys.argv[1:]:
+        app()
+    try:
+        code = app(standalone_mode=False)
+    except _USAGE_PROBLEM as problem:
+        shown = cast("Any", problem)
+        shown.show()
+        Output(json=True).emit_error(UsageError(shown.format_message()))
+        sys.exit(EXIT_USAGE)
+    sys.exit(code)
 
 
 def _common_parameters() -> list[inspect.Parameter]:
@@ -199,7 +216,7 @@ def _set_up_logging(context: Context, service: str | None) -> None:
     level = context.settings.log_level
     if context.quiet and level in {"DEBUG", "INFO"}:
         level = "WARNING"
-    configure_logging(level, service=service or "cli", stream=None if service is None else context.output.stdout)
+    configure_logging(level, service=service or "cli", stream=context.output.log_stream if service else None)
 
 
 class _StoppedError(Exception):

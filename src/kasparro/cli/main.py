@@ -10,7 +10,7 @@ from kasparro.cli.config import schema, show
 from kasparro.cli.demo import demo
 from kasparro.cli.doctor import doctor
 from kasparro.cli.down import down
-from kasparro.cli.frame import add, group
+from kasparro.cli.frame import add, group, start
 from kasparro.cli.migrate import migrate
 from kasparro.cli.rejects import list_rejects, show_reject
 from kasparro.cli.run import run
@@ -79,4 +79,4 @@ group(app, "config", "Show the configuration, or the JSON Schema of its file.", 
 
 def main() -> None:
     """Entry point of the `kasparro` script and of `python -m kasparro`."""
-    app()
+    start(app)

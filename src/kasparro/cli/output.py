@@ -65,6 +65,11 @@ class Output:
         """For everything else; looked up each time, for a progress bar puts itself in its place while it is drawn."""
         return sys.stderr
 
+    @property
+    def log_stream(self) -> TextIO:
+        """Where a service logs: standard output, as containers expect, unless a JSON document goes there."""
+        return self.stderr if self.json else self.stdout
+
     def emit(self, result: Result) -> None:
         """Print the result to standard output, without registered secrets."""
         if self.json:
@@ -92,7 +97,11 @@ class Output:
         """Complain; with `json` the error is the one object on standard output as well. Ends a command."""
         self.complain(error)
         if self.json:
-            self._write_json({"error": {**error_as_data(error), "exit_code": error.exit_code}})
+            self.emit_error(error)
+
+    def emit_error(self, error: "KasparroError") -> None:
+        """Print the error as the one JSON object on standard output."""
+        self._write_json({"error": {**error_as_data(error), "exit_code": error.exit_code}})
 
     def _write_json(self, data: Mapping[str, object] | Sequence[object]) -> None:
         document = data if isinstance(data, Mapping) else {"data": data}

@@ -171,7 +171,7 @@ async def _serve(context: Context, options: "ConnectionOptions", sources: "list[
     from kasparro.core.logging import configure_logging
 
     settings = context.settings
-    configure_logging(settings.log_level, service="up", stream=context.output.stdout)
+    configure_logging(settings.log_level, service="up", stream=context.output.log_stream)
     url = Running(0, settings.host, settings.port).url
 
     def announce() -> None:
