@@ -6,10 +6,11 @@ already handed on are committed; a lane that fails ends everything at once.
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from time import perf_counter
+from typing import cast
 
 from kasparro.core.errors import KasparroError
 from kasparro.ingestion.connections import LiveConnection
@@ -87,10 +88,12 @@ class Pipeline:
         return [lane.store.state for lane in self._lanes]
 
     async def _reader(self) -> None:
-        async with self._closing(self._read):
-            plan = self._plan
+        plan = self._plan
+        reader = self._job.source.read(plan.name, Start(plan.settled, plan.cursor, self._limits))
+        # A reader may be ahead of its batches: when nobody wants more, it stops now, and not when it is collected.
+        async with self._closing(self._read), aclosing(cast("AsyncGenerator[Batch | FinalBatch]", reader)) as items:
             started = perf_counter()
-            async for item in self._job.source.read(plan.name, Start(plan.settled, plan.cursor, self._limits)):
+            async for item in items:
                 if isinstance(item, FinalBatch):
                     self._final = item
                     return
