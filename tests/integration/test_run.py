@@ -131,6 +131,28 @@ async def test_good_partitions_finish_when_one_fails_and_only_the_open_one_is_re
     assert (again.state, counts(again, "fetched"), len(source.starts)) == ("succeeded", [2], 4)
 
 
+async def test_partition_that_fails_for_ever_keeps_no_other_from_being_read(database: ConnectionOptions) -> None:
+    def before(partition: str, position: int) -> None:
+        if partition == "b" and position == 3:
+            raise SourceError("b: broken")
+
+    source = ScriptedSource({name: [row(f"{name}{n}") for n in range(5)] for name in "abc"}, before=before)
+    fetched = [counts(await run(database, job_of(source)), "fetched")[0] for _ in range(4)]
+    assert fetched == [13, 0, 13, 0], "all; b alone, at its position; all again; and so on"
+    source.records["c"] = [*source.records["c"], row("c5")]
+    assert counts(await run(database, job_of(source)), "inserted") == [1]
+
+
+async def test_only_partition_keeps_its_position_however_often_it_fails(database: ConnectionOptions) -> None:
+    def before(_partition: str, position: int) -> None:
+        if position == 6 and len(source.starts) < 4:
+            raise SourceError("down")
+
+    source = ScriptedSource({"p": ROWS}, before=before)
+    fetched = [counts(await run(database, job_of(source)), "fetched")[0] for _ in range(4)]
+    assert fetched == [6, 0, 0, 4]
+
+
 async def test_systemic_batch_is_not_written(database: ConnectionOptions, connection: Connection) -> None:
     rows = [*[row(f"k{n}") for n in range(30)], *[row(f"k{n}", bad=True) for n in range(30, 60)]]
     job = job_of(ScriptedSource({"p": rows}, batch_size=30), limit=RejectLimit(share=0.5, min_records=20))

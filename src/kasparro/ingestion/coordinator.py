@@ -55,6 +55,8 @@ class RunPlan:
     partitions: list[PartitionPlan]
     first_load: bool
     resumes_run_id: int | None
+    partitions_in_all: int
+    """Of the pass, those already finished included."""
 
 
 class Coordinator:
@@ -101,7 +103,7 @@ class Coordinator:
                 await runs.close(connection, stamp.run_id, state="succeeded", at=datetime.now(UTC))
 
     async def end_failed_partition(self, plan: RunPlan, partition: PartitionPlan) -> None:
-        """End the pass over a partition that has no position inside.
+        """End the pass over a partition without a position inside, or that fails again at the same one.
 
         So the next run reads all partitions again, and one that fails for ever keeps no other from being read.
         """
@@ -162,7 +164,7 @@ class Coordinator:
             await checkpoints.take_over(connection, stamp, expected=open_pass.lane_rows)
         await self._save_plan(connection, run_id, plans, rows, request, open_pass)
         first = open_pass is None and not await sources.has_records(connection, source.id)
-        return RunPlan(stamp, plans, first, resumes)
+        return RunPlan(stamp, plans, first, resumes, len(open_pass.names) if open_pass else len(plans))
 
     async def _warn_of_new_mapping(self, connection: Connection, version: int, request: Request) -> None:
         """Records that are not read again keep what an older mapping made of them: say so, once for each change."""

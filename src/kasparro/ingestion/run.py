@@ -23,6 +23,7 @@ from kasparro.ingestion.connections import LANE_SETTINGS, LiveConnection
 from kasparro.ingestion.coordinator import Coordinator, Request, RunPlan, hold
 from kasparro.ingestion.faults import FaultPlan, FaultyStore
 from kasparro.ingestion.job import SourceJob
+from kasparro.ingestion.passes import PartitionPlan
 from kasparro.ingestion.pipeline import Lane, Pipeline
 from kasparro.ingestion.source import BatchLimits, ReadsDocuments, Source, Start
 from kasparro.ingestion.store import LaneStore, PostgresLaneStore
@@ -195,7 +196,7 @@ async def _read_all(coordinator: Coordinator, job: SourceJob, plan: RunPlan, con
                 final = await _attended_by([lane.live for lane in lanes], pipeline.run)
             except SourceError as error:
                 failures.append(error)
-                if isinstance(job.source, ReadsDocuments):
+                if isinstance(job.source, ReadsDocuments) or _starves_others(plan, partition, pipeline):
                     await coordinator.end_failed_partition(plan, partition)
                 continue
             if final is None:
@@ -204,6 +205,12 @@ async def _read_all(coordinator: Coordinator, job: SourceJob, plan: RunPlan, con
             await coordinator.finish_partition(plan, partition.name, pipeline.lane_states(), final, last=last)
     if failures:
         raise _joined(failures)
+
+
+def _starves_others(plan: RunPlan, partition: PartitionPlan, pipeline: Pipeline) -> bool:
+    """Whether a partition failed again where it was resumed, while the pass has others, which wait for its end."""
+    resumed = plan.resumes_run_id is not None and plan.partitions_in_all > 1
+    return resumed and [state.ordinal for state in pipeline.lane_states()] == [item.ordinal for item in partition.lanes]
 
 
 def _reading_ahead(source: Source, plan: RunPlan, limits: BatchLimits) -> AbstractAsyncContextManager[None]:
