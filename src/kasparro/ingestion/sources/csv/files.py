@@ -3,9 +3,12 @@
 What is read is the file as long as it was when it was opened: what is appended meanwhile is left to the next pass.
 """
 
+import contextlib
 import glob
 import os
+import stat
 import zlib
+from collections.abc import Generator
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -18,6 +21,11 @@ FINGERPRINT_BYTES: Final = 64 * 1024
 BLOCK_BYTES: Final = 128 * 1024
 _GZIP_MAGIC: Final = b"\x1f\x8b"
 _ZLIB_GZIP: Final = 16 + zlib.MAX_WBITS
+_KINDS: Final = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a named pipe", stat.S_IFSOCK: "a socket"}
+_HINTS: Final = {
+    stat.S_IFDIR: "name the files in it, such as `folder/*.csv`",
+    stat.S_IFIFO: "write it into a file first: what is read must be there again after an interruption",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,15 +38,47 @@ class FileVersion:
 
 
 def matching_files(pattern: str, base_dir: Path) -> list[str]:
-    """Files that `pattern` names, as sorted POSIX paths relative to `base_dir`."""
+    """Files that `pattern` names, as sorted POSIX paths relative to `base_dir`.
+
+    Raises SourceError when it names something that is no file, and for a folder that cannot be looked into: to leave
+    out its files would be to lose records without a word.
+    """
     literal = base_dir / pattern
-    found = [literal] if literal.is_file() else [base_dir / match for match in _glob(pattern, base_dir)]
-    return sorted({Path(os.path.relpath(path, base_dir)).as_posix() for path in found if path.is_file()})
+    mode = _mode(literal, base_dir)
+    if mode is not None and not stat.S_ISREG(mode):
+        raise SourceError(f"{pattern}: is {_kind(mode)}, not a file", hint=_HINTS.get(stat.S_IFMT(mode)))
+    found = [literal] if mode is not None else _glob(pattern, base_dir)
+    files = [path for path in found if stat.S_ISREG(_mode(path, base_dir) or 0)]
+    return sorted({Path(os.path.relpath(path, base_dir)).as_posix() for path in files})
 
 
-def _glob(pattern: str, base_dir: Path) -> list[str]:
-    """Unlike Path.glob, this takes absolute patterns and leaves out hidden files."""
-    return glob.glob(pattern, root_dir=base_dir, recursive=True)  # noqa: PTH207
+def _glob(pattern: str, base_dir: Path) -> list[Path]:
+    """Unlike Path.glob, this takes absolute patterns and leaves out hidden files; and it says what it cannot read."""
+    folders = glob.glob(os.path.dirname(pattern) or ".", root_dir=base_dir, recursive=True)  # noqa: PTH120, PTH207
+    for folder in (base_dir / name for name in folders):
+        if stat.S_ISDIR(_mode(folder, base_dir) or 0):
+            with _source_errors(folder, base_dir):
+                os.scandir(folder).close()
+    return [base_dir / match for match in glob.glob(pattern, root_dir=base_dir, recursive=True)]  # noqa: PTH207
+
+
+def _mode(path: Path, base_dir: Path) -> int | None:
+    """Type and permissions of what stands there, or None."""
+    with _source_errors(path, base_dir), contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        return path.stat().st_mode
+    return None
+
+
+def _kind(mode: int) -> str:
+    return _KINDS.get(stat.S_IFMT(mode), "a device")
+
+
+@contextlib.contextmanager
+def _source_errors(path: Path, base_dir: Path) -> Generator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise SourceError(f"{os.path.relpath(path, base_dir)}: {error.strerror}") from error
 
 
 def version_of(path: Path, partition: str) -> FileVersion:
@@ -191,5 +231,5 @@ class _Gzip:
             self._inflater = zlib.decompressobj(_ZLIB_GZIP)
 
 
-def _version(stat: os.stat_result) -> FileVersion:
-    return FileVersion(stat.st_size, stat.st_mtime_ns, (stat.st_dev, stat.st_ino))
+def _version(found: os.stat_result) -> FileVersion:
+    return FileVersion(found.st_size, found.st_mtime_ns, (found.st_dev, found.st_ino))
