@@ -12,7 +12,7 @@ from kasparro.cli.database import connected
 from kasparro.cli.frame import Context, command
 from kasparro.cli.output import Result, Table
 
-_LISTED: Final = ("id", "source", "run_id", "code", "field", "message", "record_key", "locator", "times")
+_LISTED: Final = ("id", "source", "run_id", "code", "field", "record_key", "locator", "times", "message")
 _SHOWN_CHARACTERS: Final = 2_000
 
 

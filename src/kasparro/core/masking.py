@@ -85,7 +85,8 @@ def mask_text(text: str) -> str:
 
 def _without_secrets(text: str) -> str:
     text = mask_known(text)
-    text = _URL_CREDENTIALS.sub(rf"\g<scheme>{MASK}@", text)
+    if "://" in text:  # else the search is quadratic in the length of a word
+        text = _URL_CREDENTIALS.sub(rf"\g<scheme>{MASK}@", text)
     text = _QUERY_SECRET.sub(rf"\g<name>{MASK}", text)
     return _BEARER.sub(rf"\g<kind>{MASK}", text)
 
