@@ -129,7 +129,7 @@ class Background:
 
     def _spawn(self, arguments: Sequence[str], descriptor: int) -> _Detached:
         environment = {name: value for name, value in os.environ.items() if name != "KASPARRO_HOME_FILE"}
-        with _usable(self.home), self.log_path.open("ab") as log:
+        with usable(self.home), self.log_path.open("ab") as log:
             return _Detached(
                 [sys.executable, "-m", "kasparro", *arguments],
                 stdin=subprocess.DEVNULL,
@@ -142,7 +142,7 @@ class Background:
 
     def _read_if_held(self) -> str | None:
         """The description of the lock's holder; None when nobody holds it."""
-        with _usable(self.home):
+        with usable(self.home):
             try:
                 descriptor = os.open(self.lock_path, os.O_RDONLY)
             except FileNotFoundError:
@@ -155,7 +155,7 @@ class Background:
 
     def _lock(self) -> int:
         """The lock's descriptor, with the former holder's description removed."""
-        with _usable(self.home):
+        with usable(self.home):
             self.home.mkdir(mode=0o700, parents=True, exist_ok=True)
             descriptor = os.open(self.lock_path, os.O_RDWR | os.O_CREAT, 0o600)
         try:
@@ -215,7 +215,7 @@ def held_by_service(
 
 
 @contextmanager
-def _usable(home: Path) -> Generator[None]:
+def usable(home: Path) -> Generator[None]:
     """What the operating system says against a home, in the words of the house."""
     try:
         yield

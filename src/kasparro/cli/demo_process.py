@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from kasparro.cli.background import DEMO, POLL_SECONDS, Background
+from kasparro.cli.background import DEMO, POLL_SECONDS, Background, usable
 from kasparro.cli.frame import Context
 from kasparro.core.address import is_taken
 from kasparro.core.errors import ConfigurationError, KasparroError, RunConflictError
@@ -50,11 +50,12 @@ def start_demo(settings: Settings) -> None:
 
 def _began(home: Path) -> str:
     """When this home's first replay began; now, if there was none."""
-    home.mkdir(mode=0o700, parents=True, exist_ok=True)
     path = home / "demo.started"
-    if not path.exists():
-        path.write_text(datetime.now(UTC).isoformat(timespec="seconds"), encoding="utf-8")
-    return path.read_text(encoding="utf-8").strip()
+    with usable(home):
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not path.exists():
+            path.write_text(datetime.now(UTC).isoformat(timespec="seconds"), encoding="utf-8")
+        return path.read_text(encoding="utf-8").strip()
 
 
 def _urls(source: object) -> list[str]:

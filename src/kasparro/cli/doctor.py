@@ -1,18 +1,32 @@
 """`kasparro doctor`: look at everything kasparro needs, and say what to do about what is wrong. Starts nothing."""
 
+import os
 import shutil
 import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final, Literal
 
 from kasparro.cli.frame import Context, command
 from kasparro.cli.output import Result, Table
-from kasparro.core.errors import EXIT_OK, KasparroError
+from kasparro.core.errors import EXIT_CONFIGURATION, EXIT_OK, KasparroError
 
 Verdict = Literal["ok", "warn", "fail"]
 LOW_DISK_BYTES: Final = 2 * 1024**3
 FULL_DISK_BYTES: Final = 200 * 1024**2
+_TODO_OF_SCHEMA: Final = {
+    "pending": "`kasparro migrate`",
+    "newer": "install the kasparro that made it, or a newer one",
+    "unknown": "not a revision of kasparro's: give kasparro a database of its own",
+}
+_RESTART: Final = "`kasparro down`, then `kasparro up`"
+_TODO_OF_SERVER: Final = {
+    "unavailable": "its database does not answer: mend what `database` says above; the server goes on by itself then",
+    "migrations_pending": "`kasparro migrate`; the server goes on by itself then",
+    "database_newer": "install the kasparro that made the database, or a newer one",
+    "database_unknown": "give kasparro a database of its own",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +76,6 @@ async def _python(context: Context) -> list[Finding]:
 
 
 async def _configuration(context: Context) -> list[Finding]:
-    import os
-
     from kasparro.schemas.configuration import load_configuration
 
     if not context.config_path.exists():
@@ -77,6 +89,7 @@ async def _database(context: Context) -> list[Finding]:
     from kasparro.core import embedded
     from kasparro.core.database import connect, house_errors, resolve
     from kasparro.services.health import read_schema_status
+    from kasparro.services.migrations import require_usable
 
     if context.settings.database_url is None:
         server = embedded.status(context.settings.home)
@@ -90,14 +103,14 @@ async def _database(context: Context) -> list[Finding]:
         with house_errors():
             version = connection.get_server_version()
             schema = await read_schema_status(connection)
+            await require_usable(connection, schema.current)
     finally:
         await connection.close()
     reached = Finding("database", "ok", f"PostgreSQL {version.major}.{version.micro}, {options}")
     if schema.state == "current":
         return [reached, Finding("migrations", "ok", f"revision {schema.needed}")]
-    todo = "`kasparro migrate`" if schema.state == "pending" else "install the kasparro that made it, or a newer one"
     found = f"revision {schema.current}, needed is {schema.needed}"
-    return [reached, Finding("migrations", "fail", found, todo, 5)]
+    return [reached, Finding("migrations", "fail", found, _TODO_OF_SCHEMA[schema.state], 5)]
 
 
 async def _port(context: Context) -> list[Finding]:
@@ -114,8 +127,9 @@ async def _port(context: Context) -> list[Finding]:
         report = await asyncio.to_thread(ask_health, server.host, server.port)
         if report is not None and report["status"] == "ok":
             return [Finding("API server", "ok", f"running at {server.url}")]
-        found = "does not answer" if report is None else f"says {report['status']}"
-        return [Finding("API server", "fail", f"{server.url} {found}", "`kasparro down`, then `kasparro up`", 1)]
+        state = "does not answer" if report is None else str(report["status"])
+        found = f"{server.url} {state if report is None else f'says {state}'}"
+        return [Finding("API server", "fail", found, _TODO_OF_SERVER.get(state, _RESTART), 1)]
     if is_taken(settings.host, settings.port):
         found = f"{settings.host}:{settings.port} is taken by another program"
         return [Finding("port", "warn", found, f"stop it, or set KASPARRO_PORT={settings.port + 1}")]
@@ -124,7 +138,12 @@ async def _port(context: Context) -> list[Finding]:
 
 async def _disk(context: Context) -> list[Finding]:
     home = context.settings.home
-    folder = next(path for path in (home, *home.parents) if path.exists())
+    folder = _nearest_existing(home)
+    if not (folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)):
+        needed = context.settings.database_url is None
+        what = f"{folder} cannot be written" if folder.is_dir() else f"{folder} is not a folder"
+        todo = "set KASPARRO_HOME to a folder of your own"
+        return [Finding("home", "fail" if needed else "warn", what, todo, EXIT_CONFIGURATION)]
     free_bytes = shutil.disk_usage(folder).free
     found = f"{free_bytes / 1024**3:.1f} GiB free in {folder}"
     if free_bytes < FULL_DISK_BYTES:
@@ -132,3 +151,8 @@ async def _disk(context: Context) -> list[Finding]:
     if free_bytes < LOW_DISK_BYTES:
         return [Finding("disk", "warn", found, "make room, or set KASPARRO_HOME elsewhere")]
     return [Finding("disk", "ok", found)]
+
+
+def _nearest_existing(path: Path) -> Path:
+    """What cannot be looked at counts as missing."""
+    return next(folder for folder in (path, *path.parents) if os.path.exists(folder))  # noqa: PTH110

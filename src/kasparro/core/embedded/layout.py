@@ -59,12 +59,13 @@ class Layout:
 
 def layout_for(home: Path, system_root: Path = SYSTEM_ROOT) -> Layout:
     """The layout for `home`. As root, under `system_root` when the server's user cannot reach `home`."""
-    if home.exists() and not home.is_dir():
-        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(home))
+    nearest = _nearest_existing(home)
+    if not nearest.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(nearest))
     near, far = home / "postgres", system_root / "servers" / _digest(home)
     if os.geteuid() != 0 or (near / "data").exists():
         return _layout_in(near)
-    if (far / "data").exists() or not can_reach(server_account(near / "data"), _nearest_existing(home)):
+    if (far / "data").exists() or not can_reach(server_account(near / "data"), nearest):
         return _layout_in(far)
     return _layout_in(near)
 
