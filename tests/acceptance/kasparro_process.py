@@ -29,7 +29,13 @@ class Ended:
 def environment(**variables: str) -> dict[str, str]:
     """What a command sees: nothing of this process's settings; the code from this folder."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("KASPARRO_", "PYTHON"))}
-    return {**kept, "PYTHONPATH": str(ROOT / "src"), "PYTHONWARNINGS": "error", "KASPARRO_ENV_FILE": os.devnull, **variables}
+    return {
+        **kept,
+        "PYTHONPATH": str(ROOT / "src"),
+        "PYTHONWARNINGS": "error",
+        "KASPARRO_ENV_FILE": os.devnull,
+        **variables,
+    }
 
 
 async def start(*arguments: str, env: dict[str, str] | None = None, cwd: Path = ROOT) -> asyncio.subprocess.Process:

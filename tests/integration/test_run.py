@@ -243,6 +243,25 @@ async def test_stop_ends_at_a_batch_edge_and_the_next_run_goes_on(database: Conn
     assert (rest.state, counts(rest, "fetched")) == ("succeeded", [4])
 
 
+async def test_stop_does_not_wait_for_a_source_that_is_silent(
+    database: ConnectionOptions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Silent(ScriptedSource):
+        async def read(self, partition: str, start: Start) -> AsyncIterator[Batch | FinalBatch]:
+            async for item in super().read(partition, start):
+                yield item
+                stop.set()
+                await asyncio.Event().wait()
+
+    monkeypatch.setattr("kasparro.ingestion.pipeline.STOP_GRACE_SECONDS", 0.05)
+    stop = asyncio.Event()
+    conditions = Conditions(database, stop=stop)
+    async with asyncio.timeout(30):
+        stopped = await run_source(job_of(Silent({"p": ROWS})), Request(), conditions)
+    assert isinstance(stopped.error, StoppedError)
+    assert counts(stopped, "fetched") == [3]
+
+
 async def test_changed_key_of_a_source_with_data_is_refused_with_a_way_out(database: ConnectionOptions) -> None:
     await run(database, job_of(ScriptedSource({"p": ROWS})))
     changed = job_of(ScriptedSource({"p": ROWS}), identity={"type": "csv", "key": ["other"]})

@@ -25,6 +25,8 @@ from kasparro.schemas.batches import LaneBatch, LaneState
 from kasparro.schemas.counters import Counters
 
 _QUEUE_BATCHES = 1
+STOP_GRACE_SECONDS = 2.5
+"""How long a source may take for the batch in hand once a run is asked to stop: a batch is open for 2 s."""
 Committed = Callable[[Counters], None]
 
 
@@ -43,6 +45,10 @@ class _Read:
     batch: Batch
     seconds: float
     at: datetime
+
+
+async def _first(items: AsyncGenerator[Batch | FinalBatch]) -> Batch | FinalBatch:
+    return await anext(items)
 
 
 class Pipeline:
@@ -93,7 +99,7 @@ class Pipeline:
         # A reader may be ahead of its batches: when nobody wants more, it stops now, and not when it is collected.
         async with self._closing(self._read), aclosing(cast("AsyncGenerator[Batch | FinalBatch]", reader)) as items:
             started = perf_counter()
-            async for item in items:
+            while (item := await self._next(items)) is not None:
                 if isinstance(item, FinalBatch):
                     self._final = item
                     return
@@ -101,6 +107,19 @@ class Pipeline:
                 if self._stop.is_set() or self._failure is not None:
                     return
                 started = perf_counter()
+
+    async def _next(self, items: AsyncGenerator[Batch | FinalBatch]) -> Batch | FinalBatch | None:
+        """The next item; None when the run is asked to stop and the source, which may wait for a server, takes long."""
+        reading = asyncio.create_task(_first(items))
+        stopping = asyncio.create_task(self._stop.wait())
+        try:
+            await asyncio.wait({reading, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({reading}, timeout=STOP_GRACE_SECONDS)
+            return await reading if reading.done() else None
+        finally:
+            stopping.cancel()
+            reading.cancel()
+            await asyncio.wait({reading})
 
     async def _transformer(self) -> None:
         behind = [state.ordinal for state in self._plan.lanes]
