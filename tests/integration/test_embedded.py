@@ -145,6 +145,19 @@ async def test_stop_says_whether_a_server_ran(own_server: OwnServer) -> None:
     assert not await embedded.stop(own_server.home)
 
 
+async def test_what_was_stopped_on_purpose_is_not_revived_but_started(own_server: OwnServer) -> None:
+    await embedded.stop(own_server.home)
+    with pytest.raises(EmbeddedServerError, match="was stopped on purpose") as caught:
+        await embedded.ensure_running(own_server.home, even_if_stopped=False)
+    assert caught.value.exit_code == 5
+    assert not embedded.status(own_server.home).running
+    await embedded.ensure_running(own_server.home)
+    await embedded.ensure_running(own_server.home, even_if_stopped=False)
+    await own_server.crash()
+    await embedded.ensure_running(own_server.home, even_if_stopped=False)
+    assert embedded.status(own_server.home).running
+
+
 async def test_stop_and_status_of_a_home_that_never_was(home: Path) -> None:
     assert not await embedded.stop(home)
     status = embedded.status(home)
@@ -288,6 +301,8 @@ async def test_home_that_cannot_be_made_is_named(home_root: Path) -> None:
     with pytest.raises(EmbeddedServerError, match=f"{occupied}") as caught:
         await embedded.ensure_running(occupied)
     assert "KASPARRO_HOME" in str(caught.value.hint)
+    with pytest.raises(EmbeddedServerError, match=f"Not a directory: '{occupied}'"):
+        await embedded.ensure_running(occupied / "below")
     occupied.unlink()
 
 

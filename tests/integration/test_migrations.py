@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import secrets
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -94,6 +95,66 @@ async def test_newer_database_is_refused_and_left_alone(database: ConnectionOpti
     assert caught.value.hint is not None
     assert "newer one" in caught.value.hint
     assert await migrations.current_revision(connection) == "9999"
+
+
+@pytest.mark.parametrize("revision", ["0000", "abcdef012345", "not ours", "99999"])
+async def test_revision_of_somebody_else_is_not_called_newer(
+    database: ConnectionOptions, connection: Connection, revision: str
+) -> None:
+    await connection.execute("update alembic_version set version_num = $1", revision)
+    for refused in (migrations.upgrade(database), migrations.require_current(connection)):
+        with pytest.raises(DatabaseError, match=f"{revision}.*none of kasparro's") as caught:
+            await refused
+        assert caught.value.code == "database"
+
+
+async def test_tables_without_a_revision_are_refused_with_a_way_out(
+    database: ConnectionOptions, connection: Connection
+) -> None:
+    await connection.execute("delete from alembic_version")
+    with pytest.raises(DatabaseError, match="alembic_version names no revision") as caught:
+        await migrations.upgrade(database)
+    assert "restore alembic_version" in str(caught.value.hint)
+
+
+async def test_a_table_of_somebody_else_in_the_way_is_named(
+    empty_database: ConnectionOptions, empty: Connection
+) -> None:
+    await empty.execute("create table sources (id integer)")
+    with pytest.raises(DatabaseError, match='relation "sources" already exists') as caught:
+        await migrations.upgrade(empty_database)
+    assert caught.value.hint == "give kasparro a database of its own"
+    assert await tables(empty) == {"sources"}
+
+
+async def test_a_role_that_may_not_create_tables_is_told_so(
+    empty_database: ConnectionOptions, empty: Connection
+) -> None:
+    await empty.execute("revoke create on schema public from public, pg_database_owner")
+    with pytest.raises(DatabaseError, match="may not change the schema: permission denied for schema public") as caught:
+        await migrations.upgrade(empty_database)
+    assert "grant create on schema public" in str(caught.value.hint)
+    assert caught.value.exit_code == 5
+
+
+@pytest.mark.parametrize("encoding", ["LATIN1", "SQL_ASCII"])
+async def test_a_database_in_another_encoding_is_refused(
+    server: ConnectionOptions, administrator: Connection, tmp_path: Path, encoding: str
+) -> None:
+    name = f"kasparro_{encoding.lower()}_{secrets.token_hex(4)}"
+    await administrator.execute(
+        f"create database {name} template template0 encoding '{encoding}' locale_provider libc locale 'C'"
+    )
+    try:
+        with pytest.raises(DatabaseError, match=f"encoding is {encoding}, kasparro needs UTF8"):
+            await migrations.upgrade(server.with_database(name))
+        env = environment(DATABASE_URL=url_of(server.with_database(name)), KASPARRO_HOME=str(tmp_path))
+        doctor = await kasparro("doctor", "--json", env=env, cwd=tmp_path)
+        found = {item["check"]: item for item in doctor.document["data"]}["database"]
+        assert (doctor.exit_code, found["verdict"]) == (5, "fail")
+        assert encoding in found["found"]
+    finally:
+        await administrator.execute(f"drop database {name} with (force)")
 
 
 async def test_check_passes_on_a_fresh_database(database: ConnectionOptions) -> None:

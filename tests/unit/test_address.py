@@ -8,7 +8,7 @@ from kasparro.core.errors import ConfigurationError
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.9.9.9", "::1", "localhost"])
 def test_this_machine_is_fine(host: str) -> None:
-    require_loopback(host)
+    assert require_loopback(host) == ("127.0.0.1" if host == "localhost" else host)
 
 
 @pytest.mark.parametrize(

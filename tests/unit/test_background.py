@@ -3,9 +3,11 @@
 import asyncio
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +19,7 @@ from kasparro.cli.background import DEMO, INHERITED, SERVER, Background, held_by
 from kasparro.cli.processes import Running, began
 from kasparro.core.errors import ConfigurationError, KasparroError, RunConflictError
 from kasparro.core.settings import load_settings
+from tests.unprivileged import unprivileged
 
 HOLDER = """
 import sys
@@ -176,6 +179,26 @@ def test_a_home_that_is_no_folder_is_named(home: Path) -> None:
     assert caught.value.hint == "set KASPARRO_HOME to a folder of your own"
     with pytest.raises(ConfigurationError, match="cannot be used"), background.held():
         pass
+
+
+def test_a_home_of_somebody_else_is_named() -> None:
+    home = Path(tempfile.mkdtemp())
+    (home / "serve.lock").touch()
+    home.chmod(0)
+    background = Background(home, SERVER)
+    try:
+        with unprivileged():
+            with pytest.raises(ConfigurationError, match="cannot be used: Permission denied"):
+                background.find()
+            with pytest.raises(ConfigurationError, match="cannot be used: Permission denied"), background.held():
+                pass
+            home_of_nobody = Background(Path("/proc/kasparro"), SERVER)  # nothing can be written there, by anybody
+            assert home_of_nobody.find() is None
+            with pytest.raises(ConfigurationError, match="cannot be used"), home_of_nobody.held():
+                pass
+    finally:
+        home.chmod(0o700)
+        shutil.rmtree(home)
 
 
 def test_a_service_of_another_database_needs_no_home() -> None:

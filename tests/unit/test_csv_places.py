@@ -4,16 +4,14 @@ import os
 import shutil
 import socket
 import tempfile
-from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from kasparro.core.errors import SourceError
 from kasparro.ingestion.sources.csv.files import matching_files
-
-NOBODY = 65534
+from tests.unprivileged import unprivileged
 
 
 @pytest.fixture
@@ -28,19 +26,6 @@ def folder() -> Iterator[Path]:
     yield path
     (path / "locked").chmod(0o755)
     shutil.rmtree(path)
-
-
-@contextmanager
-def unprivileged() -> Generator[None]:
-    """Without the rights of root, which reads everything."""
-    if os.geteuid() != 0:
-        yield
-        return
-    os.seteuid(NOBODY)
-    try:
-        yield
-    finally:
-        os.seteuid(0)
 
 
 @pytest.mark.parametrize("mode", [0o000, 0o444, 0o111])

@@ -23,6 +23,17 @@ def test_nothing_set_is_enough() -> None:
     assert settings.home == Path(".kasparro").resolve()
 
 
+def test_the_home_stands_beside_the_configuration_unless_it_is_set(tmp_path: Path) -> None:
+    beside = load_settings({"KASPARRO_CONFIG": str(tmp_path / "deep" / "sources.yaml")})
+    assert beside.home == tmp_path / "deep" / ".kasparro"
+    chosen = load_settings({"KASPARRO_CONFIG": str(tmp_path / "sources.yaml"), "KASPARRO_HOME": str(tmp_path / "home")})
+    assert chosen.home == tmp_path / "home"
+
+
+def test_localhost_is_the_address_that_it_stands_for() -> None:
+    assert load_settings({"KASPARRO_HOST": "localhost"}).host == "127.0.0.1"
+
+
 def test_empty_means_unset() -> None:
     settings = load_settings({"KASPARRO_PORT": "", "DATABASE_URL": "", "LOG_LEVEL_FILE": ""})
     assert (settings.port, settings.database_url) == (8000, None)
