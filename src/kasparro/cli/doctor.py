@@ -139,7 +139,8 @@ async def _port(context: Context) -> list[Finding]:
 async def _disk(context: Context) -> list[Finding]:
     home = context.settings.home
     folder = _nearest_existing(home)
-    if not (folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)):
+    writable = os.access(folder, os.W_OK | os.X_OK, effective_ids=os.access in os.supports_effective_ids)
+    if not (folder.is_dir() and writable):
         needed = context.settings.database_url is None
         what = f"{folder} cannot be written" if folder.is_dir() else f"{folder} is not a folder"
         todo = "set KASPARRO_HOME to a folder of your own"
