@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 import httpx
+import pytest
 
 from kasparro.api.app import create_app
 from kasparro.core.database import Connection, ConnectionOptions, Pool, connect, create_pool
@@ -77,6 +78,29 @@ async def test_a_database_made_by_newer_code_is_not_healthy(client: httpx.AsyncC
     await connection.execute("update alembic_version set version_num = '9999'")
     response = await client.get("/health")
     assert (response.status_code, response.json()["status"]) == (503, "database_newer")
+
+
+async def test_slow_questions_are_waited_for_and_leave_health_a_connection(
+    database: ConnectionOptions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both by a lock that is held for as long as the test likes: longer than a server that hangs is given."""
+    monkeypatch.setattr("kasparro.api.routes.data.TIMEOUT_SECONDS", 0.5)
+    blocker = await connect(database, application_name="kasparro:test-blocker")
+    waiting = "select count(*) from pg_locks where not granted and relation is not null"
+    async with client_over(database) as (client, _):
+        await blocker.execute("begin; lock table unified_data in access exclusive mode")
+        slow = asyncio.create_task(client.get("/data"))
+        while await blocker.fetchval(waiting) == 0:
+            assert not slow.done()
+        refused = await client.get("/data")
+        assert (refused.status_code, refused.json()["code"]) == (503, "database_full")
+        refused = await client.get("/data")
+        assert (refused.status_code, slow.done()) == (503, False)
+        assert (await client.get("/health")).status_code == 200
+        await blocker.execute("commit")
+        assert (await slow).status_code == 200
+        assert (await client.get("/data")).status_code == 200
+    await blocker.close()
 
 
 async def test_a_revision_of_somebody_else_is_not_healthy(client: httpx.AsyncClient, connection: Connection) -> None:

@@ -1,5 +1,7 @@
 """The application: which routes there are, and what stands around them."""
 
+import asyncio
+
 from fastapi import FastAPI
 
 from kasparro import __version__
@@ -20,6 +22,7 @@ def create_app(pool: Pool) -> FastAPI:
         redirect_slashes=False,
     )
     app.state.pool = pool
+    app.state.room = asyncio.Semaphore(max(1, pool.get_max_size() - 1))
     app.add_middleware(RequestMiddleware)
     add_error_handlers(app)
     app.include_router(data.router)

@@ -5,11 +5,12 @@ gives a connection back to its pool: so what is late is neither cancelled nor re
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import TypeVar, cast
 
 from kasparro.core.database import Connection, Pool, house_errors
-from kasparro.core.errors import ConnectionLostError
+from kasparro.core.errors import ConnectionLostError, DatabaseFullError
 
 _Answer = TypeVar("_Answer")
 _left: "set[asyncio.Task[object]]" = set()
@@ -34,17 +35,40 @@ async def ask(pool: Pool, question: Callable[[Connection], Awaitable[_Answer]], 
 
 
 async def ask_long(
-    pool: Pool, question: Callable[[Connection], Awaitable[_Answer]], *, timeout_seconds: float, longest_seconds: float
+    pool: Pool,
+    question: Callable[[Connection], Awaitable[_Answer]],
+    *,
+    room: asyncio.Semaphore,
+    timeout_seconds: float,
+    longest_seconds: float,
 ) -> _Answer:
-    """The same for a question that may take `longest_seconds`, as long as the server answers others in time."""
-    asking = asyncio.ensure_future(ask(pool, question, timeout_seconds=longest_seconds))
+    """The same for a question that may take `longest_seconds`, as long as the server answers others in time.
+
+    `room` is for fewer questions than the pool has connections, so that one stays free for the others. Raises
+    DatabaseFullError when those that were put before leave no room for `timeout_seconds`.
+    """
+    async with _room_in(room, timeout_seconds):
+        asking = asyncio.ensure_future(ask(pool, question, timeout_seconds=longest_seconds))
+        try:
+            done, _ = await asyncio.wait({asking}, timeout=timeout_seconds)
+            if not done:
+                await ask(pool, _ping, timeout_seconds=timeout_seconds)
+            return await asking
+        finally:
+            asking.cancel()
+
+
+@asynccontextmanager
+async def _room_in(room: asyncio.Semaphore, timeout_seconds: float) -> AsyncGenerator[None]:
     try:
-        done, _ = await asyncio.wait({asking}, timeout=timeout_seconds)
-        if not done:
-            await ask(pool, _ping, timeout_seconds=timeout_seconds)
-        return await asking
+        async with asyncio.timeout(timeout_seconds):
+            await room.acquire()
+    except TimeoutError:
+        raise DatabaseFullError(f"no connection became free within {timeout_seconds:g} s") from None
+    try:
+        yield
     finally:
-        asking.cancel()
+        room.release()
 
 
 async def _ping(connection: Connection) -> None:

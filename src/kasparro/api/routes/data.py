@@ -31,6 +31,7 @@ async def list_data(request: Request, query: DataQuery) -> Response:
     found = await ask_long(
         pool_of(request),
         lambda connection: _find(connection, query),
+        room=request.app.state.room,
         timeout_seconds=TIMEOUT_SECONDS,
         longest_seconds=LONGEST_SECONDS,
     )
