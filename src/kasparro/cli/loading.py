@@ -1,6 +1,5 @@
 """Running configured sources with their progress shown: shared by `kasparro run` and `kasparro up`."""
 
-import gc
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
@@ -37,8 +36,6 @@ _PRECEDENCE: Final = (
     EXIT_CONFLICT, EXIT_PAUSED, EXIT_REJECTS,
 )  # fmt: skip
 """Of several sources' exit codes, the first that occurs here is the command's."""
-_GARBAGE_THRESHOLDS: Final = (50_000, 50, 1_000)
-"""Batches hold millions of objects and no cycles: looking for some at the default rate takes a tenth of the time."""
 COUNTERS: Final = ("fetched", "inserted", "updated", "unchanged", "duplicate", "rejected", "filtered", "deleted")
 
 
@@ -54,7 +51,6 @@ async def run_jobs(
     from kasparro.ingestion.run import Conditions
     from kasparro.ingestion.source import BatchLimits
 
-    gc.set_threshold(*_GARBAGE_THRESHOLDS)
     settings = context.settings
     fault = parse_plan(inject, environment=settings.environment) if inject else None
     limits = BatchLimits(records=settings.batch_records)
