@@ -95,6 +95,7 @@ async def test_writers_of_other_runs_are_left_alone(database: ConnectionOptions)
     await similar.execute("select 1")
     async with stopped_writer(database, old):
         await claim(database, stuck_after_seconds=0)
+    assert await similar.fetchval("select 1") == 1, "its session goes on"
     await transaction.commit()
     await similar.close()
 
