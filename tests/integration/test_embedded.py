@@ -14,10 +14,11 @@ import pytest
 
 from kasparro.core import embedded
 from kasparro.core.database import Connection, ConnectionOptions, connect, resolve
+from kasparro.core.embedded import layout as layout_module
 from kasparro.core.embedded import process
 from kasparro.core.embedded.account import Account
 from kasparro.core.embedded.installation import Installation, find_installation, reachable_installation
-from kasparro.core.embedded.layout import layout_for, prepare
+from kasparro.core.embedded.layout import layout_for, make_root
 from kasparro.core.embedded.lock import Patience, locked
 from kasparro.core.embedded.server import ensure
 from kasparro.core.errors import EmbeddedServerError
@@ -101,6 +102,21 @@ async def test_two_processes_at_once_start_one_server_that_outlives_them(home: P
     printed = [(await starter.communicate())[0] for starter in starters]
     assert [starter.returncode for starter in starters] == [0, 0]
     assert {int(text) for text in printed} == {_pid(home)}
+
+
+async def test_process_killed_while_making_folders_is_made_up_for(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def die(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(layout_module, "give", die)
+    root = layout_for(home)
+    make_root(root)
+    with locked(root.lock), pytest.raises(KeyboardInterrupt):
+        layout_module.make_private_folders(root)
+    assert not root.logs.exists()
+    assert not root.sockets.exists()
+    monkeypatch.undo()
+    assert await _fetch(await start_server(home), "select 1") == 1
 
 
 async def test_killed_server_recovers_with_what_was_committed(own_server: OwnServer) -> None:
@@ -220,7 +236,7 @@ async def test_killed_initialisation_begins_anew(home: Path) -> None:
 
 async def test_leftover_of_an_initialisation_is_removed(home: Path) -> None:
     layout = layout_for(home)
-    prepare(layout)
+    make_root(layout)
     leftover = layout.root / ".init-dead" / "data"
     leftover.mkdir(parents=True)
     (leftover / "PG_VERSION").write_text("18\n")
@@ -308,7 +324,7 @@ async def test_home_that_cannot_be_made_is_named(home_root: Path) -> None:
 
 async def test_cancelled_start_gives_up_waiting(home: Path) -> None:
     layout = layout_for(home)
-    prepare(layout)
+    make_root(layout)
     told: asyncio.Queue[str] = asyncio.Queue()
     with locked(layout.lock):
         start = asyncio.create_task(embedded.ensure_running(home, report=told.put_nowait))

@@ -4,6 +4,7 @@ import errno
 import hashlib
 import os
 import stat
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -70,17 +71,30 @@ def layout_for(home: Path, system_root: Path = SYSTEM_ROOT) -> Layout:
     return _layout_in(near)
 
 
-def prepare(layout: Layout) -> None:
-    """Make the folders that are missing. Permissions of folders that were there are not touched."""
+def make_root(layout: Layout) -> None:
+    """Make the folder that the lock file is in. Permissions of folders that were there are not touched."""
     missing = [folder for folder in (layout.root, *layout.root.parents) if not folder.exists()]
     for folder in reversed(missing):
         folder.mkdir(exist_ok=True)
         folder.chmod(0o711 if layout.account.switch else 0o700)
+
+
+def make_private_folders(layout: Layout) -> None:
+    """Make the folders that are the account's alone. Call with the lock held.
+
+    Raises EmbeddedServerError when the socket's folder is somebody else's, or open to others.
+    """
     for folder in (layout.logs, layout.sockets):
         if not folder.exists():
-            folder.mkdir(mode=0o700, exist_ok=True)
-            give(folder, layout.account, 0o700)
+            _make_private(folder, layout.account)
     _require_private(layout.sockets, layout.account)
+
+
+def _make_private(folder: Path, account: Account) -> None:
+    """Make it under another name and then rename: killed on the way, nobody finds a folder of the wrong owner."""
+    staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    give(staging, account, 0o700)
+    staging.rename(folder)
 
 
 def _layout_in(root: Path) -> Layout:

@@ -21,7 +21,7 @@ from kasparro.core.embedded.account import launch, run_as
 from kasparro.core.embedded.cluster import DATABASE, ROLE, initialize, read_password, require_same_major
 from kasparro.core.embedded.configuration import write_configuration
 from kasparro.core.embedded.installation import find_installation, reachable_installation
-from kasparro.core.embedded.layout import PORT, Layout, layout_for, prepare
+from kasparro.core.embedded.layout import PORT, Layout, layout_for, make_private_folders, make_root
 from kasparro.core.embedded.lock import Patience, locked
 from kasparro.core.embedded.process import clear_remains, running_postmaster
 from kasparro.core.errors import EmbeddedServerError
@@ -60,8 +60,9 @@ def ensure(
     with _house_errors(home):
         layout = layout_for(home)
         if not _is_usable(layout):
-            prepare(layout)
+            make_root(layout)
             with locked(layout.lock, patience):
+                make_private_folders(layout)
                 _settle(layout, patience)
                 if not _is_usable(layout):
                     _leave_stopped(layout, even_if_stopped=even_if_stopped)
