@@ -7,11 +7,12 @@ from fastapi import FastAPI
 from kasparro import __version__
 from kasparro.api.errors import add_error_handlers
 from kasparro.api.middleware import RequestMiddleware
+from kasparro.api.options import ApiOptions
 from kasparro.api.routes import data, health
 from kasparro.core.database import Pool
 
 
-def create_app(pool: Pool) -> FastAPI:
+def create_app(pool: Pool, options: ApiOptions | None = None) -> FastAPI:
     """The API over a pool, which stays its maker's to close."""
     app = FastAPI(
         title="kasparro",
@@ -22,6 +23,7 @@ def create_app(pool: Pool) -> FastAPI:
         redirect_slashes=False,
     )
     app.state.pool = pool
+    app.state.options = options or ApiOptions()
     app.state.room = asyncio.Semaphore(max(1, pool.get_max_size() - 1))
     app.add_middleware(RequestMiddleware)
     add_error_handlers(app)

@@ -53,9 +53,20 @@ class Settings(BaseModel):
     demo_port: Annotated[int, Field(alias="KASPARRO_DEMO_PORT", ge=1, le=65535)] = 8010
     """The demo upstream's port on 127.0.0.1; `kasparro up` starts it when a source is configured to read from there."""
     host: Annotated[str, AfterValidator(numeric), Field(alias="KASPARRO_HOST")] = "127.0.0.1"
-    """Where the API listens: a loopback address, until there are keys to guard it."""
+    """Where the API listens. Another address than loopback needs `KASPARRO_READ_KEY_REQUIRED` to be set."""
     port: Annotated[int, Field(alias="KASPARRO_PORT", ge=1, le=65535)] = 8000
     """The API's port."""
+    read_key_required: Annotated[bool | None, Field(alias="KASPARRO_READ_KEY_REQUIRED")] = None
+    """Whether reading needs a key (`true` or `false`). Unset: not on loopback; another address is only bound
+    once this is set by hand."""
+    requests_per_minute: Annotated[int, Field(alias="KASPARRO_REQUESTS_PER_MINUTE", ge=0, le=1_000_000)] = 6000
+    """How many requests a minute the API takes of each key, and of each address without one; 0: no limit."""
+    api_connections: Annotated[int, Field(alias="KASPARRO_API_CONNECTIONS", ge=2, le=1000)] = 10
+    """How many database connections the API opens at most."""
+    cors_origins: Annotated[str | None, Field(alias="KASPARRO_CORS_ORIGINS")] = None
+    """Origins, separated by commas, whose pages may read the API in a browser, such as `https://app.example.org`."""
+    trusted_proxies: Annotated[str | None, Field(alias="KASPARRO_TRUSTED_PROXIES")] = None
+    """Addresses or networks, separated by commas, whose `X-Forwarded-For` says who is asking, such as `10.0.0.0/8`."""
     batch_records: Annotated[int, Field(alias="KASPARRO_BATCH_RECORDS", ge=1, le=100_000)] = 20_000
     """How many records a batch, and so a transaction, may hold; fewer take less memory and more time."""
     inject: Annotated[str | None, Field(alias="KASPARRO_INJECT")] = None

@@ -1,4 +1,4 @@
-"""Who may use the API."""
+"""Who may use the API, and what signs the cursors it gives out."""
 
 from datetime import datetime
 from typing import Any, ClassVar
@@ -28,3 +28,12 @@ class ApiKeyRow(SQLModel, table=True):
     created_at: datetime = time_column(now=True)
     expires_at: datetime | None = time_column(nullable=True)
     revoked_at: datetime | None = time_column(nullable=True)
+
+
+class SigningKeyRow(SQLModel, table=True):
+    """A secret of the service's own, shared by all its processes; it proves that a cursor came from us."""
+
+    __tablename__: ClassVar[Any] = "signing_keys"
+    name: str = Field(sa_column=Column(Text, primary_key=True))
+    secret: bytes = bytes_column()
+    created_at: datetime = time_column(now=True)

@@ -13,6 +13,7 @@ from sqlalchemy import (
     PrimaryKeyConstraint,
     Sequence,
     SmallInteger,
+    Text,
     UniqueConstraint,
     text,
 )
@@ -88,8 +89,12 @@ class RunRow(SQLModel, table=True):
     __table_args__: ClassVar[Any] = (
         Index("etl_runs_source_id_id_idx", "source_id", "id"),
         Index("etl_runs_unfinished_idx", "source_id", postgresql_where=text("finished_at is null")),
+        Index(
+            "etl_runs_idempotency_key_idx", "source_id", "idempotency_key",
+            unique=True, postgresql_where=text("idempotency_key is not null"),
+        ),
         one_of("state", RUN_STATES, "etl_runs_state_check"),
-    )
+    )  # fmt: skip
     id: int = identity_column()
     source_id: int = reference_column("sources.id", type_=Integer)
     trigger: str = text_column()
@@ -118,6 +123,8 @@ class RunRow(SQLModel, table=True):
     filtered: int = counter_column()
     deleted: int = counter_column()
     raw_written: int = counter_column()
+    idempotency_key: str | None = text_column(nullable=True)
+    """What a caller of `POST /runs` named its request, so that a second one answers with the first's run."""
 
 
 class RunBatchRow(SQLModel, table=True):
@@ -162,3 +169,12 @@ class MetricCounterRow(SQLModel, table=True):
     source_id: int = reference_column("sources.id", type_=Integer)
     label: str = text_column()
     value: float = Field(sa_column=Column(Double, nullable=False, server_default=text("0")))
+
+
+class WorkerRow(SQLModel, table=True):
+    """A process that claims queued runs, and when it last asked for one. No lock depends on it."""
+
+    __tablename__: ClassVar[Any] = "workers"
+    name: str = Field(sa_column=Column(Text, primary_key=True))
+    started_at: datetime = time_column(now=True)
+    polled_at: datetime = time_column(now=True)
