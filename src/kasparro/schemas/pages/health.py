@@ -1,0 +1,52 @@
+"""Bodies of `/health` and what is under it: flat, for programs that only look at one field or the status."""
+
+from datetime import datetime
+from typing import Literal
+
+from kasparro.schemas.pages.base import Body
+
+
+class DatabaseHealth(Body):
+    """Whether the database answers, and how fast; `error` is a code, never the driver's words."""
+
+    reachable: bool
+    latency_ms: float | None = None
+    error: str | None = None
+
+
+class MigrationHealth(Body):
+    """The schema's revision, and the one that this code needs."""
+
+    current: str | None
+    needed: str
+    up_to_date: bool
+
+
+class LastRun(Body):
+    """The latest run of a source, whatever became of it."""
+
+    id: int
+    state: str
+    started_at: datetime | None
+    finished_at: datetime | None
+    error_code: str | None
+
+
+class SourceHealth(Body):
+    """A source that has been run at least once, or been registered."""
+
+    name: str
+    type: Literal["api", "csv", "rss"]
+    last_success_at: datetime | None
+    last_run: LastRun | None
+
+
+class HealthReport(Body):
+    """`ok` comes with 200, everything else with 503."""
+
+    status: Literal["ok", "migrations_pending", "database_newer", "database_unknown", "unavailable"]
+    version: str
+    database: DatabaseHealth
+    migrations: MigrationHealth | None
+    sources: list[SourceHealth]
+    request_id: str
