@@ -2,7 +2,7 @@
 
 Two kinds of values are known. A secret (of a variable whose name says so, a key, a password) becomes `***` in all that
 a command prints. What any other environment variable put into the configuration becomes `${NAME}` in messages, in logs
-and in errors that are stored; in results it is data like any other.
+and in errors that are stored, unless it is a host or port; in results it is data like any other.
 """
 
 import json

@@ -40,8 +40,11 @@ A *duration* is written as `90s`, `10m`, `1h30m` or `7d`; a *size* as `500KB`, `
 A variable whose name says so (`PASSWORD`, `API_KEY`, `CLIENT_SECRET`, `GITHUB_TOKEN` and the like) is a secret: all
 that commands print, all logs and all errors that are stored show `***` for its value. For any other variable's value,
 messages, logs and stored errors show the variable, such as `${NAME}`. Both hold for values of four characters or more;
-`true`, `null` or a small number are shown where they are no secret's. What a variable puts into records, such as
-`{value: "${NAME}"}`, and the names of columns and files are data: they are stored as they are. Secrets belong into
+`true`, `null` or a small number are shown where they are no secret's. The host and port of a URL are no secret, since
+they travel in the clear: a variable that gives these and nothing else, as in `http://127.0.0.1:${PORT}/items` or
+`${BASE_URL}/items`, is shown as it is, everywhere, so that an address in a message can be used; one that reaches into
+user, password, path or query is hidden, and so is one whose name says secret. What a variable puts into records, such
+as `{value: "${NAME}"}`, and the names of columns and files are data: they are stored as they are. Secrets belong into
 `auth`, `headers`, `params` and URLs.
 """
 _TARGETS = """\
