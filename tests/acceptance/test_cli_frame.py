@@ -80,6 +80,11 @@ async def test_every_command_has_the_common_options_and_an_example(path: tuple[s
         assert option in ended.stdout
 
 
+async def test_run_says_how_long_it_waits_for_another_run() -> None:
+    told = " ".join((await kasparro("run", "--help")).stdout.split())
+    assert "waits up to 10 s for it, then leaves the source to it and exits with 8" in told
+
+
 @pytest.mark.parametrize("arguments", [("stauts",), ("status", "--jsno"), ("runs", "lits"), ("status", "extra")])
 async def test_wrong_usage_ends_with_2(arguments: tuple[str, ...]) -> None:
     ended = await kasparro(*arguments)

@@ -27,7 +27,10 @@ async def run(
     strict: StrictOption = False,
     inject: InjectOption = None,
 ) -> Result:
-    """Load what is new from each source, once. A run that died before is resumed where its last batch committed."""
+    """Load what is new from each source, once. A run that died before is resumed where its last batch committed.
+
+    While another run holds a source, this one waits up to 10 s for it, then leaves the source to it and exits with 8.
+    """
     from kasparro.cli.jobs import open_jobs
     from kasparro.cli.loading import exit_code_of, outcome_as_data, outcomes_table, run_jobs
     from kasparro.core.database import resolve
