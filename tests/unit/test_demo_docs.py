@@ -8,13 +8,16 @@ import pytest
 import yaml
 
 from kasparro.demo.app import KEY_HEADER, QUERY_PATH
-from kasparro.demo.atom import FEED_PATH
+from kasparro.demo.atom import FEED_PATH, MEDIA_TYPE, build_feed
 from kasparro.demo.query import feature_collection, parse_query
 from kasparro.demo.week import load_week
+from kasparro.ingestion.mapping import compile_mapping
+from kasparro.ingestion.sources.rss.document import Request, parse_document
 from kasparro.schemas.configuration import parse_configuration
 from kasparro.schemas.configuration.expressions import compile_expression, evaluate
 
-PAGE = (Path(__file__).resolve().parents[2] / "docs" / "demo.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).resolve().parents[2]
+PAGE = (ROOT / "docs" / "demo.md").read_text(encoding="utf-8")
 PROPOSED = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)[0]
 WEEK = load_week()
 
@@ -61,3 +64,25 @@ def test_the_feeds_proposed_entity_is_the_events_id(proposed: dict[str, dict[str
 
 def found_by(target: Any, record: Any) -> Any:
     return evaluate(compile_expression(target["expr"] if isinstance(target, dict) else target), record)
+
+
+@pytest.mark.parametrize("path", ["kasparro.yaml", "docs/demo.md", "examples/usgs.yaml"])
+def test_the_feeds_categories_are_its_terms_and_not_its_labels(path: str) -> None:
+    """The agency's labels say what a category is of ("Magnitude"), its terms what it says ("Magnitude 6")."""
+    text = (ROOT / path).read_text(encoding="utf-8")
+    [written] = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL) if path.endswith(".md") else [text]
+    configuration = parse_configuration(written, {"API_KEY": "of-this-test"})
+    source = next(source for source in configuration.sources if source.type == "rss")
+    event = next(event for event in WEEK.events if event.id == "us1000chhc")
+    url = "http://127.0.0.1:8010/all_week.atom"
+    feed = build_feed([event], event.updated, url)
+    [entry] = parse_document(feed.body, Request(url, MEDIA_TYPE, "auto")).entries
+    payload = {**entry, "_key": "us1000chhc", "feed": {"url": url, "title": None}}
+    assert [(each["label"], each["term"]) for each in entry["categories"]] == [
+        ("Age", "Past Day"),
+        ("Magnitude", "Magnitude 6"),
+        ("Contributor", "us"),
+        ("Author", "us"),
+    ]
+    record = compile_mapping(source)(payload)
+    assert (record["category"], record["tags"]) == ("Magnitude 6", ["us"])
