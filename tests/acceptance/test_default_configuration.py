@@ -4,7 +4,6 @@ import http.client
 import json
 import secrets
 import shutil
-import socket
 from pathlib import Path
 from typing import Any
 
@@ -13,24 +12,18 @@ import pytest
 from tests.acceptance.kasparro_process import ROOT, environment, kasparro
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 class Place:
     """A folder with the shipped configuration and file, and ports of its own."""
 
-    def __init__(self, folder: Path, home: Path) -> None:
+    def __init__(self, folder: Path, home: Path, port: int) -> None:
         self.folder = folder
         shutil.copy(ROOT / "kasparro.yaml", folder)
         shutil.copytree(ROOT / "data", folder / "data")
-        self.port = free_port()
+        self.port = port
         self.env = environment(
             KASPARRO_HOME=str(home),
             KASPARRO_PORT=str(self.port),
-            KASPARRO_DEMO_PORT=str(free_port()),
+            KASPARRO_DEMO_PORT=str(port + 1),
             API_KEY=secrets.token_hex(16),
         )
 
@@ -44,8 +37,8 @@ class Place:
 
 
 @pytest.fixture
-async def place(tmp_path: Path, home: Path) -> Any:
-    place = Place(tmp_path, home)
+async def place(tmp_path: Path, home: Path, port: int) -> Any:
+    place = Place(tmp_path, home, port)
     yield place
     ended = await kasparro("down", env=place.env, cwd=place.folder)
     assert ended.exit_code == 0, ended.stderr

@@ -26,13 +26,6 @@ KEY = "a-key-for-this-test"
 FROZEN = "2018-02-05T12:00:00Z"
 
 
-@pytest.fixture
-def port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @asynccontextmanager
 async def demo(port: int, *arguments: str) -> AsyncGenerator[tuple[asyncio.subprocess.Process, httpx.AsyncClient]]:
     """The command while it serves, and a client of it."""
@@ -127,6 +120,7 @@ async def test_the_key_may_stand_in_a_file(port: int, tmp_path: Path) -> None:
     env = environment(API_KEY_FILE=str(tmp_path / "key"))
     env.pop("API_KEY", None)
     with socket.socket() as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         other.bind(("127.0.0.1", port))
         other.listen()
         outcome = await kasparro("demo", "--port", str(port), "--json", env=env)

@@ -16,8 +16,8 @@ WAITING = "select count(*) from pg_locks where not granted and relation is not n
 
 
 @pytest.fixture
-async def place(tmp_path: Path, home: Path) -> Any:
-    place = Place(tmp_path, home)
+async def place(tmp_path: Path, home: Path, port: int) -> Any:
+    place = Place(tmp_path, home, port)
     yield place
     ended = await place.kasparro("down", "--force")
     assert ended.exit_code == 0, ended.stderr

@@ -21,12 +21,10 @@ sources:
 class Place:
     """A folder with a configuration, a home and a port of its own."""
 
-    def __init__(self, folder: Path, home: Path) -> None:
+    def __init__(self, folder: Path, home: Path, port: int) -> None:
         self.folder = folder
         self.home = home
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port: int = probe.getsockname()[1]
+        self.port = port
         self.env = environment(KASPARRO_HOME=str(home), KASPARRO_PORT=str(self.port))
         (folder / "kasparro.yaml").write_text(CONFIGURATION, encoding="utf-8")
         (folder / "trades.csv").write_text("id,price\na,1.50\nb,2\n", encoding="utf-8")
@@ -49,8 +47,8 @@ class Place:
 
 
 @pytest.fixture
-async def place(tmp_path: Path, home: Path) -> Any:
-    place = Place(tmp_path, home)
+async def place(tmp_path: Path, home: Path, port: int) -> Any:
+    place = Place(tmp_path, home, port)
     yield place
     ended = await place.kasparro("down")
     assert ended.exit_code == 0, ended.stderr
