@@ -10,7 +10,15 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from kasparro.core.errors import DatabaseError, KasparroError, ParameterError
+from kasparro.core.errors import (
+    DatabaseError,
+    ForbiddenError,
+    KasparroError,
+    ParameterError,
+    QueryTimeoutError,
+    TooManyRequestsError,
+    UnauthorizedError,
+)
 from kasparro.core.logging import get_logger
 from kasparro.core.masking import mask_text
 from kasparro.schemas.pages import Problem, ProblemDetail
@@ -19,6 +27,7 @@ PROBLEM_MEDIA_TYPE: Final = "application/problem+json"
 RETRY_AFTER_SECONDS: Final = 5
 SHOWN_CHARACTERS: Final = 100
 """Of what a request says, an answer repeats no more."""
+_CHALLENGE: Final = 'Bearer realm="kasparro"'
 _CODES: Final = {404: "not_found", 405: "method_not_allowed"}
 _log = get_logger(__name__)
 
@@ -50,13 +59,28 @@ def problem_response(request: Request, error: KasparroError, *, status: int | No
         request_id=request.state.request_id,
         errors=[ProblemDetail(parameter=name, detail=detail) for name, detail in problems.items()],
     )
-    headers = {"Retry-After": str(RETRY_AFTER_SECONDS)} if code == HTTPStatus.SERVICE_UNAVAILABLE else None
+    headers = _headers_of(error, code)
     body = problem.model_dump(exclude_none=True, exclude=None if problems else {"errors"})
     return JSONResponse(body, code, headers, PROBLEM_MEDIA_TYPE)
 
 
+def _headers_of(error: KasparroError, status: int) -> dict[str, str]:
+    """What a caller's program should know: when to come back, and what kind of key to bring (RFC 6750, 3)."""
+    if isinstance(error, TooManyRequestsError):
+        return {"Retry-After": str(error.retry_after_seconds)}
+    if isinstance(error, UnauthorizedError):
+        return {"WWW-Authenticate": f'{_CHALLENGE}, error="invalid_token"' if error.invalid else _CHALLENGE}
+    if isinstance(error, ForbiddenError):
+        return {"WWW-Authenticate": f'{_CHALLENGE}, error="insufficient_scope", scope="{error.scope}"'}
+    return {"Retry-After": str(RETRY_AFTER_SECONDS)} if status == HTTPStatus.SERVICE_UNAVAILABLE else {}
+
+
 def _shown_message(error: KasparroError) -> str:
     """What a caller may read: a database's own words, addresses among them, stay in the log."""
+    if isinstance(error, QueryTimeoutError):
+        return (
+            "the query took longer than it may; ask for less: narrower filters, a cursor for an offset, no exact count"
+        )
     if isinstance(error, DatabaseError):
         return "the database cannot be used now; the log has the details under this request_id"
     return mask_text(f"{error.message} ({error.hint})" if error.hint else error.message)

@@ -1,12 +1,14 @@
 """Serves the API in this process, over our own pool."""
 
 from collections.abc import Callable
-from typing import Final
+from typing import Final, cast
 
 from kasparro.api.app import create_app
+from kasparro.api.options import ApiOptions
 from kasparro.core.address import require_free, require_loopback
-from kasparro.core.database import ConnectionOptions, create_pool
+from kasparro.core.database import Connection, ConnectionOptions, Pool, create_pool, house_errors
 from kasparro.core.serving import serve_application
+from kasparro.services import signing_keys
 
 APPLICATION_NAME: Final = "kasparro:api"
 POOL_SIZE: Final = 10
@@ -25,6 +27,13 @@ async def serve(
     settings = {"statement_timeout": STATEMENT_TIMEOUT}
     pool = await create_pool(options, application_name=APPLICATION_NAME, max_size=POOL_SIZE, server_settings=settings)
     try:
-        await serve_application(create_app(pool), host=host, port=port, on_ready=on_ready)
+        served = ApiOptions(cursor_key=await _cursor_key(pool))
+        await serve_application(create_app(pool, served), host=host, port=port, on_ready=on_ready)
     finally:
         await pool.close()
+
+
+async def _cursor_key(pool: Pool) -> bytes:
+    with house_errors():
+        async with pool.acquire() as lent:
+            return await signing_keys.ensure(cast("Connection", lent), signing_keys.CURSORS)

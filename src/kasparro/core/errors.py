@@ -35,6 +35,10 @@ class KasparroError(Exception):
         self.message = message
         self.hint = hint
 
+    def about(self, source: str) -> str:
+        """The message for where the source's name stands beside it: without `source NAME: ` at its beginning."""
+        return self.message.removeprefix(f"source {source}: ")
+
 
 # -- refuse to start ---------------------------------------------------------------------------------------------
 
@@ -55,6 +59,20 @@ class ParameterError(UsageError):
     def __init__(self, problems: Mapping[str, str]) -> None:
         super().__init__("; ".join(f"{name}: {detail}" for name, detail in problems.items()))
         self.problems = dict(problems)
+
+
+class CursorExpiredError(UsageError):
+    """A cursor of a list was signed with a key that is gone, or by an older version: begin again without it."""
+
+    code = "cursor_expired"
+    http_status = 410
+
+
+class NotAcceptableError(UsageError):
+    """The request's `Accept` allows none of the formats that there are."""
+
+    code = "not_acceptable"
+    http_status = 406
 
 
 class ConfigurationError(KasparroError):
@@ -127,6 +145,13 @@ class DatabaseFullError(DatabaseError):
     """The server has no room left (disk, or connections)."""
 
     code = "database_full"
+
+
+class QueryTimeoutError(DatabaseError):
+    """A statement took longer than it may: asked again it would take as long, so ask for less."""
+
+    code = "query_timeout"
+    http_status = 422
 
 
 class MigrationsPendingError(DatabaseError):
@@ -252,3 +277,81 @@ class NotFoundError(KasparroError):
     code = "not_found"
     http_status = 404
     exit_code = EXIT_USAGE
+
+
+# -- tell the caller ---------------------------------------------------------------------------------------------
+
+
+class UnauthorizedError(KasparroError):
+    """The request needs a key and has none (`invalid` False), or has one that is not valid."""
+
+    code = "unauthorized"
+    http_status = 401
+
+    def __init__(self, message: str, *, invalid: bool = False, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.invalid = invalid
+
+
+class ForbiddenError(KasparroError):
+    """The key is valid, and does not grant the scope that the request needs."""
+
+    code = "forbidden"
+    http_status = 403
+
+    def __init__(self, message: str, *, scope: str) -> None:
+        super().__init__(message)
+        self.scope = scope
+
+
+class TooManyRequestsError(KasparroError):
+    """A key or an address has used up what it may ask for now; it may come back after `retry_after_seconds`."""
+
+    code = "too_many_requests"
+    http_status = 429
+
+    def __init__(self, message: str, *, retry_after_seconds: int) -> None:
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
+
+
+class RequestTimeoutError(KasparroError):
+    """The body of a request did not arrive in time."""
+
+    code = "request_timeout"
+    http_status = 408
+
+
+class ContentTooLargeError(KasparroError):
+    """The body of a request is larger than any that is expected."""
+
+    code = "content_too_large"
+    http_status = 413
+
+
+class UriTooLongError(KasparroError):
+    """The path and query of a request are longer than any that is expected."""
+
+    code = "uri_too_long"
+    http_status = 414
+
+
+class UnsupportedMediaTypeError(KasparroError):
+    """The body of a request is something else than JSON."""
+
+    code = "unsupported_media_type"
+    http_status = 415
+
+
+class MisdirectedRequestError(KasparroError):
+    """The request is for a host that is not this one: a page elsewhere may have turned its own name to us."""
+
+    code = "misdirected_request"
+    http_status = 421
+
+
+class HeadersTooLargeError(KasparroError):
+    """The headers of a request are larger than any that are expected."""
+
+    code = "headers_too_large"
+    http_status = 431

@@ -13,6 +13,7 @@ from kasparro.core.errors import (
     DatabaseFullError,
     DatabaseUnreachableError,
     KasparroError,
+    QueryTimeoutError,
 )
 
 _BY_STATE: Final[dict[str, type[DatabaseError]]] = {
@@ -21,6 +22,7 @@ _BY_STATE: Final[dict[str, type[DatabaseError]]] = {
     "40001": ContentionError,
     "40P01": ContentionError,
     "55P03": ContentionError,
+    "57014": QueryTimeoutError,  # query_canceled, also statement_timeout
     "57P01": ConnectionLostError,  # admin_shutdown, also pg_terminate_backend
     "57P02": ConnectionLostError,  # crash_shutdown
     "57P03": DatabaseUnreachableError,  # cannot_connect_now
