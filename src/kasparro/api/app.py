@@ -2,10 +2,13 @@
 
 import asyncio
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 
 from kasparro import __version__
+from kasparro.api.access import require_read
+from kasparro.api.authentication import KeyRing
 from kasparro.api.errors import add_error_handlers
+from kasparro.api.gate import Gate
 from kasparro.api.middleware import RequestMiddleware
 from kasparro.api.options import ApiOptions
 from kasparro.api.routes import data, health
@@ -25,8 +28,9 @@ def create_app(pool: Pool, options: ApiOptions | None = None) -> FastAPI:
     app.state.pool = pool
     app.state.options = options or ApiOptions()
     app.state.room = asyncio.Semaphore(max(1, pool.get_max_size() - 1))
+    app.add_middleware(Gate, keys=KeyRing(pool))
     app.add_middleware(RequestMiddleware)
     add_error_handlers(app)
-    app.include_router(data.router)
+    app.include_router(data.router, dependencies=[Depends(require_read)])
     app.include_router(health.router)
     return app
