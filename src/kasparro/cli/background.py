@@ -18,6 +18,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from kasparro.cli.environment import VARIABLE
 from kasparro.cli.processes import Running, began
 from kasparro.core.errors import ConfigurationError, KasparroError, RunConflictError
 
@@ -128,6 +129,7 @@ class Background:
         return "\n".join(text.splitlines()[-LOG_TAIL_LINES:])
 
     def _spawn(self, arguments: Sequence[str], descriptor: int) -> _Detached:
+        """With the environment of this process, which its `.env` is part of: that of another place is not to be read."""
         environment = {name: value for name, value in os.environ.items() if name != "KASPARRO_HOME_FILE"}
         with usable(self.home), self.log_path.open("ab") as log:
             return _Detached(
@@ -137,7 +139,7 @@ class Background:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
                 pass_fds=(descriptor,),
-                env={**environment, "KASPARRO_HOME": str(self.home), INHERITED: str(descriptor)},
+                env=environment | {"KASPARRO_HOME": str(self.home), VARIABLE: os.devnull, INHERITED: str(descriptor)},
             )
 
     def _read_if_held(self) -> str | None:

@@ -23,6 +23,7 @@ from weakref import WeakKeyDictionary
 
 import typer
 
+from kasparro.cli.environment import read_env_file
 from kasparro.cli.output import Output, Result
 from kasparro.core.errors import (
     EXIT_SIGINT,
@@ -196,13 +197,9 @@ def _require_text(arguments: dict[str, object]) -> None:
 
 
 def _context(output: Output, config: Path | None) -> Context:
-    from dotenv import load_dotenv
-
     from kasparro.core.settings import load_settings
 
-    env_file = os.environ.get("KASPARRO_ENV_FILE") or ".env"
-    if Path(env_file).is_file():
-        load_dotenv(env_file, override=False, interpolate=False)
+    read_env_file(config)
     environ = dict(os.environ)
     if config is not None:
         environ.pop("KASPARRO_CONFIG_FILE", None)

@@ -49,9 +49,14 @@ class Settings(BaseModel):
     """Where embedded PostgreSQL, process ids and logs of the background processes live; unset: `.kasparro` beside the
     configuration file."""
     env_file: Annotated[Path, Field(alias="KASPARRO_ENV_FILE")] = Path(".env")
-    """A file of `NAME=value` lines that every command reads first; what the environment sets already wins."""
+    """A file of `NAME=value` lines that every command reads first; what the environment sets already wins. Unset: `.env`
+    beside the configuration file, or, only where there is none, `.env` in the current folder. Paths in it are relative to
+    the current folder."""
     demo_port: Annotated[int, Field(alias="KASPARRO_DEMO_PORT", ge=1, le=65535)] = 8010
-    """The demo upstream's port on 127.0.0.1; `kasparro up` starts it when a source is configured to read from there."""
+    """The demo upstream's port; `kasparro up` starts it when a source is configured to read from there on 127.0.0.1."""
+    demo_host: Annotated[str, Field(alias="KASPARRO_DEMO_HOST", min_length=1)] = "127.0.0.1"
+    """Where the sources that are shipped look for the demo upstream; `kasparro up` starts one of its own on 127.0.0.1
+    only."""
     host: Annotated[str, AfterValidator(numeric), Field(alias="KASPARRO_HOST")] = "127.0.0.1"
     """Where the API listens. Another address than loopback needs `KASPARRO_READ_KEY_REQUIRED` to be set."""
     port: Annotated[int, Field(alias="KASPARRO_PORT", ge=1, le=65535)] = 8000
