@@ -6,6 +6,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input
 PYTEST := $(BIN)/python -m pytest
+# as many at once as there are processors; each worker has a database server of its own
+WORKERS ?= $(shell nproc 2>/dev/null || getconf _NPROCESSORS_ONLN)
+PARALLEL = --numprocesses=$(WORKERS) --dist=worksteal
 PINNED := --quiet --universal --python-version 3.11 --generate-hashes --no-header
 # what touches the database, and so runs on every supported PostgreSQL
 DATABASE_TESTS := $(wildcard tests/integration tests/recovery tests/test_api)
@@ -26,20 +29,20 @@ down: $(VENV)/.runtime ## stop what `make up` started; the data stays
 	@$(BIN)/kasparro down
 
 test: $(VENV)/.dev ## run the tests (all but the long ones)
-	$(PYTEST)
+	$(PYTEST) $(PARALLEL)
 
 test-coverage: $(VENV)/.dev ## the same, and say which lines were never run
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest
+	$(BIN)/coverage run -m pytest $(PARALLEL)
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
-test-long: $(VENV)/.bench ## all tests, with those that take minutes and 336,776 flights
+test-long: $(VENV)/.bench ## all tests, one at a time, with those that take minutes and 336,776 flights
 	$(PYTEST) -o addopts="--strict-markers --strict-config --import-mode=importlib -ra" tests
 
 test-database: $(VENV)/.dev ## what touches the database, on the server that KASPARRO_TEST_DATABASE_URL names
 	@test -n "$$KASPARRO_TEST_DATABASE_URL" || { echo "test-database: set KASPARRO_TEST_DATABASE_URL" >&2; exit 2; }
-	$(PYTEST) $(DATABASE_TESTS)
+	$(PYTEST) $(PARALLEL) $(DATABASE_TESTS)
 
 lint: $(VENV)/.dev ## format and lint, fixing what can be fixed
 	$(BIN)/ruff format
