@@ -23,7 +23,8 @@ from kasparro.core.embedded.server import ensure
 
 _FAST = {"fsync": "off", "full_page_writes": "off", "max_wal_size": "1GB", "shared_buffers": "128MB"}
 
-
+_FORGETFUL = {"wal_writer_delay": "10s"}
+"""Asynchronous commits stay in memory: a crash loses them, also on a machine so busy that it comes late."""
 _ROOMY_BYTES = 4 * 1024**3
 
 
@@ -52,7 +53,7 @@ class OwnServer:
 
     async def start(self) -> None:
         """Start it again; returns after recovery."""
-        await start_server(self.home)
+        await start_server(self.home, **_FORGETFUL)
 
 
 @pytest.fixture(scope="session")
@@ -146,4 +147,4 @@ async def stopped_home(home_root: Path) -> Path:
 async def own_server(home: Path, stopped_home: Path) -> OwnServer:
     """A server of the test's own; its database `kasparro` is empty."""
     subprocess.run(["cp", "-a", str(stopped_home), str(home)], check=True)
-    return OwnServer(home, await start_server(home))
+    return OwnServer(home, await start_server(home, **_FORGETFUL))
