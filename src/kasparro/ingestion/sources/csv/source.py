@@ -23,6 +23,8 @@ class CsvSource:
     def __init__(self, options: CsvOptions, normalizer: Callable[[Payload], dict[str, object]]) -> None:
         self._options = options
         self._normalizer = normalizer
+        self._unnameable: frozenset[str] = frozenset()
+        """Partitions whose file has a name that cannot be stored, by what they are called instead."""
 
     @property
     def name(self) -> str:
@@ -33,21 +35,17 @@ class CsvSource:
         return "csv"
 
     async def partitions(self) -> list[str]:
-        """The files, as POSIX paths relative to `base_dir`, sorted.
+        """The files, as POSIX paths relative to `base_dir`, sorted. Raises SourceError when none matches.
 
-        Raises SourceError when none matches, or when a name is no UTF-8 text and so cannot be stored.
+        A file whose name is no UTF-8 text is called by that name with escapes, and cannot be read.
         """
         found = await _in_thread(lambda: matching_files(self._options.pattern, self._options.base_dir))
         if not found:
             raise SourceError(
                 f"source {self.name}: no file matches {self._options.pattern!r} in {self._options.base_dir}"
             )
-        nameless = [storable_text(name) for name in found if storable_text(name) != name]
-        if nameless:
-            raise SourceError(
-                f"source {self.name}: the name of a file is not UTF-8 text: {', '.join(nameless)}", hint="rename it"
-            )
-        return found
+        self._unnameable = frozenset(storable_text(name) for name in found if storable_text(name) != name)
+        return sorted({storable_text(name) for name in found})
 
     async def detected(self, partition: str) -> Detected | None:
         """How the file is written (`str()` it for people); None when it holds nothing yet."""
@@ -71,6 +69,9 @@ class CsvSource:
         return self._normalizer(payload)
 
     def _path(self, partition: str) -> Path:
+        """Raises SourceError for a file that has no name to keep its position under."""
+        if partition in self._unnameable:
+            raise SourceError(f"{partition}: the name of the file is not UTF-8 text", hint="rename it")
         return self._options.base_dir / partition
 
 
