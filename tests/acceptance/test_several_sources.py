@@ -19,18 +19,36 @@ def place(tmp_path: Path, database: ConnectionOptions) -> Place:
     return made
 
 
-async def test_file_name_that_is_no_text_fails_its_source_alone(place: Place, connection: Connection) -> None:
-    Path(os.fsdecode(os.fsencode(place.folder) + b"/latin\xe9.csv")).write_text("id,name,price\n1,a,1\n")
-    ended = await place.run()
-    latin, later = ended.document["data"]
-    assert (ended.exit_code, latin["state"], later["state"]) == (4, "failed", "succeeded")
-    assert latin["error"]["message"] == "source latin: the name of a file is not UTF-8 text: latin\\xe9.csv"
-    assert (
-        await connection.fetchval("select error_message from etl_runs where state = 'failed'")
-        == (latin["error"]["message"])
-    )
+async def test_file_name_that_is_no_text_fails_alone(place: Place, connection: Connection) -> None:
+    for name in (b"latin\xe9.csv", b"latin.csv", b"latin-2.csv"):
+        Path(os.fsdecode(os.fsencode(place.folder) + b"/" + name)).write_text(f"id,name,price\n{len(name)},a,1\n")
+    reason = "latin\\xe9.csv: the name of the file is not UTF-8 text"
+    for records in (2, 0, 1):
+        place.write("latin-3.csv" if records == 1 else "other.csv", "3,a,1")
+        ended = await place.run()
+        latin, later = ended.document["data"]
+        assert (ended.exit_code, latin["state"], later["state"]) == (4, "failed", "succeeded")
+        assert (latin["records"]["fetched"], latin["error"]["message"]) == (records, reason)
+        assert f"kasparro: latin: {reason}\n  rename it\n" in ended.stderr
+    assert await connection.fetchval("select distinct error_message from etl_runs where state = 'failed'") == reason
+    keys = await connection.fetch("select record_key from unified_data order by record_key")
+    assert [row[0] for row in keys] == ["11", "3", "9", "i1"]
     [summary, _] = (await place.kasparro("check", "--json")).document["sources"]
-    assert summary["warnings"] == ["the name of a file is not UTF-8 text: latin\\xe9.csv"]
+    assert (summary["files"], summary["warnings"]) == (4, [reason])
+
+
+async def test_error_of_a_run_names_its_source_once(place: Place, connection: Connection) -> None:
+    api = "name: api, type: api, url: 'http://127.0.0.1:${DEAD_PORT}/x', allow_private: true, retry: {attempts: 1}"
+    text = f"sources:\n- {{{api}, key: id, map: {{title: t}}}}\n- {{name: none, type: csv, path: no.csv, {MAP}}}\n"
+    (place.folder / "kasparro.yaml").write_text(text)
+    place.env["DEAD_PORT"] = "1"
+    ended = await place.run()
+    refused = "http://127.0.0.1:1/x: no connection: Connection refused (tried once)"
+    told = [refused, f"no file matches 'no.csv' in {place.folder}"]
+    assert [run["error"]["message"] for run in ended.document["data"]] == told
+    assert [row[0] for row in await connection.fetch("select error_message from etl_runs order by id")] == told
+    lines = [line for line in ended.stderr.splitlines() if line.startswith("kasparro: ")]
+    assert lines == [f"kasparro: api: {told[0]}", f"kasparro: none: {told[1]}"]
 
 
 async def test_database_that_cannot_be_used_is_told_of_once(place: Place, empty_database: ConnectionOptions) -> None:

@@ -76,7 +76,7 @@ async def _summary_of_files(source: "CsvSourceConfig", base_dir: "Path", warning
         files = await reader.partitions()
     except SourceError as error:
         files = []
-        warnings.append(error.message.removeprefix(f"source {source.name}: "))
+        warnings.append(error.about(source.name))
     for file in files:
         try:
             detected = await reader.detected(file)

@@ -93,7 +93,7 @@ def outcome_as_data(outcome: "RunOutcome") -> dict[str, Any]:
         "records": {name: row[name] for name in COUNTERS} if row else None,
         "raw_written": row.get("raw_written"),
         "digest": as_text(int(row["digest"])) if row.get("digest") is not None else None,
-        "error": None if error is None else error_as_data(error),
+        "error": None if error is None else error_as_data(error, source=outcome.source),
     }
 
 
@@ -116,7 +116,7 @@ async def _run_one(context: Context, job: "SourceJob", request: "Request", condi
         if outcome.error is not None:
             shown.end_early(outcome.state)
     if outcome.error is not None:
-        context.output.complain(outcome.error)
+        context.output.complain(outcome.error, source=None if _is_without_database(outcome) else outcome.source)
     if outcome.row is not None and outcome.row["rejected"]:
         rejected, run_id = outcome.row["rejected"], outcome.row["id"]
         context.note(f"{outcome.source}: {rejected:,} rejected, see `kasparro rejects list --run {run_id}`")

@@ -87,9 +87,10 @@ class Output:
         if not self.quiet:
             print(text, file=self.stderr, flush=True)
 
-    def complain(self, error: "KasparroError") -> None:
-        """Say on standard error what went wrong and what to do next."""
-        print(f"kasparro: {mask_text(error.message)}", file=self.stderr)
+    def complain(self, error: "KasparroError", *, source: str | None = None) -> None:
+        """Say on standard error what went wrong, with which source if it is one's own, and what to do next."""
+        message = mask_text(error.message) if source is None else f"{source}: {mask_text(error.about(source))}"
+        print(f"kasparro: {message}", file=self.stderr)
         if error.hint:
             print(f"  {mask_text(error.hint)}", file=self.stderr)
 
@@ -109,10 +110,10 @@ class Output:
         self.stdout.flush()
 
 
-def error_as_data(error: "KasparroError") -> dict[str, str | None]:
-    """The error for programs, masked like every message."""
-    hint = error.hint and mask_text(error.hint)
-    return {"code": error.code, "message": mask_text(error.message), "hint": hint}
+def error_as_data(error: "KasparroError", *, source: str | None = None) -> dict[str, str | None]:
+    """The error for programs, masked like every message; without the name of a source that stands beside it."""
+    message = error.message if source is None else error.about(source)
+    return {"code": error.code, "message": mask_text(message), "hint": error.hint and mask_text(error.hint)}
 
 
 def shown(value: object) -> str:

@@ -117,7 +117,7 @@ class Coordinator:
         """
         async with self.live.use() as connection, connection.transaction():
             await checkpoints.release(connection, source_id=self._source.id, run_id=run_id)
-            reason = (error.code, storable_text(mask_text(error.message)))
+            reason = (error.code, storable_text(mask_text(error.about(self._source.name))))
             await runs.close(connection, run_id, state=state, at=datetime.now(UTC), error=reason)
 
     async def _claim(self, connection: Connection, job: SourceJob, request: Request, partitions: list[str]) -> RunPlan:

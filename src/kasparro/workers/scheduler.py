@@ -20,10 +20,13 @@ from kasparro.core.masking import mask_text
 from kasparro.ingestion.coordinator import Request
 from kasparro.ingestion.job import SourceJob
 from kasparro.ingestion.run import Conditions, RunOutcome, run_source
-from kasparro.services import runs
+from kasparro.services import run_queue, runs
+from kasparro.services.run_queue import QueuedRun
+from kasparro.workers.queue import Queue
 from kasparro.workers.timetable import Schedule, Timetable
 
 POLL_SECONDS: Final = 2.0
+"""A net: a queued run announces itself."""
 PARALLEL_SOURCES: Final = 4
 _LONGEST_NAP_SECONDS: Final = 30.0
 _FAILED: Final = frozenset({"failed", "systemic"})
@@ -70,7 +73,8 @@ class _Source:
     due: datetime
     failures: int
     wake: asyncio.Event = field(default_factory=asyncio.Event)
-    queued: list[int] = field(default_factory=list[int])
+    queued: list[QueuedRun] = field(default_factory=list[QueuedRun])
+    at_work: QueuedRun | None = None
 
 
 class Scheduler:
@@ -81,6 +85,7 @@ class Scheduler:
         self._conditions = conditions
         self._clock = clock or SystemClock()
         self._slots = asyncio.Semaphore(PARALLEL_SOURCES)
+        self._queue_changed = asyncio.Event()
 
     async def run(self) -> None:
         """Work until stopped. Raises DatabaseError when the database cannot be asked at the start."""
@@ -93,6 +98,7 @@ class Scheduler:
             await self._conditions.stop.wait()
             for source in sources:
                 source.wake.set()
+            self._queue_changed.set()
         log.info("scheduler.stopped")
 
     async def _sources(self) -> list[_Source]:
@@ -123,19 +129,19 @@ class Scheduler:
                     await self._run(source)
 
     async def _run(self, source: _Source) -> None:
-        queued = source.queued.pop(0) if source.queued else None
-        trigger = "schedule" if queued is None else "queue"
+        source.at_work = queued = source.queued.pop(0) if source.queued else None
         started = self._clock.now()
-        request = Request(trigger=trigger, queued_run_id=queued)
+        request = Request("schedule") if queued is None else Request(queued.trigger, queued_run_id=queued.id)
         outcome = await run_source(source.job, request, replace(self._conditions))
         if isinstance(outcome.error, RunConflictError):
             log.info("scheduler.source_held", source=outcome.source, message=outcome.error.message)
         elif outcome.state in _FAILED:
             source.failures += 1
             if queued is not None:
-                await self._refuse(queued, outcome)
+                await self._refuse(queued.id, outcome)
         else:
             source.failures = 0
+        source.at_work = None
         source.due = source.timetable.following(started, source.failures)
         log.info("scheduler.next", source=outcome.source, state=outcome.state, failures=source.failures, due=source.due)
 
@@ -143,7 +149,8 @@ class Scheduler:
         """Close a queued run that never came to be, so that nobody waits for it."""
         if outcome.row is None and outcome.error is not None and not isinstance(outcome.error, DatabaseError):
             try:
-                await self._close_queued(run_id, (outcome.error.code, storable_text(mask_text(outcome.error.message))))
+                message = mask_text(outcome.error.about(outcome.source))
+                await self._close_queued(run_id, (outcome.error.code, storable_text(message)))
             except DatabaseError as error:  # it is still queued, and tried again
                 log.warning("scheduler.queue_unreachable", message=error.message)
 
@@ -151,32 +158,32 @@ class Scheduler:
         connection = await _asking(self._conditions.options)
         try:
             with house_errors():
-                await runs.refuse_queued(connection, run_id, error)
+                await run_queue.refuse(connection, run_id, error)
         finally:
             await connection.close()
 
     async def _watch_queue(self, sources: Sequence[_Source]) -> None:
         """Hand queued runs to their sources. A database that is away is asked again; runs wait in it."""
         by_name = {source.job.source.name: source for source in sources}
-        while not self._conditions.stop.is_set():
-            try:
-                await self._poll(by_name)
-            except DatabaseError as error:
-                log.warning("scheduler.queue_unreachable", message=error.message)
-            await self._clock.wait(POLL_SECONDS, self._conditions.stop)
-
-    async def _poll(self, by_name: dict[str, _Source]) -> None:
-        connection = await _asking(self._conditions.options)
+        queue = Queue(self._conditions.options, self._queue_changed)
         try:
-            with house_errors():
-                queued = await runs.queued(connection, list(by_name))
+            while not self._conditions.stop.is_set():
+                self._queue_changed.clear()
+                try:
+                    _hand_over(await queue.ask(list(by_name)), by_name)
+                except DatabaseError as error:
+                    log.warning("scheduler.queue_unreachable", message=error.message)
+                await self._clock.wait(POLL_SECONDS, self._queue_changed)
         finally:
-            await connection.close()
-        for name, run_id in queued:
-            source = by_name[name]
-            if run_id not in source.queued:
-                source.queued.append(run_id)
-                source.wake.set()
+            await queue.close()
+
+
+def _hand_over(queued: Sequence[QueuedRun], by_name: dict[str, _Source]) -> None:
+    for run in queued:
+        source = by_name[run.source]
+        if run != source.at_work and run not in source.queued:
+            source.queued.append(run)
+            source.wake.set()
 
 
 async def _asking(options: ConnectionOptions) -> Connection:

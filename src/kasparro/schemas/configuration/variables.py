@@ -115,7 +115,7 @@ class _Variables:
 def _in_place(text: str, spans: Iterable[tuple[str, int, int]]) -> set[str]:
     """The variables that lie whole before the path of a URL, and after its user and password if it has them.
 
-    Those that reach beyond it, as with `FEED=https://host/path?token=..`, or whose name says secret, are not among them.
+    Those that reach beyond it, as `FEED=https://host/path?token=..` does, or whose name says secret are not among them.
     """
     found = _AUTHORITY.match(text)
     if found is None:
