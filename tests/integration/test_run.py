@@ -352,11 +352,15 @@ async def test_run_adds_to_the_metric_counters(database: ConnectionOptions, conn
     await run(database, job_of(ScriptedSource({"p": ROWS})))
     await run(database, job_of(ScriptedSource({"p": ROWS})))
     rows = await connection.fetch("select name, label, value from metric_counters where value > 0 order by 1, 2")
-    assert [tuple(item) for item in rows] == [
+    assert [tuple(item) for item in rows if not item["name"].startswith("run_duration")] == [
         ("records_total", "inserted", 10.0),
         ("records_total", "unchanged", 10.0),
         ("runs_total", "succeeded", 2.0),
     ]
+    taken = await connection.fetchval("select sum(extract(epoch from finished_at - started_at)) from etl_runs")
+    durations = [tuple(item)[0::2] for item in rows if item["name"].startswith("run_duration")]
+    assert sum(value for name, value in durations if name == "run_duration_seconds_bucket") == 2
+    assert [round(value, 6) for name, value in durations if name == "run_duration_seconds_sum"] == [float(taken)]
 
 
 async def test_keyless_reject_reaches_the_lane_of_its_content(database: ConnectionOptions) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from kasparro.core.database import Connection, ConnectionOptions
 from kasparro.core.errors import SourceError
 from kasparro.ingestion.run import Conditions
-from kasparro.services import runs, sources
+from kasparro.services import run_queue, runs, sources
 from kasparro.workers.scheduler import Scheduled, Scheduler
 from tests.scripted import ScriptedSource, job_of, row
 
@@ -138,10 +138,10 @@ async def test_bug_in_one_source_leaves_the_others_running(database: ConnectionO
 async def test_queued_run_is_claimed_as_itself(database: ConnectionOptions, connection: Connection) -> None:
     job = job_of(scripted("asked"))
     found = await sources.register(connection, name="asked", source_type="csv", identity=job.identity)
-    run_id = await runs.queue(connection, found.id, "api")
+    run_id = await run_queue.add(connection, found.id, "api")
     await run_until(database, [Scheduled(job, EveryMinutes(1000))], lambda finished: finished["asked"] >= 2)
     rows = await connection.fetch("select id, state, trigger from etl_runs order by id")
-    assert (run_id, "queue") in [(item["id"], item["trigger"]) for item in rows]
+    assert (run_id, "api") in [(item["id"], item["trigger"]) for item in rows]
     assert {item["state"] for item in rows} <= {"succeeded", "interrupted"}
 
 

@@ -144,7 +144,8 @@ class Coordinator:
         await sources.adopt(
             connection, source, source_type=job.source.type, identity=job.identity, config_hash=job.config_hash
         )
-        for dead in await runs.unfinished(connection, source.id):
+        unfinished = await runs.unfinished(connection, source.id)
+        for dead in unfinished:
             await runs.close(connection, dead, state="interrupted", at=now, error=INTERRUPTED)
         version = await runs.mapping_version(connection, job.mapping_hash, job.mapping_text)
         await self._warn_of_new_mapping(connection, version, request)
@@ -154,6 +155,8 @@ class Coordinator:
         new = NewRun(source.id, request.trigger, pass_id, resumes, now, job.config_hash, version, __version__)
         run_id = request.queued_run_id
         if run_id is None or not await runs.start_queued(connection, run_id, new):
+            if run_id not in {None, *unfinished} and not request.abandon:  # else it is ours from before it was lost
+                raise RunConflictError(f"run {run_id}: it is not queued any more, somebody else has claimed it")
             run_id = await runs.insert(connection, new)
         stamp = RunStamp(source.id, job.source.type, run_id, pass_id, version)
         if open_pass is None:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import astuple, dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 
 from kasparro.core.canonical import DIGEST_MODULUS
 from kasparro.core.database import Connection
@@ -22,20 +22,9 @@ returning id
 """
 _START = """
 update etl_runs
-set trigger = $3::text, state = 'running', pass_id = $4::bigint, resumes_run_id = $5::bigint,
-    started_at = $6::timestamptz, config_hash = $7::text, mapping_version = $8::integer, code_version = $9::text
+set state = 'running', pass_id = $3::bigint, resumes_run_id = $4::bigint,
+    started_at = $5::timestamptz, config_hash = $6::text, mapping_version = $7::integer, code_version = $8::text
 where id = $1::bigint and source_id = $2::integer and state = 'queued'
-"""
-_QUEUE = """
-insert into etl_runs (source_id, trigger, state) values ($1::integer, $2::text, 'queued') returning id
-"""
-_QUEUED = """
-select s.name, r.id from etl_runs r join sources s on s.id = r.source_id
-where r.state = 'queued' and s.name = any($1::text[]) order by r.id
-"""
-_REFUSE = """
-update etl_runs set state = 'failed', finished_at = now(), error_code = $2::text, error_message = $3::text
-where id = $1::bigint and state = 'queued'
 """
 _HISTORY = """
 select max(r.started_at) as started_at,
@@ -65,6 +54,7 @@ set state = $2::text, finished_at = $3::timestamptz, error_code = $4::text, erro
         select jsonb_object_agg(partition || '#' || lane, jsonb_build_object('ordinal', ordinal, 'cursor', cursor))
         from etl_checkpoints c where c.source_id = etl_runs.source_id)
 where id = $1::bigint and finished_at is null
+returning extract(epoch from finished_at - started_at)::double precision as seconds
 """
 _COUNT = """
 insert into metric_counters as known (name, source_id, label, value)
@@ -84,6 +74,10 @@ select r.*, s.name as source, s.type as source_type, m.hash as mapping_hash
 from etl_runs r join sources s on s.id = r.source_id left join mapping_versions m on m.id = r.mapping_version
 """
 _SUCCESSES = ("succeeded", "partial")
+TIMED_STATES: Final = ("succeeded", "partial", "failed", "systemic")
+"""Runs that ended by themselves: an interrupted one is closed by its successor, whenever that comes."""
+DURATION_BOUNDS: Final = ("0.1", "0.5", "1", "5", "10", "30", "60", "300", "900", "3600", "14400")
+"""Upper bounds of the durations' histogram, in seconds, as Prometheus writes them."""
 
 
 async def mapping_version(connection: Connection, hash_: str, mapping: str) -> int:
@@ -114,23 +108,12 @@ async def insert(connection: Connection, run: NewRun) -> int:
 
 
 async def start_queued(connection: Connection, run_id: int, run: NewRun) -> bool:
-    """Make a queued run the running one; False when it is queued no more. In the claim's transaction."""
-    return affected(await connection.execute(_START, run_id, *astuple(run))) == 1
+    """Make a queued run the running one; False when it is queued no more. In the claim's transaction.
 
-
-async def queue(connection: Connection, source_id: int, trigger: str) -> int:
-    """A run that a scheduler will claim; returns its id."""
-    return int(await connection.fetchval(_QUEUE, source_id, trigger))
-
-
-async def queued(connection: Connection, sources: list[str]) -> list[tuple[str, int]]:
-    """Source names and ids of queued runs of these sources, oldest first."""
-    return [(row["name"], int(row["id"])) for row in await connection.fetch(_QUEUED, sources)]
-
-
-async def refuse_queued(connection: Connection, run_id: int, error: tuple[str, str]) -> None:
-    """Close a queued run that could not even begin."""
-    await connection.execute(_REFUSE, run_id, *error)
+    What it was triggered by stays.
+    """
+    source_id, _, *started = astuple(run)
+    return affected(await connection.execute(_START, run_id, source_id, *started)) == 1
 
 
 async def history(connection: Connection, source: str) -> tuple[datetime | None, int]:
@@ -191,11 +174,24 @@ async def close(
     )
     code, message = error or (None, None)
     outcomes = counters.outcomes()
-    status = await connection.execute(
+    closed = await connection.fetch(
         _CLOSE, run_id, final, at, code, message, digest, count, counters.fetched, *outcomes.values(),
         counters.raw_written,
     )  # fmt: skip
-    require_rows("closing of etl_runs", affected(status), 1)
-    names = ["runs_total", *("records_total" for _ in outcomes)]
-    await connection.execute(_COUNT, run_id, names, [final, *outcomes], [1.0, *map(float, outcomes.values())])
+    require_rows("closing of etl_runs", len(closed), 1)
+    await _count(connection, run_id, final, counters)
+    if final in TIMED_STATES:
+        await _count_duration(connection, run_id, float(closed[0]["seconds"]))
     return counters
+
+
+async def _count(connection: Connection, run_id: int, state: str, counters: Counters) -> None:
+    outcomes = counters.outcomes()
+    names = ["runs_total", *("records_total" for _ in outcomes)]
+    await connection.execute(_COUNT, run_id, names, [state, *outcomes], [1.0, *map(float, outcomes.values())])
+
+
+async def _count_duration(connection: Connection, run_id: int, seconds: float) -> None:
+    bound = next((bound for bound in DURATION_BOUNDS if seconds <= float(bound)), "+Inf")
+    names = ["run_duration_seconds_bucket", "run_duration_seconds_sum"]
+    await connection.execute(_COUNT, run_id, names, [bound, ""], [1.0, seconds])
