@@ -76,8 +76,12 @@ docs-check: $(VENV)/.dev
 bench bench-full: ## measure speed (comes with a later version)
 	@echo "make $@: not there yet" >&2; exit 1
 
-docker-up docker-down: ## the same in containers (comes with a later version)
-	@echo "make $@: not there yet; use make up and make down" >&2; exit 1
+docker-up: ## start everything in containers: database, first load, scheduler, API on 127.0.0.1:8000
+	@deploy/docker-up
+
+# compose wants its variables for this as well, and uses none of them
+docker-down: ## stop what `make docker-up` started; the data stays
+	@POSTGRES_PASSWORD=unused API_KEY=unused docker compose --profile test down
 
 requirements: ## pin anew what pyproject.toml asks for (needs uv)
 	uv pip compile $(PINNED) pyproject.toml -o requirements/runtime.txt

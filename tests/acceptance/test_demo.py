@@ -27,9 +27,13 @@ FROZEN = "2018-02-05T12:00:00Z"
 
 
 @asynccontextmanager
-async def demo(port: int, *arguments: str) -> AsyncGenerator[tuple[asyncio.subprocess.Process, httpx.AsyncClient]]:
-    """The command while it serves, and a client of it."""
+async def demo(
+    port: int, *arguments: str, began: datetime | None = None
+) -> AsyncGenerator[tuple[asyncio.subprocess.Process, httpx.AsyncClient]]:
+    """The command while it serves, in a home whose first replay `began` then, and a client of it."""
     home = tempfile.TemporaryDirectory()
+    if began is not None:
+        (Path(home.name) / "demo.started").write_text(began.isoformat(), encoding="utf-8")
     env = environment(API_KEY=KEY, KASPARRO_HOME=home.name)
     process = await start("-m", "kasparro", "demo", "--port", str(port), *arguments, env=env)
     try:
@@ -91,9 +95,11 @@ async def test_the_api_asks_for_the_key_and_refuses_every_fifth_request(port: in
     assert answers[4].headers["Retry-After"] == "1"
 
 
-async def test_a_replay_that_began_ten_minutes_ago_has_gone_on(port: int) -> None:
+@pytest.mark.parametrize("option", ["--started", "--resume"])
+async def test_a_replay_that_began_ten_minutes_ago_has_gone_on(port: int, option: str) -> None:
     started = datetime.now(UTC) - timedelta(minutes=10)
-    async with demo(port, "--started", started.isoformat()) as (_, client):
+    arguments = (option, started.isoformat()) if option == "--started" else (option,)
+    async with demo(port, *arguments, began=started) as (_, client):
         health = (await client.get("/health")).json()
     at = datetime.fromisoformat(health["week_time"])
     assert datetime(2018, 2, 4, 22, tzinfo=UTC) <= at < datetime(2018, 2, 5, 4, tzinfo=UTC)
@@ -135,10 +141,14 @@ async def test_the_key_may_stand_in_a_file(port: int, tmp_path: Path) -> None:
     [
         (("--at", "noon"), '--at: "noon" is not an ISO 8601 time'),
         (("--started", "5 minutes ago"), '--started: "5 minutes ago" is not an ISO 8601 time'),
+        (
+            ("--started", "2018-02-05T12:00:00Z", "--resume"),
+            "--started, --resume: each says when the replay began; keep one",
+        ),
         (("--speed", "inf"), "--speed: inf is not a number of seconds"),
     ],
 )
-async def test_what_cannot_be_read_is_named(port: int, arguments: tuple[str, str], message: str) -> None:
+async def test_what_cannot_be_read_is_named(port: int, arguments: tuple[str, ...], message: str) -> None:
     outcome = await kasparro("demo", "--port", str(port), "--json", *arguments, env=environment(API_KEY=KEY))
     assert (outcome.exit_code, outcome.document["error"]["message"]) == (2, message)
 

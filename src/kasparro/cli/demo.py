@@ -9,8 +9,13 @@ from kasparro.cli.frame import Context, command
 if TYPE_CHECKING:
     from datetime import datetime
 
-HOST = "127.0.0.1"
-PortOption = Annotated[int, typer.Option("--port", min=1, max=65535, help="Port on 127.0.0.1 (default: 8010).")]
+HostOption = Annotated[
+    str,
+    typer.Option(
+        "--host", metavar="ADDRESS", help="Address to bind (default: 127.0.0.1); the feed needs no key at any."
+    ),
+]
+PortOption = Annotated[int, typer.Option("--port", min=1, max=65535, help="Port (default: 8010).")]
 AtOption = Annotated[
     str | None,
     typer.Option("--at", metavar="TIME", help="Stand still at this moment of the week, such as 2018-02-05T12:00:00Z."),
@@ -18,6 +23,9 @@ AtOption = Annotated[
 StartedOption = Annotated[
     str | None,
     typer.Option("--started", metavar="TIME", help="When the replay began (ISO 8601); default: now."),
+]
+ResumeOption = Annotated[
+    bool, typer.Option("--resume", help="Go on where the first replay of this home would be by now.")
 ]
 SpeedOption = Annotated[
     float, typer.Option("--speed", min=0, help="Seconds of the week that go by in a second (default: 60).")
@@ -28,11 +36,13 @@ LimitsOption = Annotated[
 
 
 @command(example="kasparro demo --at 2018-02-05T12:00:00Z", service="demo")
-async def demo(
+async def demo(  # noqa: PLR0913, PLR0917  options arrive as arguments
     context: Context,
+    host: HostOption = "127.0.0.1",
     port: PortOption = 8010,
     at: AtOption = None,
     started: StartedOption = None,
+    resume: ResumeOption = False,
     speed: SpeedOption = 60.0,
     limits: LimitsOption = True,
 ) -> None:
@@ -41,14 +51,16 @@ async def demo(
     from datetime import UTC, datetime
 
     from kasparro.cli.background import DEMO, Background
+    from kasparro.cli.demo_process import began
     from kasparro.core.serving import serve_application
     from kasparro.demo.app import REFUSED_EVERY, create_app
     from kasparro.demo.replay import Replay, moment
     from kasparro.demo.week import instant, load_week
 
     key = _require_key(context)
-    _require_free(port)
-    replay = Replay(_time("--started", started) or datetime.now(UTC), _finite(speed), _time("--at", at))
+    _require_free(host, port)
+    first = _one_of(started, began(context.settings.home) if resume else None)
+    replay = Replay(_time("--started", first) or datetime.now(UTC), _finite(speed), _time("--at", at))
     week = load_week()
 
     def clock() -> int:
@@ -58,8 +70,8 @@ async def demo(
         context.note(f"the week stands at {instant(clock()):%Y-%m-%d %H:%M}Z; Ctrl-C stops the demo")
 
     app = create_app(week, clock=clock, key=key, refused_every=REFUSED_EVERY if limits else None)
-    with Background(context.settings.home, DEMO).held(HOST, port):
-        await serve_application(app, host=HOST, port=port, on_ready=announce)
+    with Background(context.settings.home, DEMO).held(host, port):
+        await serve_application(app, host=host, port=port, on_ready=announce)
 
 
 def _require_key(context: Context) -> str:
@@ -72,12 +84,20 @@ def _require_key(context: Context) -> str:
     return key.get_secret_value()
 
 
-def _require_free(port: int) -> None:
+def _require_free(host: str, port: int) -> None:
     from kasparro.core.address import is_taken
     from kasparro.core.errors import ConfigurationError
 
-    if is_taken(HOST, port):
-        raise ConfigurationError(f"port {port} on {HOST} is taken", hint=f"choose another one: --port {port + 1}")
+    if is_taken(host, port):
+        raise ConfigurationError(f"port {port} on {host} is taken", hint=f"choose another one: --port {port + 1}")
+
+
+def _one_of(started: str | None, resumed: str | None) -> str | None:
+    from kasparro.core.errors import UsageError
+
+    if started and resumed:
+        raise UsageError("--started, --resume: each says when the replay began; keep one")
+    return started or resumed
 
 
 def _time(option: str, text: str | None) -> "datetime | None":

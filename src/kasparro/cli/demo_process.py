@@ -38,7 +38,7 @@ def start_demo(settings: Settings) -> None:
             f"port {settings.demo_port} on {HOST}, the demo upstream's, is taken by another program",
             hint=f"stop it, or choose another port: KASPARRO_DEMO_PORT={settings.demo_port + 1}",
         )
-    arguments = ["demo", "--port", str(settings.demo_port), "--started", _began(settings.home)]
+    arguments = ["demo", "--port", str(settings.demo_port), "--resume"]
     with suppress(RunConflictError):  # it runs, or another process has just started it: both will take connections
         demo.start(arguments, HOST, settings.demo_port)
     deadline = time.monotonic() + START_TIMEOUT_SECONDS
@@ -48,7 +48,7 @@ def start_demo(settings: Settings) -> None:
         time.sleep(POLL_SECONDS)
 
 
-def _began(home: Path) -> str:
+def began(home: Path) -> str:
     """When this home's first replay began; now, if there was none."""
     path = home / "demo.started"
     with usable(home):
