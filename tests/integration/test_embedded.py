@@ -1,6 +1,7 @@
 """The embedded server: private, one per home, and back on its feet after whatever killed it or its makers."""
 
 import asyncio
+import contextlib
 import importlib.util
 import os
 import select
@@ -8,6 +9,7 @@ import shutil
 import signal
 import stat
 import sys
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -15,7 +17,7 @@ import pytest
 from kasparro.core import embedded
 from kasparro.core.database import Connection, ConnectionOptions, connect, resolve
 from kasparro.core.embedded import layout as layout_module
-from kasparro.core.embedded import process
+from kasparro.core.embedded import process, stopping
 from kasparro.core.embedded.account import Account
 from kasparro.core.embedded.installation import Installation, find_installation, reachable_installation
 from kasparro.core.embedded.layout import layout_for, make_root
@@ -172,6 +174,58 @@ async def test_what_was_stopped_on_purpose_is_not_revived_but_started(own_server
     await own_server.crash()
     await embedded.ensure_running(own_server.home, even_if_stopped=False)
     assert embedded.status(own_server.home).running
+
+
+@pytest.fixture
+async def deaf_server(own_server: OwnServer, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[OwnServer]:
+    """A server with something committed whose first process is stopped, and so hears of nothing but its end."""
+    for name in ("STOP_SECONDS", "FORCED_STOP_SECONDS", "QUIT_SECONDS"):
+        monkeypatch.setattr(stopping, name, 0.3)
+    connection = await connect(own_server.options, application_name=NAME)
+    await connection.execute("create table t as select 42 as n")
+    pid = _pid(own_server.home)
+    os.kill(pid, signal.SIGSTOP)
+    yield own_server
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGCONT)
+    connection.terminate()
+
+
+async def test_stop_gives_up_on_a_server_that_does_not_stop(deaf_server: OwnServer) -> None:
+    pid = _pid(deaf_server.home)
+    with pytest.raises(
+        EmbeddedServerError, match=rf"\(process {pid}\) has not ended within 0 s and still runs"
+    ) as caught:
+        await embedded.stop(deaf_server.home)
+    assert caught.value.exit_code == 5
+    assert "`kasparro down --force`" in (caught.value.hint or "")
+    assert _pid(deaf_server.home) == pid
+
+
+async def test_a_server_that_does_not_stop_is_killed_by_force_and_recovers(deaf_server: OwnServer) -> None:
+    """It says so; no process of it is left; and a run of before does not bring it back."""
+    told: list[str] = []
+    assert await embedded.stop(deaf_server.home, force=True, report=told.append)
+    assert [text.partition(":")[2] for text in told] == [
+        " it is ended, and its next start recovers",
+        " its processes are killed",
+    ]
+    assert not embedded.status(deaf_server.home).running
+    with pytest.raises(EmbeddedServerError, match="was stopped on purpose"):
+        await embedded.ensure_running(deaf_server.home, even_if_stopped=False)
+    await deaf_server.start()
+    assert await _fetch(deaf_server.options, "select n from t") == 42
+
+
+async def test_a_server_that_not_even_force_ends_is_told_of(
+    deaf_server: OwnServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one that hangs in the operating system: here by killing nobody."""
+    monkeypatch.setattr(stopping, "kill_all", lambda _: None)
+    with pytest.raises(EmbeddedServerError, match="still runs") as caught:
+        await embedded.stop(deaf_server.home, force=True)
+    assert "does not let go of it" in (caught.value.hint or "")
+    os.kill(_pid(deaf_server.home), signal.SIGKILL)
 
 
 async def test_stop_and_status_of_a_home_that_never_was(home: Path) -> None:

@@ -11,7 +11,12 @@ if TYPE_CHECKING:
     from kasparro.services.locks import ActiveRun
 
 ForceOption = Annotated[
-    bool, typer.Option("--force", help="Also when runs are at work; what they have not committed is read again.")
+    bool,
+    typer.Option(
+        "--force",
+        help="Also when runs are at work (what they have not committed is read again). A PostgreSQL that does not stop "
+        "by itself is ended within 20 s; its next start recovers.",
+    ),
 ]
 
 
@@ -38,7 +43,9 @@ async def down(context: Context, force: ForceOption = False) -> Result:
         if running is not None:
             where = f" at {running.url}" if running.host else ""
             said.append(f"stopped the {background.title}{where} (process {running.pid})")
-    database_stopped = settings.database_url is None and await embedded.stop(settings.home)
+    database_stopped = settings.database_url is None and await embedded.stop(
+        settings.home, force=force, report=context.note
+    )
     if database_stopped:
         said.append("stopped the embedded PostgreSQL; its data stays")
     if not (database_stopped or any(stopped.values())):

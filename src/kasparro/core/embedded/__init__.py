@@ -36,16 +36,29 @@ async def ensure_running(
         raise
 
 
-async def stop(home: Path, *, mode: Literal["fast", "immediate"] = "fast") -> bool:
-    """Stop the home's server and wait for its end; False when none was running. Raises EmbeddedServerError.
+async def stop(
+    home: Path,
+    *,
+    mode: Literal["fast", "immediate"] = "fast",
+    force: bool = False,
+    report: Callable[[str], None] | None = None,
+) -> bool:
+    """Stop the home's server and wait for its end, for a bounded time; False when none was running.
 
-    `immediate` is a crash by order: the next start recovers.
+    `immediate` is a crash by order: the next start recovers. With `force` a server that does not stop is ended that
+    way, at last killed. Raises EmbeddedServerError when it still runs.
     """
     _require_platform()
     from kasparro.core.embedded.lock import Patience
     from kasparro.core.embedded.server import shut_down
 
-    return await asyncio.to_thread(shut_down, home, mode, Patience())
+    loop = asyncio.get_running_loop()
+    patience = Patience(None if report is None else lambda message: _pass_on(loop, report, message))
+    try:
+        return await asyncio.to_thread(shut_down, home, mode, patience, force=force)
+    except asyncio.CancelledError:
+        patience.cancel()
+        raise
 
 
 def status(home: Path) -> "EmbeddedStatus":

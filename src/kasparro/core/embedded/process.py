@@ -48,6 +48,13 @@ def clear_remains(layout: Layout, patience: Patience) -> None:
         path.unlink(missing_ok=True)
 
 
+def kill_all(data: Path) -> None:
+    """Kill the server and, where the system tells which they are, all its processes."""
+    found = _read_pid_file(data / "postmaster.pid")
+    server = [found.pid] if found is not None and _serves(found.pid, data) else []
+    _signal_all(list(dict.fromkeys([*server, *_orphans(data)])), signal.SIGKILL)
+
+
 def _read_pid_file(path: Path) -> Postmaster | None:
     """https://github.com/postgres/postgres/blob/master/src/include/utils/pidfile.h names the lines."""
     try:

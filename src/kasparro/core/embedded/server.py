@@ -12,21 +12,21 @@ from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
 from pydantic import SecretStr
 
 from kasparro.core.database.options import ConnectionOptions, Tls
-from kasparro.core.embedded.account import launch, run_as
+from kasparro.core.embedded.account import launch
 from kasparro.core.embedded.cluster import DATABASE, ROLE, initialize, read_password, require_same_major
 from kasparro.core.embedded.configuration import write_configuration
 from kasparro.core.embedded.installation import find_installation, reachable_installation
 from kasparro.core.embedded.layout import PORT, Layout, layout_for, make_private_folders, make_root
 from kasparro.core.embedded.lock import Patience, locked
 from kasparro.core.embedded.process import clear_remains, running_postmaster
+from kasparro.core.embedded.stopping import StopMode, end
 from kasparro.core.errors import EmbeddedServerError
 
-StopMode = Literal["fast", "immediate"]
 _LOG_PREFIX: Final = re.compile(r"^.*? \[\d+\] [A-Z]+:\s+")
 _TAIL_BYTES: Final = 2048
 _NO_LIMIT_SECONDS: Final = "2000000"
@@ -70,8 +70,8 @@ def ensure(
         return _options(layout)
 
 
-def shut_down(home: Path, mode: StopMode, patience: Patience) -> bool:
-    """Stop the server and wait for its end; False when none was running."""
+def shut_down(home: Path, mode: StopMode, patience: Patience, *, force: bool = False) -> bool:
+    """Stop the server and wait for its end, which `force` brings about; False when none was running."""
     with _house_errors(home):
         layout = layout_for(home)
         if not layout.root.exists():
@@ -81,7 +81,7 @@ def shut_down(home: Path, mode: StopMode, patience: Patience) -> bool:
                 return False
             if mode == "fast":
                 layout.stopped.touch()
-            _stop(layout, mode)
+            end(layout, mode, patience, force=force)
             return True
 
 
@@ -113,7 +113,7 @@ def _settle(layout: Layout, patience: Patience) -> None:
         patience.tell(f"PostgreSQL is {found.state}{_last_words(layout)}")
         patience.wait()
     if found is not None and not layout.socket.exists():
-        _stop(layout, "fast")
+        end(layout, "fast", patience, force=False)
 
 
 def _leave_stopped(layout: Layout, *, even_if_stopped: bool) -> None:
@@ -165,14 +165,6 @@ def _watch(process: "subprocess.Popen[str]", layout: Layout, patience: Patience)
         if process.poll() is None:
             process.terminate()
             process.wait()
-
-
-def _stop(layout: Layout, mode: StopMode) -> None:
-    program = reachable_installation(find_installation(), layout.account).program("pg_ctl")
-    command = [program, "stop", "-s", "-w", "-t", _NO_LIMIT_SECONDS, "-D", str(layout.data), "-m", mode]
-    done = run_as(layout.account, command)
-    if done.returncode != 0 and running_postmaster(layout) is not None:
-        raise EmbeddedServerError(f"PostgreSQL on {layout.data} did not stop: {done.stderr.strip()}")
 
 
 def _last_words(layout: Layout) -> str:
