@@ -10,12 +10,13 @@ PYTEST := $(BIN)/python -m pytest
 WORKERS ?= $(shell nproc 2>/dev/null || getconf _NPROCESSORS_ONLN)
 PARALLEL = --numprocesses=$(WORKERS) --dist=worksteal
 PINNED := --quiet --universal --python-version 3.11 --generate-hashes --no-header
+REDOCLY := @redocly/cli@2.77.0
 # what touches the database, and so runs on every supported PostgreSQL
 DATABASE_TESTS := $(wildcard tests/integration tests/recovery tests/test_api)
 
 .DEFAULT_GOAL := list
 .DELETE_ON_ERROR:
-.PHONY: list up down test test-coverage test-long test-database lint types imports check check-migrations docs docs-check \
+.PHONY: list up down test test-coverage test-long test-database lint types imports check check-migrations docs docs-check docs-lint \
 	bench bench-full docker-up docker-down requirements clean
 
 list: ## list these targets
@@ -69,6 +70,9 @@ check-migrations: $(VENV)/.dev
 
 docs: $(VENV)/.dev ## write the generated pages of docs/reference
 	$(BIN)/python docs/generate.py
+
+docs-lint: ## lint docs/openapi.json (needs npm)
+	REDOCLY_TELEMETRY=off REDOCLY_SUPPRESS_UPDATE_NOTICE=true npx --yes $(REDOCLY) lint docs/openapi.json
 
 docs-check: $(VENV)/.dev
 	$(BIN)/python docs/generate.py --check

@@ -1,9 +1,10 @@
 """Write the generated pages of docs/reference from the code, or check that they are fresh (`--check`).
 
 Pages: cli.md from the command tree, settings.md from the settings' model, errors.md from core/errors.py,
-configuration.md and the JSON Schema beside this script from the configuration's models.
+configuration.md and the JSON Schema beside this script from the configuration's models, openapi.json from the routes.
 """
 
+import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,9 @@ from typing import Any
 
 import typer.main
 
+from kasparro.api.app import create_routes
+from kasparro.api.openapi import describe
+from kasparro.api.options import ApiOptions
 from kasparro.cli.main import app
 from kasparro.core.errors import KasparroError
 from kasparro.core.settings import Settings
@@ -61,6 +65,11 @@ def errors_page() -> str:
     return "\n\n".join([NOTICE, "# Error codes", intro, table]) + "\n"
 
 
+def openapi_page() -> str:
+    """The API as /openapi.json describes it where reading is open."""
+    return json.dumps(describe(create_routes(ApiOptions())), indent=2, ensure_ascii=False) + "\n"
+
+
 def error_classes(base: type[KasparroError]) -> set[type[KasparroError]]:
     """The class and all that derive from it."""
     return {base}.union(*(error_classes(inner) for inner in base.__subclasses__()))
@@ -72,6 +81,7 @@ PAGES = {
     "errors.md": errors_page,
     "configuration.md": reference_text,
     "../configuration.schema.json": json_schema_text,
+    "../openapi.json": openapi_page,
 }
 
 

@@ -1,0 +1,103 @@
+"""The words and examples of /openapi.json that no route carries itself."""
+
+from typing import Any, Final
+
+DESCRIPTION: Final = """\
+Records that were pulled from REST APIs, CSV files and RSS, Atom and JSON feeds, normalized into one table.
+
+**Reading.** `GET /data` answers page by page. Values are exact decimals, as strings; times are RFC 3339 in UTC.
+
+**Errors** are `application/problem+json` (RFC 9457) with a stable `code`, and with the `request_id` under which the log
+tells more. An unknown query parameter is a 400 that names the nearest valid one.
+
+**Keys.** `Authorization: Bearer ksp_<id>_<secret>`, made by `kasparro keys create`. Reading may be open (it is on
+loopback); what starts work or changes state always needs a key with the scope `operate`. A key that is not valid is a
+401 everywhere, even where none is needed.
+
+**Every answer** carries `X-Request-ID`; a valid one that is sent is echoed.
+"""
+
+TAGS: Final = {
+    "data": "Records in their current, normalized state.",
+    "raw": "Payloads as they came.",
+    "sources": "What is read, from where, and how it stands.",
+    "runs": "What each run did, and starting new ones.",
+    "stats": "Sums over runs and records.",
+    "health": "Whether this server can do what it promises.",
+    "metrics": "The same for Prometheus.",
+}
+
+_UNSEEN: Final = "the log has the details under this request_id"
+PROBLEMS: Final[dict[int, tuple[str, str, str]]] = {
+    400: ("The request is malformed.", "parameter", "limit: Input should be less than or equal to 1000"),
+    401: ("A key is missing or not valid.", "unauthorized", "this needs a key"),
+    403: ("The key does not grant this.", "forbidden", "the key does not grant the scope 'operate'"),
+    404: ("There is no such thing.", "not_found", "source: 'nowz' is neither a source's name nor a type"),
+    406: ("There is no such form of this.", "not_acceptable", "known are application/json and text/csv"),
+    408: ("The request did not arrive in time.", "request_timeout", "the body did not arrive within 10 s"),
+    409: ("It is being done already.", "run_conflict", "a run of 'flights' is active already"),
+    410: ("The cursor was signed with a key that is gone.", "cursor_expired", "cursor: begin again without one"),
+    413: ("The body is too large.", "content_too_large", "the body is longer than 65536 bytes"),
+    414: ("The address is too long.", "uri_too_long", "the address is longer than 16384 bytes"),
+    415: ("The body is in no form that is read here.", "unsupported_media_type", "send it as application/json"),
+    422: ("The request is well-formed, but cannot be done.", "configuration", "the source is not configured"),
+    429: ("Too many requests.", "too_many_requests", "more than 6000 requests in a minute"),
+    431: ("The headers are too long.", "headers_too_large", "the headers are longer than 16384 bytes"),
+    500: ("An error that nobody expected.", "unexpected", f"unexpected error; {_UNSEEN}"),
+    502: ("A run failed.", "source", "run 7 of 'flights' failed: the upstream answered 500"),
+    503: ("The database, or who does the work, is not there now.", "database_unreachable", f"try again; {_UNSEEN}"),
+}
+"""For each status: what it means, and a `code` and `detail` as an example."""
+
+EXAMPLES: Final[dict[str, Any]] = {
+    "list_data": {
+        "data": [
+            {
+                "id": 1,
+                "source": "flights",
+                "source_type": "csv",
+                "record_key": "2013-01-01T10:00:00Z|UA|1545",
+                "title": "N14228",
+                "body": None,
+                "url": None,
+                "author": None,
+                "category": "UA",
+                "tags": [],
+                "value": "1400",
+                "unit": "mi",
+                "occurred_at": "2013-01-01T10:00:00.000000Z",
+                "entity_key": None,
+                "attributes": {"origin": "EWR", "dest": "IAH"},
+                "raw_id": 7,
+                "run_id": 3,
+                "first_seen_at": "2026-01-02T03:04:05.000000Z",
+                "last_changed_at": "2026-01-02T03:04:05.678901Z",
+            }
+        ],
+        "page": {"limit": 1, "next_cursor": None, "has_more": True, "total": None, "total_kind": "none"},
+        "request_id": "5f0c7b1e4d2a4c6f9a3e8b7d6c5a4f3e",
+        "api_latency_ms": 1.234,
+    },
+    "read_health": {
+        "status": "ok",
+        "version": "0.1.0",
+        "database": {"reachable": True, "latency_ms": 0.8, "error": None},
+        "migrations": {"current": "0002", "needed": "0002", "up_to_date": True},
+        "sources": [
+            {
+                "name": "flights",
+                "type": "csv",
+                "last_success_at": "2026-01-02T03:04:05Z",
+                "last_run": {
+                    "id": 3,
+                    "state": "succeeded",
+                    "started_at": "2026-01-02T03:04:00Z",
+                    "finished_at": "2026-01-02T03:04:05Z",
+                    "error_code": None,
+                },
+            }
+        ],
+        "request_id": "5f0c7b1e4d2a4c6f9a3e8b7d6c5a4f3e",
+    },
+}
+"""A body of the successful answer, by operation."""
