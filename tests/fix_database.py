@@ -18,11 +18,11 @@ import pytest
 
 from kasparro.core import embedded
 from kasparro.core.database import Connection, ConnectionOptions, connect, parse_url
+from kasparro.core.embedded.layout import layout_for
 from kasparro.core.embedded.lock import Patience
 from kasparro.core.embedded.server import ensure
 
 _FAST = {"fsync": "off", "full_page_writes": "off", "max_wal_size": "1GB", "shared_buffers": "128MB"}
-
 _FORGETFUL = {"wal_writer_delay": "10s"}
 """Asynchronous commits stay in memory: a crash loses them, also on a machine so busy that it comes late."""
 _ROOMY_BYTES = 4 * 1024**3
@@ -140,11 +140,18 @@ async def stopped_home(home_root: Path) -> Path:
     home = home_root / "stopped"
     await start_server(home)
     await embedded.stop(home)
+    layout_for(home).stopped.unlink()
     return home
 
 
 @pytest.fixture
-async def own_server(home: Path, stopped_home: Path) -> OwnServer:
-    """A server of the test's own; its database `kasparro` is empty."""
+def made_home(home: Path, stopped_home: Path) -> Path:
+    """A home whose server has been made, and is not running: for tests that are not about the making."""
     subprocess.run(["cp", "-a", str(stopped_home), str(home)], check=True)
-    return OwnServer(home, await start_server(home, **_FORGETFUL))
+    return home
+
+
+@pytest.fixture
+async def own_server(made_home: Path) -> OwnServer:
+    """A server of the test's own; its database `kasparro` is empty."""
+    return OwnServer(made_home, await start_server(made_home, **_FORGETFUL))

@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import socket
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -45,13 +46,27 @@ class Place:
         with socket.socket() as client:
             return client.connect_ex(("127.0.0.1", self.port)) == 0
 
+    async def down(self, *options: str) -> None:
+        """Leave nothing running."""
+        if self.home.exists():
+            ended = await self.kasparro("down", *options)
+            assert ended.exit_code == 0, ended.stderr
+
 
 @pytest.fixture
-async def place(tmp_path: Path, home: Path, port: int) -> Any:
+async def place(tmp_path: Path, home: Path, port: int) -> AsyncIterator[Place]:
+    """Where there has been nothing yet."""
     place = Place(tmp_path, home, port)
     yield place
-    ended = await place.kasparro("down")
-    assert ended.exit_code == 0, ended.stderr
+    await place.down()
+
+
+@pytest.fixture
+async def made_place(tmp_path: Path, made_home: Path, port: int) -> AsyncIterator[Place]:
+    """Where there is a database, without kasparro's tables, that does not run."""
+    place = Place(tmp_path, made_home, port)
+    yield place
+    await place.down()
 
 
 async def test_up_loads_serves_and_loads_nothing_twice(place: Place) -> None:
@@ -77,57 +92,57 @@ async def test_up_loads_serves_and_loads_nothing_twice(place: Place) -> None:
     assert (health[0], health[1]["status"]) == (200, "ok")
 
 
-async def test_up_twice_keeps_the_server_and_loads_what_is_new(place: Place) -> None:
-    await place.kasparro("up", "--detach")
-    before = (await place.kasparro("status", "--json")).document["server"]
-    with (place.folder / "trades.csv").open("a", encoding="utf-8") as file:
+async def test_up_twice_keeps_the_server_and_loads_what_is_new(made_place: Place) -> None:
+    await made_place.kasparro("up", "--detach")
+    before = (await made_place.kasparro("status", "--json")).document["server"]
+    with (made_place.folder / "trades.csv").open("a", encoding="utf-8") as file:
         file.write("c,3\n")
-    ended = await place.kasparro("up", "--detach", "--json")
+    ended = await made_place.kasparro("up", "--detach", "--json")
     assert ended.exit_code == 0, ended.stderr
     assert ended.document["sources"][0]["last_run"]["inserted"] == 1
-    assert (await place.kasparro("status", "--json")).document["server"] == before
+    assert (await made_place.kasparro("status", "--json")).document["server"] == before
 
 
-async def test_a_killed_server_is_known_to_be_gone_and_started_anew(place: Place) -> None:
-    await place.kasparro("up", "--detach")
-    pid = (await place.kasparro("status", "--json")).document["server"]["pid"]
+async def test_a_killed_server_is_known_to_be_gone_and_started_anew(made_place: Place) -> None:
+    await made_place.kasparro("up", "--detach")
+    pid = (await made_place.kasparro("status", "--json")).document["server"]["pid"]
     os.kill(pid, signal.SIGKILL)
-    assert (await place.kasparro("status", "--json")).document["server"] == {"running": False}
-    assert (await place.kasparro("up", "--detach")).exit_code == 0
-    assert place.get("/health")[0] == 200
+    assert (await made_place.kasparro("status", "--json")).document["server"] == {"running": False}
+    assert (await made_place.kasparro("up", "--detach")).exit_code == 0
+    assert made_place.get("/health")[0] == 200
 
 
-async def test_a_port_taken_by_another_program_is_said(place: Place) -> None:
+async def test_a_port_taken_by_another_program_is_said(made_place: Place) -> None:
     with socket.socket() as other:
         other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        other.bind(("127.0.0.1", place.port))
+        other.bind(("127.0.0.1", made_place.port))
         other.listen()
         other.settimeout(0)
-        ended = await place.kasparro("serve", "--json")
+        ended = await made_place.kasparro("serve", "--json")
         assert (ended.exit_code, ended.document["error"]["code"]) == (5, "migrations_pending")
-        await place.kasparro("migrate")
-        ended = await place.kasparro("serve", "--json")
+        await made_place.kasparro("migrate")
+        ended = await made_place.kasparro("serve", "--json")
         assert (ended.exit_code, ended.document["error"]["code"]) == (3, "configuration")
-    assert f"port {place.port} on 127.0.0.1 is taken" in ended.document["error"]["message"]
+    assert f"port {made_place.port} on 127.0.0.1 is taken" in ended.document["error"]["message"]
 
 
-async def test_up_in_the_foreground_ends_by_signal_and_frees_the_port(place: Place) -> None:
+async def test_up_in_the_foreground_ends_by_signal_and_frees_the_port(made_place: Place) -> None:
     """With --json its summary is alone on standard output."""
-    process = await start("-m", "kasparro", "up", "--json", env=place.env, cwd=place.folder)
+    process = await start("-m", "kasparro", "up", "--json", env=made_place.env, cwd=made_place.folder)
     assert process.stderr is not None
     said = b""
     while b"Ctrl-C stops" not in said:
         line = await process.stderr.readline()
         assert line, said.decode()
         said += line
-    assert place.get("/health")[0] == 200
-    assert (await place.kasparro("status", "--json")).document["server"]["pid"] == process.pid
+    assert made_place.get("/health")[0] == 200
+    assert (await made_place.kasparro("status", "--json")).document["server"]["pid"] == process.pid
     process.send_signal(signal.SIGTERM)
     ended = await finish(process)
     assert ended.exit_code == 143
-    assert ended.document["url"].endswith(f":{place.port}")
+    assert ended.document["url"].endswith(f":{made_place.port}")
     assert b'"event":' in said + ended.stderr.encode()
-    assert not place.answers()
+    assert not made_place.answers()
 
 
 async def test_down_where_nothing_runs_is_fine(place: Place) -> None:
@@ -144,11 +159,14 @@ async def test_down_leaves_a_stranger_with_the_same_number_alone(place: Place) -
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "example.org"])
-async def test_an_address_that_others_reach_is_refused(place: Place, host: str) -> None:
+async def test_an_address_that_others_reach_is_refused_until_readers_are_decided(
+    place: Place, host: str
+) -> None:
     place.env["KASPARRO_HOST"] = host
     ended = await place.kasparro("up", "--detach")
     assert ended.exit_code == 3
     assert "KASPARRO_HOST" in ended.stderr
+    assert ("true" in ended.stderr) == (host != "example.org")
 
 
 async def test_doctor_tells_a_stopped_place_from_a_running_one(place: Place) -> None:
