@@ -159,9 +159,7 @@ async def test_down_leaves_a_stranger_with_the_same_number_alone(place: Place) -
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "example.org"])
-async def test_an_address_that_others_reach_is_refused_until_readers_are_decided(
-    place: Place, host: str
-) -> None:
+async def test_an_address_that_others_reach_is_refused_until_readers_are_decided(place: Place, host: str) -> None:
     place.env["KASPARRO_HOST"] = host
     ended = await place.kasparro("up", "--detach")
     assert ended.exit_code == 3

@@ -4,13 +4,40 @@ import secrets
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network
 
+from kasparro.core.address import is_loopback, require_decided
+from kasparro.core.settings import Settings
+from kasparro.core.trust import origins, proxies
+
 
 @dataclass(frozen=True, slots=True)
 class ApiOptions:
-    """`requests_per_minute` 0 means no limit; `cursor_key` signs cursors shared by all processes of a service."""
+    """`requests_per_minute` 0 means no limit; `cursor_key` signs cursors shared by all processes of a service.
+
+    `loopback`: only this machine reaches the server. `local_names_only`: requests must name it as loopback (`Host`), so
+    that no web page reads it under a name of its own (DNS rebinding).
+    """
 
     read_key_required: bool = False
+    loopback: bool = True
+    local_names_only: bool = False
     requests_per_minute: int = 6000
     cors_origins: tuple[str, ...] = ()
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()
     cursor_key: bytes = field(default_factory=lambda: secrets.token_bytes(32), repr=False)
+
+
+def options_from(settings: Settings, host: str) -> ApiOptions:
+    """What the settings say for a server at this address.
+
+    Once it was decided by hand who may read, pages that turn their own name to this machine read no more than anyone
+    may. Raises ConfigurationError when that has to be decided first.
+    """
+    loopback = is_loopback(require_decided(host, read_key_required=settings.read_key_required))
+    return ApiOptions(
+        read_key_required=bool(settings.read_key_required),
+        loopback=loopback,
+        local_names_only=loopback and settings.read_key_required is None,
+        requests_per_minute=settings.requests_per_minute,
+        cors_origins=origins(settings.cors_origins),
+        trusted_proxies=proxies(settings.trusted_proxies),
+    )

@@ -1,33 +1,50 @@
 """Serves the API in this process, over our own pool."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final, cast
 
 from kasparro.api.app import create_app
-from kasparro.api.options import ApiOptions
-from kasparro.core.address import require_free, require_loopback
+from kasparro.api.options import options_from
+from kasparro.core.address import require_free
 from kasparro.core.database import Connection, ConnectionOptions, Pool, create_pool, house_errors
+from kasparro.core.logging import get_logger
 from kasparro.core.serving import serve_application
+from kasparro.core.settings import Settings
 from kasparro.services import signing_keys
 
 APPLICATION_NAME: Final = "kasparro:api"
-POOL_SIZE: Final = 10
 STATEMENT_TIMEOUT: Final = "30s"
+_log = get_logger(__name__)
 
 
 async def serve(
-    options: ConnectionOptions, *, host: str, port: int, on_ready: Callable[[], None] | None = None
+    options: ConnectionOptions,
+    settings: Settings,
+    *,
+    host: str,
+    port: int,
+    on_ready: Callable[[], None] | None = None,
 ) -> None:
-    """Serve until cancelled; then requests in hand are answered and the pool is closed.
+    """Serve until cancelled; then requests in hand are answered and the pool is closed. `host` wins over the settings'.
 
-    Raises ConfigurationError for an address that is not loopback or is taken, DatabaseError when there is no database.
+    Raises ConfigurationError for an address that is taken, or that others reach before it was decided who may read;
+    DatabaseError when there is no database.
     """
-    require_loopback(host)
+    served = options_from(settings, host)
     require_free(host, port)
-    settings = {"statement_timeout": STATEMENT_TIMEOUT}
-    pool = await create_pool(options, application_name=APPLICATION_NAME, max_size=POOL_SIZE, server_settings=settings)
+    if not served.loopback and not served.read_key_required:
+        _log.warning(
+            "server.open", message=f"whoever reaches {host}:{port} may read: KASPARRO_READ_KEY_REQUIRED is false"
+        )
+    pool = await create_pool(
+        options,
+        application_name=APPLICATION_NAME,
+        max_size=settings.api_connections,
+        server_settings={"statement_timeout": STATEMENT_TIMEOUT},
+    )
     try:
-        served = ApiOptions(cursor_key=await _cursor_key(pool))
+        served = replace(served, cursor_key=await _cursor_key(pool))
         await serve_application(create_app(pool, served), host=host, port=port, on_ready=on_ready)
     finally:
         await pool.close()

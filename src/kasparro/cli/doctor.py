@@ -118,10 +118,10 @@ async def _port(context: Context) -> list[Finding]:
 
     from kasparro.cli.background import SERVER, Background
     from kasparro.cli.health_probe import ask_health
-    from kasparro.core.address import is_taken, require_loopback
+    from kasparro.core.address import is_taken, require_decided
 
     settings = context.settings
-    require_loopback(settings.host)
+    require_decided(settings.host, read_key_required=settings.read_key_required)
     server = Background(settings.home, SERVER).find()
     if server is not None:
         report = await asyncio.to_thread(ask_health, server.host, server.port)

@@ -7,6 +7,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from kasparro.core.address import REACHED_AT
 from kasparro.core.errors import KasparroError
 
 _STATE, _STARTED = 0, 19
@@ -25,7 +26,8 @@ class Running:
 
     @property
     def url(self) -> str:
-        host = f"[{self.host}]" if ":" in self.host else self.host
+        host = REACHED_AT.get(self.host, self.host)
+        host = f"[{host}]" if ":" in host else host
         return f"http://{host}:{self.port}"
 
     def lives(self) -> bool:

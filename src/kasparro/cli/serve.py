@@ -15,12 +15,13 @@ async def serve(context: Context, host: HostOption = None, port: PortOption = No
     """Serve the API until stopped, one server a home. The schema must be current: see `kasparro migrate`."""
     from kasparro.api.server import serve as serve_api
     from kasparro.cli.background import SERVER, held_by_service
-    from kasparro.core.address import require_loopback
+    from kasparro.core.address import require_decided
     from kasparro.core.database import connect, resolve
     from kasparro.services.migrations import require_current
 
     settings = context.settings
-    address, port = require_loopback(host or settings.host), port or settings.port
+    address = require_decided(host or settings.host, read_key_required=settings.read_key_required)
+    port = port or settings.port
     with held_by_service(settings, SERVER, context.note, address, port):
         options = await resolve(settings, report=context.note)
         connection = await connect(options, application_name="kasparro:serve")
@@ -28,4 +29,4 @@ async def serve(context: Context, host: HostOption = None, port: PortOption = No
             await require_current(connection)
         finally:
             await connection.close()
-        await serve_api(options, host=address, port=port)
+        await serve_api(options, settings, host=address, port=port)

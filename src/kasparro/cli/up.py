@@ -50,10 +50,10 @@ def _find_or_require_free(context: Context) -> "Running | None":
     """Our own server if it runs; else the port must be free. Raises ConfigurationError naming who holds it."""
     from kasparro.cli.background import SERVER, Background
     from kasparro.cli.health_probe import ask_health
-    from kasparro.core.address import is_taken, require_loopback
+    from kasparro.core.address import is_taken, require_decided
 
     settings = context.settings
-    require_loopback(settings.host)
+    require_decided(settings.host, read_key_required=settings.read_key_required)
     background = Background(settings.home, SERVER)
     server = background.find()
     if server is None and is_taken(settings.host, settings.port) and (server := background.find()) is None:
@@ -181,7 +181,7 @@ async def _serve(context: Context, options: "ConnectionOptions", sources: "list[
     with Background(settings.home, SERVER).held(settings.host, settings.port):
         await asyncio.to_thread(_start_scheduler, context)
         try:
-            await serve(options, host=settings.host, port=settings.port, on_ready=announce)
+            await serve(options, settings, host=settings.host, port=settings.port, on_ready=announce)
         finally:
             await asyncio.to_thread(Background(settings.home, SCHEDULER).stop)
             await asyncio.to_thread(Background(settings.home, DEMO).stop)

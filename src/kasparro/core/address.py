@@ -1,10 +1,14 @@
-"""Where the API may listen: on this machine only, and where nothing else does."""
+"""Where the API may listen: on this machine, elsewhere once that is decided by hand, and where nothing else does."""
 
 import errno
 import ipaddress
 import socket
+from typing import Final
 
 from kasparro.core.errors import ConfigurationError
+
+REACHED_AT: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  nothing is bound by this
+"""Where on this machine a server is reached that listens at all addresses."""
 
 
 def numeric(host: str) -> str:
@@ -12,20 +16,24 @@ def numeric(host: str) -> str:
     return "127.0.0.1" if host.lower() == "localhost" else host
 
 
-def require_loopback(host: str) -> str:
-    """The IP address to listen at. Until there are keys to guard it, the API stays on this machine.
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches the address. Raises ConfigurationError when it is no IP address."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        raise ConfigurationError(f"KASPARRO_HOST: {host!r} is not an IP address") from None
+
+
+def require_decided(host: str, *, read_key_required: bool | None) -> str:
+    """The IP address to listen at. One that others reach needs a decision, by hand, on who may read.
 
     Raises ConfigurationError.
     """
     host = numeric(host)
-    try:
-        loopback = ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        raise ConfigurationError(f"KASPARRO_HOST: {host!r} is not an IP address") from None
-    if not loopback:
+    if not is_loopback(host) and read_key_required is None:
         raise ConfigurationError(
-            f"KASPARRO_HOST: {host} is reachable from elsewhere, and this version has no keys to guard the API",
-            hint="use 127.0.0.1, and a proxy with authentication in front where others must reach it",
+            f"KASPARRO_HOST: {host} is reachable from elsewhere: KASPARRO_READ_KEY_REQUIRED must say who may read",
+            hint="set it to true (whoever reads needs a key: `kasparro keys create`), or to false (anyone may read)",
         )
     return host
 

@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, Va
 
 from kasparro.core.address import numeric
 from kasparro.core.errors import ConfigurationError
+from kasparro.core.trust import checked_origins, checked_proxies
 
 DEFAULT_CONFIG_NAME = "kasparro.yaml"
 DEFAULT_HOME_NAME = ".kasparro"
@@ -68,9 +69,11 @@ class Settings(BaseModel):
     """How many requests a minute the API takes of each key, and of each address without one; 0: no limit."""
     api_connections: Annotated[int, Field(alias="KASPARRO_API_CONNECTIONS", ge=2, le=1000)] = 10
     """How many database connections the API opens at most."""
-    cors_origins: Annotated[str | None, Field(alias="KASPARRO_CORS_ORIGINS")] = None
+    cors_origins: Annotated[str | None, AfterValidator(checked_origins), Field(alias="KASPARRO_CORS_ORIGINS")] = None
     """Origins, separated by commas, whose pages may read the API in a browser, such as `https://app.example.org`."""
-    trusted_proxies: Annotated[str | None, Field(alias="KASPARRO_TRUSTED_PROXIES")] = None
+    trusted_proxies: Annotated[str | None, AfterValidator(checked_proxies), Field(alias="KASPARRO_TRUSTED_PROXIES")] = (
+        None
+    )
     """Addresses or networks, separated by commas, whose `X-Forwarded-For` says who is asking, such as `10.0.0.0/8`."""
     batch_records: Annotated[int, Field(alias="KASPARRO_BATCH_RECORDS", ge=1, le=100_000)] = 20_000
     """How many records a batch, and so a transaction, may hold; fewer take less memory and more time."""
