@@ -28,6 +28,15 @@ select count(*) as batches, coalesce(sum(fetched), 0) as fetched, coalesce(sum(i
 from etl_run_batches where run_id = $1::bigint and ($2::text is null or partition = $2::text)
 """
 
+_EFFORT = """
+select coalesce((select sum(size_bytes) from etl_run_batches where run_id = $1::bigint), 0)::bigint as size_bytes,
+       coalesce((
+           select jsonb_object_agg(name, seconds)
+           from (select stage.key as name, sum(stage.value::double precision) as seconds
+                 from etl_run_batches b cross join jsonb_each_text(b.stage_seconds) as stage
+                 where b.run_id = $1::bigint group by stage.key) as stages), '{}') as stage_seconds
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class BatchResult:
@@ -53,3 +62,11 @@ async def sums(connection: Connection, run_id: int, partition: str | None = None
     row = await connection.fetchrow(_SUMS, run_id, partition)
     assert row is not None
     return Counters.from_row(row), int(row["batches"]), int(row["digest_delta"])
+
+
+async def effort(connection: Connection, run_id: int) -> tuple[int, dict[str, float]]:
+    """Bytes read and seconds spent in each stage, over all lanes of a run."""
+    row = await connection.fetchrow(_EFFORT, run_id)
+    assert row is not None
+    seconds: dict[str, float] = json.loads(row["stage_seconds"])
+    return int(row["size_bytes"]), {name: round(value, 6) for name, value in sorted(seconds.items())}

@@ -1,7 +1,7 @@
 """Runs: one execution of one source each, from its claim to its closing."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -35,6 +35,10 @@ left join lateral (
 left join etl_runs r on r.source_id = s.id
 where s.name = $1::text
 """
+_HELD_UNTIL = """
+select r.not_before from etl_runs r join sources s on s.id = r.source_id
+where s.name = $1::text and r.started_at is not null order by r.id desc limit 1
+"""
 _PLAN = "update etl_runs set plan = $2::jsonb, checkpoint_before = $3::jsonb where id = $1::bigint"
 _UNFINISHED = """
 select id from etl_runs where source_id = $1::integer and state = 'running' and finished_at is null order by id
@@ -49,7 +53,7 @@ _CLOSE = """
 update etl_runs
 set state = $2::text, finished_at = $3::timestamptz, error_code = $4::text, error_message = $5::text,
     digest = $6::numeric, batches = $7, fetched = $8, inserted = $9, updated = $10, unchanged = $11, duplicate = $12,
-    rejected = $13, filtered = $14, deleted = $15, raw_written = $16,
+    rejected = $13, filtered = $14, deleted = $15, raw_written = $16, not_before = $17::timestamptz,
     checkpoint_after = (
         select jsonb_object_agg(partition || '#' || lane, jsonb_build_object('ordinal', ordinal, 'cursor', cursor))
         from etl_checkpoints c where c.source_id = etl_runs.source_id)
@@ -73,6 +77,11 @@ _SHOW = """
 select r.*, s.name as source, s.type as source_type, m.hash as mapping_hash
 from etl_runs r join sources s on s.id = r.source_id left join mapping_versions m on m.id = r.mapping_version
 """
+_SOME = " where r.id = any($1::bigint[]) order by r.id"
+_ANY_OPEN = "select exists(select from etl_runs where id = any($1::bigint[]) and finished_at is null)"
+_OF_SOURCE = "r.source_id = $0::integer"
+_IN_STATE = "r.state = $0::text"
+_BEFORE = "r.id < $0::bigint"
 _SUCCESSES = ("succeeded", "partial")
 TIMED_STATES: Final = ("succeeded", "partial", "failed", "systemic")
 """Runs that ended by themselves: an interrupted one is closed by its successor, whenever that comes."""
@@ -122,6 +131,12 @@ async def history(connection: Connection, source: str) -> tuple[datetime | None,
     return (None, 0) if row is None else (row["started_at"], int(row["failures"]))
 
 
+async def held_until(connection: Connection, source: str) -> datetime | None:
+    """When the source may be asked again by what its server said as the newest run ended, if it said so."""
+    until: datetime | None = await connection.fetchval(_HELD_UNTIL, source)
+    return until
+
+
 async def save_plan(
     connection: Connection, run_id: int, plan: Mapping[str, Any], checkpoint_before: Mapping[str, Any]
 ) -> None:
@@ -155,6 +170,28 @@ async def latest(connection: Connection, *, source: str | None, limit: int) -> l
     return [dict(row) for row in await connection.fetch(_SHOW + condition, source, limit)]
 
 
+async def some(connection: Connection, run_ids: Sequence[int]) -> list[dict[str, Any]]:
+    """These runs, in the order of their ids."""
+    return [dict(row) for row in await connection.fetch(_SHOW + _SOME, list(run_ids))]
+
+
+async def have_ended(connection: Connection, run_ids: Sequence[int]) -> bool:
+    """Whether none of these runs is queued or at work."""
+    return not await connection.fetchval(_ANY_OPEN, list(run_ids))
+
+
+async def page(
+    connection: Connection, *, source_id: int | None, state: str | None, before: int | None, limit: int
+) -> list[dict[str, Any]]:
+    """The newest runs first: those of a source, in a state, with ids below `before`, each where it is given."""
+    given = [(_OF_SOURCE, source_id), (_IN_STATE, state), (_BEFORE, before)]
+    chosen = [(condition, value) for condition, value in given if value is not None]
+    conditions = [condition.replace("$0", f"${place}") for place, (condition, _) in enumerate(chosen, 2)]
+    where = f" where {' and '.join(conditions)}" if conditions else ""
+    statement = f"{_SHOW}{where} order by r.id desc limit $1::integer"
+    return [dict(row) for row in await connection.fetch(statement, limit, *(value for _, value in chosen))]
+
+
 async def close(
     connection: Connection,
     run_id: int,
@@ -162,10 +199,12 @@ async def close(
     state: str,
     at: datetime,
     error: tuple[str, str] | None = None,
+    not_before: datetime | None = None,
 ) -> Counters:
     """Fold the run's batches into its row, its source's digest and the metric counters, and set its final state.
 
-    State `succeeded` becomes `partial` when records were rejected. The equations are the caller's to check.
+    State `succeeded` becomes `partial` when records were rejected. The equations are the caller's to check. The
+    scheduler begins no further run of the source before `not_before`.
     """
     counters, count, delta = await batches.sums(connection, run_id)
     final = "partial" if state == "succeeded" and counters.rejected else state
@@ -176,7 +215,7 @@ async def close(
     outcomes = counters.outcomes()
     closed = await connection.fetch(
         _CLOSE, run_id, final, at, code, message, digest, count, counters.fetched, *outcomes.values(),
-        counters.raw_written,
+        counters.raw_written, not_before,
     )  # fmt: skip
     require_rows("closing of etl_runs", len(closed), 1)
     await _count(connection, run_id, final, counters)

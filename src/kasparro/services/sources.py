@@ -26,6 +26,15 @@ from sources s left join lateral (
 order by s.name
 """
 
+_PAGE = """
+select s.name, s.type, s.identity, s.digest, s.circuit_state, s.created_at, s.last_success_at,
+       r.id as run_id, r.state, r.started_at, r.finished_at, r.error_code
+from sources s left join lateral (
+    select * from etl_runs where source_id = s.id order by id desc limit 1) r on true
+where ($1::text is null or s.name = $1::text) and ($2::text is null or s.name > $2::text)
+order by s.name limit $3::integer
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class SourceInfo:
@@ -91,6 +100,13 @@ async def has_records(connection: Connection, source_id: int) -> bool:
 async def list_all(connection: Connection) -> list[dict[str, Any]]:
     """Each source with its latest run, by name."""
     return [dict(row) for row in await connection.fetch(_LIST)]
+
+
+async def page(
+    connection: Connection, *, name: str | None = None, after: str | None = None, limit: int
+) -> list[dict[str, Any]]:
+    """Each source with its latest run, by name: the one of this name, those behind another name, or all."""
+    return [dict(row) for row in await connection.fetch(_PAGE, name, after, limit)]
 
 
 def _identity_changed(source: SourceInfo, identity: dict[str, Any]) -> IdentityChangedError:

@@ -33,9 +33,18 @@ def upgrade() -> None:
         unique=True,
         postgresql_where=sa.text("idempotency_key is not null"),
     )
+    op.create_index(
+        "etl_runs_failures_idx",
+        "etl_runs",
+        ["source_id", "id"],
+        postgresql_where=sa.text("state in ('failed', 'systemic')"),
+    )
 
 
 def downgrade() -> None:
+    op.drop_index(
+        "etl_runs_failures_idx", table_name="etl_runs", postgresql_where=sa.text("state in ('failed', 'systemic')")
+    )
     op.drop_index(
         "etl_runs_idempotency_key_idx",
         table_name="etl_runs",

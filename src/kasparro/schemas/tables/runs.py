@@ -93,6 +93,9 @@ class RunRow(SQLModel, table=True):
             "etl_runs_idempotency_key_idx", "source_id", "idempotency_key",
             unique=True, postgresql_where=text("idempotency_key is not null"),
         ),
+        Index(
+            "etl_runs_failures_idx", "source_id", "id", postgresql_where=text("state in ('failed', 'systemic')"),
+        ),
         one_of("state", RUN_STATES, "etl_runs_state_check"),
     )  # fmt: skip
     id: int = identity_column()
@@ -125,6 +128,8 @@ class RunRow(SQLModel, table=True):
     raw_written: int = counter_column()
     idempotency_key: str | None = text_column(nullable=True)
     """What a caller of `POST /runs` named its request, so that a second one answers with the first's run."""
+    not_before: datetime | None = time_column(nullable=True)
+    """When the source may be asked again, where its server said so: the scheduler begins no run of it earlier."""
 
 
 class RunBatchRow(SQLModel, table=True):

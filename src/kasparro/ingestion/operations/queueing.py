@@ -1,0 +1,51 @@
+"""Asking for runs: a scheduler claims them. One transaction; of two callers at once, one comes second."""
+
+from typing import Final
+
+from kasparro.core.database import Connection
+from kasparro.core.errors import NotFoundError, NoWorkerError, RunActiveError
+from kasparro.services import run_queue, workers
+
+TRIGGER: Final = "api"
+
+
+async def queue_runs(connection: Connection, *, source: str | None, key: str | None) -> list[int]:
+    """Queue a run of the source, or of every source (None), and return the ids in the order of the sources' ids.
+
+    `key` names the request: repeated, it is answered with the runs that it queued before. Where every source is asked
+    for, one that has an active run is answered with that run, and the others are queued.
+    Raises NotFoundError for an unknown source, NoWorkerError, RunActiveError when nothing could be queued.
+    """
+    async with connection.transaction():
+        sources = await run_queue.lock_sources(connection, source)
+        if not sources:
+            raise _not_found(source)
+        asked = await run_queue.asked_before(connection, list(sources), key) if key is not None else {}
+        active = await run_queue.active(connection, [each for each in sources if each not in asked])
+        runs = {**asked, **active}
+        if not asked:
+            await _require_worker(connection)
+            for source_id in [each for each in sources if each not in active]:
+                runs[source_id] = await run_queue.add(connection, source_id, TRIGGER, key=key)
+            if len(active) == len(sources):
+                raise _all_active({name: active[source_id] for source_id, name in sources.items()})
+    return [runs[source_id] for source_id in sources if source_id in runs]
+
+
+async def _require_worker(connection: Connection) -> None:
+    if not await workers.alive(connection):
+        raise NoWorkerError(
+            f"no scheduler has asked for runs within the last {workers.ALIVE_SECONDS:.0f} s",
+            hint="start one: `kasparro scheduler`, or `kasparro serve --with-scheduler`",
+        )
+
+
+def _not_found(source: str | None) -> NotFoundError:
+    if source is None:
+        return NotFoundError("the database knows no source yet", hint="a source is known once it was run")
+    return NotFoundError(f"source {source}: the database knows none of this name", hint="see /sources")
+
+
+def _all_active(runs: dict[str, int]) -> RunActiveError:
+    told = ", ".join(f"{name} (run {run_id})" for name, run_id in runs.items())
+    return RunActiveError(f"already queued or at work: {told}", hint="wait for it, see /runs")
