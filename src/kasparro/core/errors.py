@@ -211,6 +211,8 @@ class SourceError(KasparroError):
     code = "source"
     http_status = 502
     exit_code = EXIT_SOURCE
+    retry_after_seconds: float | None = None
+    """When the server wants to be asked again, if it said so; before that no run can succeed."""
 
 
 class UpstreamError(SourceError):
@@ -269,6 +271,28 @@ class RunConflictError(KasparroError):
     code = "run_conflict"
     http_status = 409
     exit_code = EXIT_CONFLICT
+
+
+class RunActiveError(KasparroError):
+    """A run of the source is queued or at work already: wait for that one, or repeat its Idempotency-Key."""
+
+    code = "run_active"
+    http_status = 409
+    exit_code = EXIT_CONFLICT
+
+
+class NoWorkerError(KasparroError):
+    """No scheduler has asked for queued runs within the last minute, so nobody would claim one: start it."""
+
+    code = "no_worker"
+    http_status = 503
+
+
+class RunFailedError(KasparroError):
+    """A run that somebody waited for did not end well; the message names it, and why."""
+
+    code = "run_failed"
+    http_status = 502
 
 
 class NotFoundError(KasparroError):
