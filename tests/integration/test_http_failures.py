@@ -228,11 +228,14 @@ async def test_a_request_that_waits_for_its_place_heeds_a_pause_asked_for_meanwh
     assert http.waits.slept == [60.0]
 
 
-async def test_a_server_is_asked_again_after_an_hour_whatever_it_had_said(http: Http, upstream: Upstream) -> None:
+async def test_a_server_is_asked_again_after_a_day_whatever_it_had_said(http: Http, upstream: Upstream) -> None:
     url = upstream.on("/", answer(503, headers={"Retry-After": "999999999"}), answer(body="back"))
     with pytest.raises(UpstreamError, match="come back in 999999999 s"):
         await http.fetcher().get(url)
-    http.waits.slept.append(3600.0)
+    http.waits.slept.append(86_000.0)
+    with pytest.raises(UpstreamError, match=r"asked for a pause earlier \(not tried\); come back in 400 s"):
+        await http.fetcher().get(url)
+    http.waits.slept.append(400.0)
     assert (await http.fetcher().get(url)).body == b"back"
 
 

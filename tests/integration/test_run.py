@@ -16,6 +16,7 @@ from kasparro.core.errors import (
     SourceError,
     StoppedError,
     SystemicError,
+    UpstreamError,
 )
 from kasparro.ingestion.coordinator import Request, hold
 from kasparro.ingestion.job import SourceJob
@@ -55,6 +56,26 @@ async def test_second_run_changes_nothing(database: ConnectionOptions, connectio
     assert counts(outcome, "fetched", "unchanged", "inserted", "updated", "raw_written") == [10, 10, 0, 0, 0]
     assert await connection.fetch("select * from unified_data order by id") == before
     assert await connection.fetchval("select count(*) from raw_csv_data") == 10
+
+
+@pytest.mark.parametrize(
+    ("hints", "seconds"),
+    [([600.0, 90.0], 90), ([600.0, None], None), ([600.0], None), ([None, None], None), ([1e9, 1e12], 86_400)],
+)
+async def test_run_waits_for_its_servers_where_all_of_them_ask_for_it(
+    database: ConnectionOptions, hints: list[float | None], seconds: int | None
+) -> None:
+    asked = dict(zip("pq", hints, strict=False))
+
+    def busy(partition: str, _position: int) -> None:
+        if partition in asked:
+            raise UpstreamError("busy", url="https://example.org/", retry_after_seconds=asked[partition])
+
+    outcome = await run(database, job_of(ScriptedSource({"p": ROWS, "q": ROWS}, before=busy)))
+    assert outcome.row is not None
+    assert outcome.state == "failed"
+    waits = outcome.not_before and outcome.not_before - outcome.row["finished_at"]
+    assert (waits and waits.total_seconds()) == seconds
 
 
 async def test_failed_run_is_resumed_where_its_last_batch_committed(database: ConnectionOptions) -> None:

@@ -6,13 +6,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from kasparro.core.database import Connection, ConnectionOptions
-from kasparro.core.errors import SourceError
+from kasparro.core.errors import SourceError, UpstreamError
 from kasparro.ingestion.run import Conditions
 from kasparro.services import run_queue, runs, sources
 from kasparro.workers.scheduler import Scheduled, Scheduler
 from tests.scripted import ScriptedSource, job_of, row
 
 MINUTE = timedelta(minutes=1)
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
 class EveryMinutes:
@@ -29,8 +30,8 @@ class EveryMinutes:
 class Hurried:
     """A clock that stands still while anybody works, and jumps to the next moment when all of them wait."""
 
-    def __init__(self, parties: int) -> None:
-        self.time = datetime(2026, 3, 1, 12, tzinfo=UTC)
+    def __init__(self, parties: int, time: datetime) -> None:
+        self.time = time
         self._parties = parties
         self._waiting: list[tuple[datetime, asyncio.Event]] = []
 
@@ -62,10 +63,14 @@ def scripted(name: str, **options: Any) -> ScriptedSource:
 
 
 async def run_until(
-    options: ConnectionOptions, scheduled: list[Scheduled], enough: Callable[[dict[str, int]], bool]
+    options: ConnectionOptions,
+    scheduled: list[Scheduled],
+    enough: Callable[[dict[str, int]], bool],
+    *,
+    at: datetime = NOON,
 ) -> Hurried:
     """Run a scheduler until the numbers of finished passes by source are enough."""
-    stop, clock = asyncio.Event(), Hurried(len(scheduled) + 1)
+    stop, clock = asyncio.Event(), Hurried(len(scheduled) + 1, at)
     finished: dict[str, int] = {item.job.source.name: 0 for item in scheduled}
 
     for item in scheduled:
@@ -120,6 +125,27 @@ async def test_failing_source_backs_off_while_the_others_go_on(
     assert {state for state, _ in bad} == {"failed"}
     assert len(good) == 12
     assert len(bad) == 4, "2, 4, 8, 16 minutes apart, and a little jitter"
+
+
+async def test_server_that_says_when_to_come_back_is_not_asked_earlier_after_a_restart_either(
+    database: ConnectionOptions, connection: Connection
+) -> None:
+    def busy(_partition: str, _position: int) -> None:
+        raise UpstreamError("busy", url="https://example.org/", status=429, retry_after_seconds=600)
+
+    scheduled = [
+        Scheduled(job_of(scripted("good")), EveryMinutes(2)),
+        Scheduled(job_of(scripted("asked", before=busy)), EveryMinutes(2)),
+    ]
+    first = await run_until(database, scheduled, lambda finished: finished["good"] >= 3, at=datetime.now(UTC))
+    assert await states(connection, "asked") == [("failed", "schedule")]
+    held = await connection.fetchval("select not_before from etl_runs where not_before is not null")
+    assert first.time < held
+
+    second = await run_until(database, scheduled, lambda finished: finished["asked"] >= 1, at=first.time)
+    assert await states(connection, "asked") == [("failed", "schedule")] * 2
+    assert held <= second.time < held + MINUTE
+    assert await runs.held_until(connection, "good") is None
 
 
 async def test_bug_in_one_source_leaves_the_others_running(database: ConnectionOptions, connection: Connection) -> None:

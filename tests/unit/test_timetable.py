@@ -52,5 +52,14 @@ def test_source_with_a_long_interval_is_not_asked_more_often_for_failing() -> No
     assert Timetable(Daily(), lambda: 0.0).following(NOON, 5) == NOON + timedelta(days=1)
 
 
+def test_no_run_begins_before_the_server_wants_it() -> None:
+    held = NOON + timedelta(hours=2)
+    assert timetable().following(NOON, 1, held) == held
+    assert timetable().following(NOON, 0, NOON + timedelta(minutes=3)) == NOON + timedelta(minutes=10)
+    assert timetable().first(NOON, NOON + timedelta(minutes=30), 1, held) == held
+    assert timetable().first(NOON, NOON + timedelta(hours=3), 1, held) == NOON + timedelta(hours=3)
+    assert timetable(1.0).following(NOON, 1, held) == held + timedelta(minutes=1)
+
+
 def test_jitter_adds_up_to_a_tenth() -> None:
     assert timetable(1.0).following(NOON, 0) == NOON + timedelta(minutes=11)

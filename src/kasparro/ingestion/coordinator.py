@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import structlog
@@ -19,6 +19,7 @@ from kasparro.core.database import Connection, ConnectionOptions, house_errors
 from kasparro.core.errors import ConservationError, ContentionError, KasparroError, RunConflictError, SourceError
 from kasparro.core.masking import mask_text
 from kasparro.ingestion.connections import COORDINATOR_SETTINGS, LiveConnection
+from kasparro.ingestion.http.contract import LONGEST_PAUSE_SECONDS
 from kasparro.ingestion.job import SourceJob
 from kasparro.ingestion.passes import OpenPass, PartitionPlan, find_open, fresh
 from kasparro.ingestion.source import FinalBatch
@@ -118,7 +119,8 @@ class Coordinator:
         async with self.live.use() as connection, connection.transaction():
             await checkpoints.release(connection, source_id=self._source.id, run_id=run_id)
             reason = (error.code, storable_text(mask_text(error.about(self._source.name))))
-            await runs.close(connection, run_id, state=state, at=datetime.now(UTC), error=reason)
+            now = datetime.now(UTC)
+            await runs.close(connection, run_id, state=state, at=now, error=reason, not_before=_not_before(error, now))
 
     async def _claim(self, connection: Connection, job: SourceJob, request: Request, partitions: list[str]) -> RunPlan:
         """The claim's transaction; a writer that is stuck in a batch is ended, and the claim tried again."""
@@ -216,6 +218,12 @@ class Coordinator:
         }
         before = {f"{row.partition}#{row.lane}": {"ordinal": row.ordinal, "cursor": row.cursor} for row in rows}
         await runs.save_plan(connection, run_id, plan, before)
+
+
+def _not_before(error: KasparroError, now: datetime) -> datetime | None:
+    """When the server wants to be asked again, if it said so, but within a day."""
+    seconds = error.retry_after_seconds if isinstance(error, SourceError) else None
+    return None if seconds is None else now + timedelta(seconds=min(seconds, LONGEST_PAUSE_SECONDS))
 
 
 @asynccontextmanager

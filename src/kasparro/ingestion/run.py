@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any, Final, TypeVar, cast
 
 import structlog
@@ -73,6 +74,11 @@ class RunOutcome:
     row: dict[str, Any] | None
     error: KasparroError | None = None
     rejected: int = 0
+
+    @property
+    def not_before(self) -> datetime | None:
+        """When the source may be asked again, if its server said so."""
+        return self.row["not_before"] if self.row else None
 
 
 async def run_source(job: SourceJob, request: Request, conditions: Conditions) -> RunOutcome:
@@ -204,7 +210,7 @@ async def _read_all(coordinator: Coordinator, job: SourceJob, plan: RunPlan, con
             last = position == len(plan.partitions) - 1 and not failures
             await coordinator.finish_partition(plan, partition.name, pipeline.lane_states(), final, last=last)
     if failures:
-        raise _joined(failures)
+        raise _joined(failures, partitions=plan.partitions_in_all)
 
 
 def _starves_others(plan: RunPlan, partition: PartitionPlan, pipeline: Pipeline) -> bool:
@@ -220,9 +226,12 @@ def _reading_ahead(source: Source, plan: RunPlan, limits: BatchLimits) -> Abstra
     return source.reading_ahead({each.name: Start(each.settled, each.cursor, limits) for each in plan.partitions})
 
 
-def _joined(failures: list[SourceError]) -> SourceError:
-    """One error that names every partition that failed."""
-    return failures[0] if len(failures) == 1 else SourceError("; ".join(error.message for error in failures))
+def _joined(failures: list[SourceError], *, partitions: int) -> SourceError:
+    """One error that names every partition that failed; it says when to come back if no partition will fare better."""
+    joined = failures[0] if len(failures) == 1 else SourceError("; ".join(error.message for error in failures))
+    hints = [error.retry_after_seconds for error in failures if error.retry_after_seconds is not None]
+    joined.retry_after_seconds = min(hints) if len(hints) == partitions else None
+    return joined
 
 
 @asynccontextmanager

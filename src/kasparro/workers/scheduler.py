@@ -113,7 +113,8 @@ class Scheduler:
     async def _source(self, connection: Connection, item: Scheduled, now: datetime) -> _Source:
         timetable = Timetable(item.schedule, random.random)
         started, failures = await runs.history(connection, item.job.source.name)
-        return _Source(item.job, timetable, timetable.first(started, now, failures), failures)
+        held = await runs.held_until(connection, item.job.source.name)
+        return _Source(item.job, timetable, timetable.first(started, now, failures, held), failures)
 
     async def _serve(self, source: _Source) -> None:
         """One source, one run at a time, for as long as the scheduler runs."""
@@ -142,7 +143,7 @@ class Scheduler:
         else:
             source.failures = 0
         source.at_work = None
-        source.due = source.timetable.following(started, source.failures)
+        source.due = source.timetable.following(started, source.failures, outcome.not_before)
         log.info("scheduler.next", source=outcome.source, state=outcome.state, failures=source.failures, due=source.due)
 
     async def _refuse(self, run_id: int, outcome: RunOutcome) -> None:

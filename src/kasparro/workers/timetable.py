@@ -1,4 +1,7 @@
-"""When a source runs next: its schedule, jitter, and a growing distance after failures. Pure arithmetic."""
+"""When a source runs next: its schedule, jitter, a growing distance after failures, and what its server asked for.
+
+Pure arithmetic.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -28,16 +31,19 @@ class Timetable:
     schedule: Schedule
     random: Callable[[], float]
 
-    def first(self, last_started: datetime | None, now: datetime, failures: int) -> datetime:
+    def first(
+        self, last_started: datetime | None, now: datetime, failures: int, not_before: datetime | None = None
+    ) -> datetime:
         """When to run after a start of the scheduler: at once if never run, or if a due moment has passed meanwhile."""
         if last_started is None:
             return now
-        return max(now, self.following(last_started, failures))
+        return max(now, self.following(last_started, failures, not_before))
 
-    def following(self, started: datetime, failures: int) -> datetime:
+    def following(self, started: datetime, failures: int, not_before: datetime | None = None) -> datetime:
         """When to run after a run that began at `started`; what was missed since is made up for once, not often.
 
         After failures the distance doubles each time, up to an hour or the schedule's own distance; it never ends.
+        Never before `not_before`, if there is one.
         """
         due = self.schedule.next_after(started)
         distance = due - started
@@ -45,4 +51,6 @@ class Timetable:
             longest = max(LONGEST_BACKOFF, distance)
             distance = min(longest, distance * 2 ** min(failures - 1, _MOST_DOUBLINGS))
             due = max(due, started + distance)
+        if not_before is not None:
+            due = max(due, not_before)
         return due + self.schedule.spread(distance) * self.random()

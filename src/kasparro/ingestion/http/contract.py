@@ -5,7 +5,10 @@ Semantics: RFC 9110 (HTTP), RFC 9111 section 4.3 (validation).
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Final, Protocol
+
+LONGEST_PAUSE_SECONDS: Final = 86_400.0
+"""What a server says about when to come back is heeded for a day at most; then it is asked, whatever it had said."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,11 +10,10 @@ from typing import Final
 from aiolimiter import AsyncLimiter
 
 from kasparro.ingestion.http.clock import Budget, Clock
+from kasparro.ingestion.http.contract import LONGEST_PAUSE_SECONDS
 from kasparro.ingestion.http.failures import AttemptFailed
 
 REQUESTS_PER_HOST: Final = 2
-_LONGEST_MEMORY_SECONDS: Final = 3600.0
-"""A pause is kept in mind no longer than this; then the server is asked again, whatever it had said."""
 
 Host = tuple[str, int | None]
 
@@ -40,7 +39,7 @@ class Pace:
 
     def pause(self, host: Host, seconds: float) -> None:
         """Let no request to the host go out for so long, since its server said so."""
-        until = self._clock.monotonic() + min(seconds, _LONGEST_MEMORY_SECONDS)
+        until = self._clock.monotonic() + min(seconds, LONGEST_PAUSE_SECONDS)
         self._not_before[host] = max(until, self._not_before.get(host, until))
 
     @asynccontextmanager
