@@ -20,7 +20,7 @@ def create_app(pool: Pool, options: ApiOptions | None = None) -> FastAPI:
     app = create_routes(options or ApiOptions())
     app.state.pool = pool
     app.state.room = asyncio.Semaphore(max(1, pool.get_max_size() - 1))
-    app.add_middleware(Gate, keys=KeyRing(pool))
+    app.add_middleware(Gate, options=app.state.options, keys=KeyRing(pool))
     app.add_middleware(RequestMiddleware)
     add_error_handlers(app)
     return app

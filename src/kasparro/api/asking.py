@@ -5,10 +5,12 @@ gives a connection back to its pool: so what is late is neither cancelled nor re
 """
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import TypeVar, cast
 
+from kasparro.api.timing import add_database_seconds
 from kasparro.core.database import Connection, Pool, house_errors
 from kasparro.core.errors import ConnectionLostError, DatabaseFullError
 
@@ -76,11 +78,15 @@ async def _ping(connection: Connection) -> None:
 
 
 async def _put(pool: Pool, question: Callable[[Connection], Awaitable[_Answer]], borrowed: list[Connection]) -> _Answer:
-    with house_errors():
-        async with pool.acquire() as lent:
-            connection = cast("Connection", lent)
-            borrowed.append(connection)
-            return await question(connection)
+    started = time.perf_counter()
+    try:
+        with house_errors():
+            async with pool.acquire() as lent:
+                connection = cast("Connection", lent)
+                borrowed.append(connection)
+                return await question(connection)
+    finally:
+        add_database_seconds(time.perf_counter() - started)
 
 
 def _cut_off(task: "asyncio.Task[_Answer]", borrowed: list[Connection]) -> None:

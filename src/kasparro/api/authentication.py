@@ -79,18 +79,13 @@ class KeyRing:
         self._remembered[key.id] = _Remembered(key.secret_sha256, holder, asked_at)
 
 
-def presented_key(authorization: list[bytes]) -> PresentedKey | None:
-    """The key in the Authorization headers of a request; None when there is no such header.
+def read_authorization(headers: list[bytes]) -> PresentedKey | None:
+    """The key in a request's Authorization header, the case of whose scheme does not matter (RFC 9110, 11.1).
 
-    Raises UnauthorizedError for several headers, another scheme (RFC 9110: its case does not matter) or no key.
+    None for several such headers, another scheme, or what no key looks like.
     """
-    if not authorization:
-        return None
-    scheme, _, credentials = authorization[0].decode("latin-1").partition(" ")
-    key = read_key(credentials.strip(" ")) if len(authorization) == 1 and scheme.lower() == "bearer" else None
-    if key is None:
-        raise UnauthorizedError(INVALID_KEY, invalid=True)
-    return key
+    scheme, _, credentials = headers[0].decode("latin-1").partition(" ")
+    return read_key(credentials.strip(" ")) if len(headers) == 1 and scheme.lower() == "bearer" else None
 
 
 def _matches(known: _Remembered, key: PresentedKey) -> bool:

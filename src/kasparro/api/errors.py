@@ -9,6 +9,8 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
+from starlette.types import Scope
 
 from kasparro.core.errors import (
     DatabaseError,
@@ -29,12 +31,18 @@ SHOWN_CHARACTERS: Final = 100
 """Of what a request says, an answer repeats no more."""
 _CHALLENGE: Final = 'Bearer realm="kasparro"'
 _CODES: Final = {404: "not_found", 405: "method_not_allowed"}
+_METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE")
 _log = get_logger(__name__)
 
 
 def shortened(text: str) -> str:
-    """What an answer repeats of a request."""
-    return text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]}.."
+    """What an answer or a log line repeats of a request: no more than is needed, and nothing that moves a cursor."""
+    shown = text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]}.."
+    return shown if shown.isprintable() else "".join(map(_printable, shown))
+
+
+def _printable(character: str) -> str:
+    return character if character.isprintable() else character.encode("unicode_escape").decode("ascii")
 
 
 def unknown_parameter(name: str, known: Sequence[str]) -> str:
@@ -117,4 +125,18 @@ async def _on_http_error(request: Request, error: Exception) -> JSONResponse:
     house_error.code = _CODES.get(error.status_code, "http")  # pyright: ignore[reportAttributeAccessIssue]
     response = problem_response(request, house_error, status=error.status_code)
     response.headers.update(error.headers or {})
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        response.headers["Allow"] = ", ".join(_allowed_methods(request))
     return response
+
+
+def _allowed_methods(request: Request) -> list[str]:
+    """What the path knows in all its routes (RFC 9110, 10.2.1); HEAD goes wherever GET does."""
+    application: FastAPI = request.app
+    known = [method for method in _METHODS if _has_route(application, request, method)]
+    return ["HEAD", *known] if "GET" in known else known
+
+
+def _has_route(application: FastAPI, request: Request, method: str) -> bool:
+    asked: Scope = {"type": "http", "path": request.scope["path"], "root_path": "", "method": method, "headers": []}
+    return any(route.matches(dict(asked))[0] is Match.FULL for route in application.routes)

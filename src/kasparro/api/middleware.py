@@ -1,25 +1,29 @@
-"""Around every request: an id, one log line, and an answer even to errors that nobody expected."""
+"""Around every request: an id, one log line, the headers of its answer, and an answer to errors nobody expected."""
 
 import re
 import time
 import uuid
-from typing import Final
+from typing import Any, Final
 
 import structlog
-from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from kasparro.api.authentication import KeyHolder
 from kasparro.api.errors import shortened, unexpected_response
+from kasparro.api.headers import complete, trace_id
+from kasparro.api.timing import begin_timing
 from kasparro.core.logging import get_logger
 
-REQUEST_ID_HEADER: Final = "X-Request-ID"
-_VALID_ID: Final = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+_VALID_ID: Final = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
 _log = get_logger(__name__)
 
 
 class RequestMiddleware:
-    """Sets `request.state.request_id` and `.started` (seconds, monotonic), and echoes a valid X-Request-ID."""
+    """Sets `request.state.request_id` and `.started` (seconds, monotonic), and echoes a valid X-Request-ID.
+
+    Headers that stand in `request.state.reply_headers` are added to the answer, whoever gives it.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -31,11 +35,12 @@ class RequestMiddleware:
         method = scope["method"]
         if method == "HEAD":  # GET without the body (RFC 9110, 9.3.2): routes need not know it
             scope["method"], send = "GET", _without_body(send)
-        request_id = _request_id(Headers(scope=scope))
+        names = _names(scope)
         state = scope.setdefault("state", {})
-        state["request_id"], state["started"] = request_id, time.perf_counter()
-        with structlog.contextvars.bound_contextvars(request_id=request_id):
-            await self._answer(scope, receive, _Reply(send, request_id, method))
+        state["request_id"], state["started"] = names["request_id"], time.perf_counter()
+        begin_timing()
+        with structlog.contextvars.bound_contextvars(**names):
+            await self._answer(scope, receive, _Reply(send, state, method))
 
     async def _answer(self, scope: Scope, receive: Receive, reply: "_Reply") -> None:
         try:
@@ -52,7 +57,15 @@ class RequestMiddleware:
                 http_route=getattr(scope.get("route"), "path", None),
                 http_status=reply.status,
                 duration_ms=milliseconds_since(scope["state"]["started"]),
+                **_caller(scope["state"]),
             )
+
+
+def _caller(state: dict[str, Any]) -> dict[str, str]:
+    """Who asked: the address, and the id of a good key."""
+    holder: KeyHolder | None = state.get("holder")
+    known = {"client_address": state.get("client_address"), "key_id": None if holder is None else holder.key_id}
+    return {name: value for name, value in known.items() if value is not None}
 
 
 def _without_body(send: Send) -> Send:
@@ -67,18 +80,19 @@ def _without_body(send: Send) -> Send:
 class _Reply:
     """The way back to the server: adds the headers that every answer has and remembers the status (0: none sent)."""
 
-    def __init__(self, send: Send, request_id: str, method: str) -> None:
+    def __init__(self, send: Send, state: dict[str, Any], method: str) -> None:
         self._send = send
-        self._request_id = request_id
+        self._state = state
         self.method = method
         self.status = 0
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            headers = MutableHeaders(scope=message)
-            headers[REQUEST_ID_HEADER] = self._request_id
-            headers["X-Content-Type-Options"] = "nosniff"
+            headers = [*message.get("headers", ()), (b"x-request-id", self._state["request_id"].encode("ascii"))]
+            headers += self._state.get("reply_headers", ())
+            complete(headers, status=self.status, total_ms=milliseconds_since(self._state["started"]))
+            message["headers"] = headers
         await self._send(message)
 
 
@@ -87,6 +101,13 @@ def milliseconds_since(started: float) -> float:
     return round((time.perf_counter() - started) * 1000, 3)
 
 
-def _request_id(headers: Headers) -> str:
-    given = headers.get(REQUEST_ID_HEADER, "")
-    return given if _VALID_ID.fullmatch(given) else uuid.uuid4().hex
+def _names(scope: Scope) -> dict[str, str]:
+    """What every log line of this request says: its id, its caller's own where that is a valid one, and its trace."""
+    names: dict[str, str] = {}
+    for name, value in scope["headers"]:
+        if name == b"x-request-id" and _VALID_ID.fullmatch(value):
+            names["request_id"] = value.decode("ascii")
+        elif name == b"traceparent" and (trace := trace_id(value)):
+            names["trace_id"] = trace
+    names.setdefault("request_id", uuid.uuid4().hex)
+    return names
