@@ -25,6 +25,14 @@ from kasparro.core.embedded.server import ensure
 _FAST = {"fsync": "off", "full_page_writes": "off", "max_wal_size": "1GB", "shared_buffers": "128MB"}
 _FORGETFUL = {"wal_writer_delay": "10s"}
 """Asynchronous commits stay in memory: a crash loses them, also on a machine so busy that it comes late."""
+LOCK_WAITERS = """
+select count(distinct waiting.pid) from pg_locks waiting join pg_locks any_of on any_of.pid = waiting.pid
+where not waiting.granted and any_of.database = (select oid from pg_database where datname = current_database())
+"""
+"""How many sessions of this database wait for a lock; there may be other tests' databases on the server.
+
+Inside a transaction too: pg_stat_activity would there show the same again and again.
+"""
 _ROOMY_BYTES = 4 * 1024**3
 
 

@@ -10,6 +10,7 @@ from kasparro.ingestion.coordinator import Request
 from kasparro.ingestion.run import Conditions, run_source
 from kasparro.services import raw_partitions
 from kasparro.services.raw_partitions import month_after, month_of
+from tests.fix_database import LOCK_WAITERS
 from tests.scripted import ScriptedSource, job_of, row
 
 MARCH = datetime(2031, 3, 15, 12, tzinfo=UTC)
@@ -117,7 +118,7 @@ async def test_two_at_once_make_each_partition_once(database: ConnectionOptions,
     made = await raw_partitions.ensure(connection, MARCH)
     waiting = asyncio.create_task(ensure(other, MARCH))
     watcher = await connect(database, application_name="kasparro:watcher")
-    while not await watcher.fetchval("select exists(select from pg_locks where not granted)"):
+    while not await watcher.fetchval(LOCK_WAITERS):
         pass
     await first.commit()
     assert (len(made), await waiting) == (6, [])

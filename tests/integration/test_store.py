@@ -14,6 +14,7 @@ from kasparro.ingestion.lanes import ReaderBatch, split
 from kasparro.ingestion.source import SourceRecord
 from kasparro.ingestion.store import PostgresLaneStore, write
 from kasparro.schemas.batches import LaneBatch
+from tests.fix_database import LOCK_WAITERS
 from tests.scripted import ScriptedSource, job_of, row
 
 PARTITION = "p"
@@ -208,10 +209,9 @@ async def test_values_keep_every_digit_on_both_ways_in(database: ConnectionOptio
 
 
 async def until_a_lock_is_awaited(connection: Connection) -> None:
-    """Return as soon as some session of the server waits for a lock; pg_sleep lets the server do the waiting."""
-    waiting = "select exists(select from pg_locks where not granted), pg_sleep(0.01)"
-    while not (await connection.fetchrow(waiting) or [True])[0]:
-        pass
+    """Return as soon as some session of the database waits for a lock; pg_sleep lets the server do the waiting."""
+    while not await connection.fetchval(LOCK_WAITERS):
+        await connection.fetchval("select pg_sleep(0.01)")
 
 
 async def keys(connection: Connection) -> list[str]:
