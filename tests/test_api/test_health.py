@@ -10,7 +10,7 @@ import pytest
 from kasparro.api.app import create_app
 from kasparro.core.database import Connection, ConnectionOptions, Pool, connect, create_pool
 from kasparro.services.migrations import upgrade
-from tests.fix_database import OwnServer
+from tests.fix_database import LOCK_WAITERS, OwnServer
 
 
 @asynccontextmanager
@@ -86,11 +86,10 @@ async def test_slow_questions_are_waited_for_and_leave_health_a_connection(
     """Both by a lock that is held for as long as the test likes: longer than a server that hangs is given."""
     monkeypatch.setattr("kasparro.api.routes.data.TIMEOUT_SECONDS", 0.5)
     blocker = await connect(database, application_name="kasparro:test-blocker")
-    waiting = "select count(*) from pg_locks where not granted and relation is not null"
     async with client_over(database) as (client, _):
         await blocker.execute("begin; lock table unified_data in access exclusive mode")
         slow = asyncio.create_task(client.get("/data"))
-        while await blocker.fetchval(waiting) == 0:
+        while await blocker.fetchval(LOCK_WAITERS) == 0:
             assert not slow.done()
         refused = await client.get("/data")
         assert (refused.status_code, refused.json()["code"]) == (503, "database_full")
