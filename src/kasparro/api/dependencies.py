@@ -1,15 +1,23 @@
 """What routes are given: a connection, and query parameters that are known and given once."""
 
 import re
-from typing import Annotated, Any, cast
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Any, Final, TypeVar, cast
 
-from fastapi import Query, Request
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from fastapi import Depends, Path, Request
+from pydantic import BaseModel, BeforeValidator, ConfigDict, model_validator
 
+from kasparro.api.asking import ask_long
 from kasparro.api.errors import shortened, unknown_parameter
-from kasparro.core.database import Pool
-from kasparro.core.errors import ParameterError
-from kasparro.schemas.pages import DEFAULT_LIMIT, MAX_LIMIT, MAX_OFFSET
+from kasparro.core.database import Connection, Pool
+from kasparro.core.errors import NotFoundError, ParameterError
+
+TIMEOUT_SECONDS: Final = 2.5
+"""After which the database is asked whether it is there at all, for as long."""
+LONGEST_SECONDS: Final = 40.0
+"""More than the server's own limit for a statement, which ends it in order."""
+MAX_ID: Final = 2**63 - 1
+_Answer = TypeVar("_Answer")
 
 
 def _digits(value: object) -> object:
@@ -18,6 +26,14 @@ def _digits(value: object) -> object:
 
 
 WholeNumber = Annotated[int, BeforeValidator(_digits)]
+
+
+def _true_or_false(value: object) -> object:
+    """As JSON writes it, and in no other of the words that would do."""
+    return {"true": True, "false": False}.get(value, "no boolean") if isinstance(value, str) else value
+
+
+Flag = Annotated[bool, BeforeValidator(_true_or_false)]
 
 
 class Parameters(BaseModel):
@@ -35,17 +51,7 @@ class Parameters(BaseModel):
         return values
 
 
-class DataParameters(Parameters):
-    """`GET /data`."""
-
-    limit: Annotated[WholeNumber, Field(ge=1, le=MAX_LIMIT, description="How many records at most.")] = DEFAULT_LIMIT
-    offset: Annotated[WholeNumber, Field(ge=0, le=MAX_OFFSET, description="How many records to skip.")] = 0
-    source: Annotated[
-        str | None, Field(min_length=1, description="A source's name, or a type: `api`, `csv`, `rss`.")
-    ] = None
-
-
-def refuse_repeated(request: Request) -> None:
+async def refuse_repeated(request: Request) -> None:
     """A parameter given twice has no one meaning. Raises ParameterError."""
     names = [name for name, _ in request.query_params.multi_items()]
     repeated = sorted({name for name in names if names.count(name) > 1})
@@ -53,7 +59,7 @@ def refuse_repeated(request: Request) -> None:
         raise ParameterError(dict.fromkeys(map(shortened, repeated), "given more than once"))
 
 
-def refuse_all(request: Request) -> None:
+async def refuse_all(request: Request) -> None:
     """For routes without parameters. Raises ParameterError for each one given."""
     given = {shortened(name): "unknown parameter; none is known here" for name in request.query_params}
     if given:
@@ -65,4 +71,22 @@ def pool_of(request: Request) -> Pool:
     return cast("Pool", request.app.state.pool)
 
 
-DataQuery = Annotated[DataParameters, Query()]
+async def ask_database(request: Request, question: Callable[[Connection], Awaitable[_Answer]]) -> _Answer:
+    """The answer to a question that may take as long as a statement may; `asking` says what it raises, and when."""
+    return await ask_long(
+        pool_of(request),
+        question,
+        room=request.app.state.room,
+        timeout_seconds=TIMEOUT_SECONDS,
+        longest_seconds=LONGEST_SECONDS,
+    )
+
+
+async def _existing_id(number: Annotated[WholeNumber, Path(alias="id", description="As lists show it.")]) -> int:
+    if 0 <= number <= MAX_ID:
+        return number
+    raise NotFoundError(f"there is nothing with the id {shortened(str(number))}")
+
+
+RecordId = Annotated[int, Depends(_existing_id)]
+"""The `id` of a path. No number is too large to be asked for: there is nothing behind it."""

@@ -1,67 +1,121 @@
-"""`GET /data`: unified records, page by page."""
+"""`GET /data`: unified records, page by page; `GET /data/{id}`: one of them."""
 
 import difflib
-import json
 from typing import Any, Final
 
 from fastapi import APIRouter, Depends, Request, Response
 
-from kasparro.api.asking import ask_long
-from kasparro.api.dependencies import DataParameters, DataQuery, pool_of, refuse_repeated
+from kasparro.api.conditional import tagged
+from kasparro.api.cursors import open_cursor, sign
+from kasparro.api.data_pages import FoundPage, answer, tail
+from kasparro.api.dependencies import RecordId, ask_database, refuse_all
 from kasparro.api.errors import shortened
-from kasparro.api.middleware import milliseconds_since
+from kasparro.api.formats import Format, accepted_format
+from kasparro.api.query_language import DATA_PARAMETERS, SOURCE_TYPES, Asked, Count, parse, preferred_count
 from kasparro.core.database import Connection
 from kasparro.core.errors import NotFoundError
-from kasparro.schemas.pages import DataPage, Page, Problem
+from kasparro.schemas.pages import DEFAULT_LIMIT, DataItem, DataPage, Problem
 from kasparro.services import data
 
-SOURCE_TYPES: Final = ("api", "csv", "rss")
-TIMEOUT_SECONDS: Final = 2.5
-"""After which the database is asked whether it is there at all, for as long."""
-LONGEST_SECONDS: Final = 40.0
-"""More than the server's own limit for a statement, which ends it in order."""
-_PROBLEMS: Final[dict[int | str, dict[str, Any]]] = {status: {"model": Problem} for status in (400, 404, 503)}
+_PROBLEMS: Final[dict[int | str, dict[str, Any]]] = {
+    status: {"model": Problem} for status in (400, 404, 406, 410, 422, 503)
+}
+_ITEM_PROBLEMS: Final[dict[int | str, dict[str, Any]]] = {status: {"model": Problem} for status in (400, 404, 422, 503)}
+_TEXT: Final = {"schema": {"type": "string"}}
+_FORMS: Final[dict[int | str, dict[str, Any]]] = {
+    200: {
+        "description": "The page; as NDJSON or CSV its records alone, and the next page in `Link`.",
+        "content": {"application/x-ndjson": _TEXT, "text/csv": _TEXT},
+    },
+    304: {"description": "Nothing has changed since the answer whose ETag `If-None-Match` names."},
+}
 
-router = APIRouter(tags=["data"], dependencies=[Depends(refuse_repeated)])
+router = APIRouter(tags=["data"])
 
 
-@router.get("/data", response_model=DataPage, responses=_PROBLEMS)
-async def list_data(request: Request, query: DataQuery) -> Response:
-    """Records in the order of their ids; `source` takes a source's name or a type."""
-    found = await ask_long(
-        pool_of(request),
-        lambda connection: _find(connection, query),
-        room=request.app.state.room,
-        timeout_seconds=TIMEOUT_SECONDS,
-        longest_seconds=LONGEST_SECONDS,
+@router.get(
+    "/data",
+    response_model=DataPage,
+    responses={**_PROBLEMS, **_FORMS},
+    openapi_extra={"parameters": DATA_PARAMETERS},
+)
+async def list_data(request: Request) -> Response:
+    """Records by filters, in any order, page by page.
+
+    Every column is a filter, and so is every value inside `attributes` by its path, as in `attributes.origin=JFK`:
+    those parameters are not listed here, because nobody knows their names beforehand. A filter may be given twice,
+    as in `occurred_at=gte.2013-01-01&occurred_at=lt.2013-02-01`; all of them must hold.
+    """
+    asked = parse(request.scope["query_string"])
+    format_: Format = asked.get("format") or accepted_format(request.headers.get("Accept"))
+    preferred = None if asked.get("count") else preferred_count(request.headers.getlist("Prefer"))
+    key: bytes = request.app.state.options.cursor_key
+    query = _query(asked, format_, key)
+    count: Count = asked.get("count") or preferred or "none"
+    page, total = await ask_database(request, lambda connection: _find(connection, query, count))
+    cursor = sign(key, page.position, query=asked.identity) if page.position else None
+    applied = f"count={preferred}" if preferred else None
+    return answer(request, query, FoundPage(page, cursor, total), format_, applied)
+
+
+@router.get(
+    "/data/{id}",
+    response_model=DataItem,
+    responses={**_ITEM_PROBLEMS, 304: _FORMS[304]},
+    dependencies=[Depends(refuse_all)],
+)
+async def show_record(request: Request, record_id: RecordId) -> Response:
+    """One record, by the id that lists show."""
+    record = await ask_database(request, lambda connection: data.read_record(connection, record_id))
+    if record is None:
+        raise NotFoundError(f"there is no record {record_id}")
+    return tagged(request, f'{{"data":{record}', tail(request), media_type="application/json")
+
+
+def _query(asked: Asked, format_: Format, key: bytes) -> data.DataQuery:
+    cursor = asked.get("cursor")
+    return data.DataQuery(
+        filters=asked.filters,
+        search=asked.get("q"),
+        sort=asked.get("sort", ()),
+        fields=asked.get("fields"),
+        limit=asked.get("limit", DEFAULT_LIMIT),
+        offset=asked.get("offset", 0),
+        position=None if cursor is None else tuple(open_cursor(key, cursor, query=asked.identity)),
+        cells=format_ == "csv",
     )
-    page = Page(limit=query.limit, next_cursor=None, has_more=found.has_more, total=None, total_kind="none")
-    return Response(_body(request, found.records, page), media_type="application/json")
 
 
-async def _find(connection: Connection, query: DataParameters) -> data.RecordPage:
-    source_ids = None if query.source is None else await _source_ids(connection, query.source)
-    return await data.read_page(connection, limit=query.limit, offset=query.offset, source_ids=source_ids)
+async def _find(
+    connection: Connection, query: data.DataQuery, count: Count
+) -> tuple[data.RecordPage, data.Total | None]:
+    source_ids = await data.find_source_ids(connection, query.filters)
+    if source_ids is not None:
+        await _require_known(connection, query.filters)
+    page = await data.read_page(connection, query, source_ids)
+    if count == "none":
+        return page, None
+    if query.offset == 0 and query.position is None and not page.has_more:
+        return page, data.Total(len(page.records), "exact")
+    return page, await data.count_records(connection, query, source_ids, count)
 
 
-def _body(request: Request, records: list[str], page: Page) -> str:
-    """The body around records that are JSON already."""
-    request_id = json.dumps(request.state.request_id)
-    latency_ms = milliseconds_since(request.state.started)
-    return (
-        f'{{"data":[{",".join(records)}],"page":{page.model_dump_json()},'
-        f'"request_id":{request_id},"api_latency_ms":{latency_ms}}}'
-    )
-
-
-async def _source_ids(connection: Connection, name_or_type: str) -> list[int]:
+async def _require_known(connection: Connection, filters: tuple[data.Filter, ...]) -> None:
     """Raises NotFoundError for what is neither a known source's name nor a type."""
-    ids = [] if "\x00" in name_or_type else await data.find_source_ids(connection, name_or_type)
-    if ids or name_or_type in SOURCE_TYPES:
-        return ids
+    names = [name for item in filters if item.field.name == "source" for name in _named(item)]
+    if set(names) <= set(SOURCE_TYPES):
+        return
     known = [*SOURCE_TYPES, *await data.source_names(connection)]
-    near = difflib.get_close_matches(shortened(name_or_type), known, n=1)
-    raise NotFoundError(
-        f"source: {shortened(name_or_type)!r} is neither a source's name nor a type",
-        hint=f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known)}",
-    )
+    for name in names:
+        if name not in known:
+            near = difflib.get_close_matches(shortened(name), known, n=1)
+            raise NotFoundError(
+                f"source: {shortened(name)!r} is neither a source's name nor a type",
+                hint=f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known)}",
+            )
+
+
+def _named(item: data.Filter) -> list[str]:
+    if item.operator in {"eq", "neq"}:
+        return [item.operand]
+    return item.operand if item.operator == "in" else []

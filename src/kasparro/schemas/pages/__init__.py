@@ -1,7 +1,7 @@
 """What the API's bodies look like, one module for each family of routes."""
 
 from kasparro.schemas.pages.base import DEFAULT_LIMIT, MAX_LIMIT, MAX_OFFSET, Body, Page
-from kasparro.schemas.pages.data import DataPage, DataRecord
+from kasparro.schemas.pages.data import DataItem, DataPage, DataRecord, RawItem, RawPayload
 from kasparro.schemas.pages.health import DatabaseHealth, HealthReport, LastRun, MigrationHealth, SourceHealth
 from kasparro.schemas.pages.problem import Problem, ProblemDetail
 
@@ -10,6 +10,7 @@ __all__ = [
     "MAX_LIMIT",
     "MAX_OFFSET",
     "Body",
+    "DataItem",
     "DataPage",
     "DataRecord",
     "DatabaseHealth",
@@ -19,5 +20,7 @@ __all__ = [
     "Page",
     "Problem",
     "ProblemDetail",
+    "RawItem",
+    "RawPayload",
     "SourceHealth",
 ]

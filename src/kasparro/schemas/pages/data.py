@@ -31,9 +31,42 @@ class DataRecord(Body):
 
 
 class DataPage(Body):
-    """Records in the order of their ids."""
+    """A page of records. With `fields`, each has only those; values inside `attributes` stand under their path."""
 
-    data: list[DataRecord]
+    data: list[DataRecord | dict[str, Any]]
     page: Page
+    request_id: str
+    api_latency_ms: float
+
+
+class DataItem(Body):
+    """One record."""
+
+    data: DataRecord
+    request_id: str
+    api_latency_ms: float
+
+
+class RawPayload(Body):
+    """A payload as it came. `locator` says where it stood; `prev_raw_id` is what its key had before it.
+
+    What cannot be stored as JSON is kept as `{"_unstorable": "<base64>"}`.
+    """
+
+    id: int
+    source: str
+    source_type: Literal["api", "csv", "rss"]
+    record_key: str | None
+    locator: str
+    fetched_at: datetime
+    run_id: int
+    prev_raw_id: int | None
+    payload: Any
+
+
+class RawItem(Body):
+    """One payload."""
+
+    data: RawPayload
     request_id: str
     api_latency_ms: float

@@ -1,0 +1,137 @@
+"""The query string of `GET /data` as a whole. All that is wrong with it is said at once."""
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final, Literal, cast, get_args
+from urllib.parse import parse_qsl
+
+from kasparro.api.errors import shortened, unknown_parameter
+from kasparro.api.query_language.filters import read_filter
+from kasparro.api.query_language.names import ATTRIBUTES, field_of, read_fields, read_sort
+from kasparro.api.query_language.operands import MAX_PATTERN_CHARACTERS, Refused, text
+from kasparro.core.errors import ParameterError
+from kasparro.schemas.pages import MAX_LIMIT, MAX_OFFSET
+from kasparro.services.data import COLUMNS, Filter
+
+Format = Literal["json", "ndjson", "csv"]
+Count = Literal["exact", "planned", "estimated", "none"]
+MAX_FILTERS: Final = 20
+_Pairs = list[tuple[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A query string, read. What was not given is absent from `given`; `identity` names filters, search and sort."""
+
+    filters: tuple[Filter, ...]
+    given: dict[str, Any]
+    identity: str
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """The value of a parameter that is no filter."""
+        return self.given.get(name, default)
+
+
+def parse(query_string: bytes) -> Asked:
+    """Read it. Raises ParameterError with every parameter that is wrong."""
+    pairs = parse_qsl(query_string.decode("latin-1"), keep_blank_values=True)
+    if not pairs:
+        return _NOTHING
+    problems: dict[str, str] = {}
+    options = [pair for pair in pairs if pair[0] in _OPTIONS]
+    rest = [pair for pair in pairs if pair[0] not in _OPTIONS]
+    given = _read_options(options, problems)
+    filters = _read_filters(rest, problems)
+    if problems:
+        raise ParameterError(problems)
+    return Asked(filters, given, _identity(rest, options))
+
+
+def _read_options(pairs: _Pairs, problems: dict[str, str]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in given:
+            problems[name] = "given more than once"
+            continue
+        given[name] = None
+        try:
+            given[name] = _OPTIONS[name](value)
+        except Refused as refused:
+            problems[name] = str(refused)
+    if "cursor" in given and "offset" in given:
+        problems.setdefault("offset", "cannot be given together with cursor")
+    return given
+
+
+def _read_filters(pairs: _Pairs, problems: dict[str, str]) -> tuple[Filter, ...]:
+    filters: list[Filter] = []
+    for name, value in pairs:
+        if name not in COLUMNS and not name.startswith(ATTRIBUTES):
+            problems[shortened(name)] = unknown_parameter(shortened(name), _KNOWN)
+            continue
+        try:
+            filters.append(read_filter(field_of(name), value))
+        except Refused as refused:
+            problems.setdefault(shortened(name), str(refused))
+    if len(filters) > MAX_FILTERS:
+        problems[shortened(pairs[MAX_FILTERS][0])] = f"at most {MAX_FILTERS} filters in one request"
+    return tuple(filters)
+
+
+def _identity(filters: _Pairs, options: _Pairs) -> str:
+    """The same for two queries that list the same records in the same order."""
+    return json.dumps([sorted(filters), sorted(pair for pair in options if pair[0] in {"q", "sort"})])
+
+
+def _whole_number(lowest: int, highest: int) -> Callable[[str], int]:
+    def read(value: str) -> int:
+        if not re.fullmatch("-?[0-9]{1,30}", value):
+            raise Refused("expected a whole number (integer)")
+        number = int(value)
+        if number < lowest:
+            raise Refused(f"should be greater than or equal to {lowest}")
+        if number > highest:
+            raise Refused(f"should be less than or equal to {highest}")
+        return number
+
+    return read
+
+
+def _one_of(choices: tuple[str, ...]) -> Callable[[str], str]:
+    def read(value: str) -> str:
+        if value in choices:
+            return value
+        raise Refused(f"expected one of {', '.join(choices)}")
+
+    return read
+
+
+def _search(value: str) -> str:
+    if not 1 <= len(value) <= MAX_PATTERN_CHARACTERS:
+        raise Refused(f"expected 1 to {MAX_PATTERN_CHARACTERS} characters")
+    return text(value)
+
+
+def _cursor(value: str) -> str:
+    if not value:
+        raise Refused("expected the next_cursor of a page")
+    return value
+
+
+_OPTIONS: Final = cast(
+    "dict[str, Callable[[str], Any]]",
+    {
+        "limit": _whole_number(1, MAX_LIMIT),
+        "offset": _whole_number(0, MAX_OFFSET),
+        "cursor": _cursor,
+        "sort": read_sort,
+        "fields": read_fields,
+        "q": _search,
+        "count": _one_of(get_args(Count)),
+        "format": _one_of(get_args(Format)),
+    },
+)
+_KNOWN: Final = [*_OPTIONS, *COLUMNS, "attributes.<name>"]
+_NOTHING: Final = Asked((), {}, _identity([], []))
