@@ -3,6 +3,7 @@
 import io
 import json
 import logging
+from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Iterator
 from typing import Any
 
@@ -93,6 +94,14 @@ def test_registered_secrets_vanish_wherever_they_are(stream: io.StringIO) -> Non
     assert (line["message"], line["nested"], line["short"]) == ("has ***", {"deep": ["***", 1]}, "abc")
 
 
+def test_registered_secrets_vanish_in_base64_too() -> None:
+    register_secrets(["Zq?9~ý>>"])
+    texts = [f"{user}Zq?9~ý>>{more}".encode() for user in ("", "u:", "us:", "usr:") for more in ("", "\n", "at")]
+    for text in (encode(text).decode() for text in texts for encode in (b64encode, urlsafe_b64encode)):
+        assert mask_text(f"sent '{text}' (x/{text.rstrip('=')}): no") == "sent '***' (x/***): no"
+    assert mask_text(b64encode(b"Zq?8~").decode()) == b64encode(b"Zq?8~").decode()
+
+
 SECRET_NAMES = """
     password PGPASSWORD api_key X-API-Key apikey client_secret access_token Authorization cookie Set-Cookie private_key
     dsn
@@ -129,6 +138,9 @@ def test_innocent_names_are_left_alone(name: str) -> None:
         ("use postgresql://user:password@host:port/database", "use postgresql://user:password@host:port/database"),
         ("or key=value pairs such as host=db", "or key=value pairs such as host=db"),
         ("two https://a:b@c and ftp://d:e@f", "two https://***@c and ftp://***@f"),
+        ("https://host/?token=abc: 404", "https://host/?token=***: 404"),
+        ("(see https://host/?a=1&key=a:b.c)., or", "(see https://host/?a=1&key=***)., or"),
+        ("give password=... or password=:", "give password=*** or password=***"),
         ("nothing secret: 17:30, a@b.c", "nothing secret: 17:30, a@b.c"),
     ],
 )

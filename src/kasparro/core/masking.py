@@ -7,7 +7,9 @@ and in errors that are stored, unless it is a host or port; in results it is dat
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from base64 import b64encode
+from collections.abc import Iterable, Iterator, Mapping
+from string import ascii_letters, digits
 from typing import Any, Final, cast
 
 MASK: Final = "***"
@@ -21,22 +23,39 @@ _URL_CREDENTIALS: Final = re.compile(
 """`user:password@host` is what our own hints write for them."""
 _QUERY_SECRET: Final = re.compile(
     r"(?P<name>[?&;\s](?:api[-_]?key|access[-_]?token|auth[-_]?token|token|key|password|passwd|secret|sig|signature)=)"
-    r"(?!value pairs\b)[^&#\s\"']+",
+    r"(?!value pairs\b)(?:[^&#\s\"']*[^&#\s\"':;,.)\]}>]|[^&#\s\"']+)",
     re.IGNORECASE,
 )
+"""Punctuation at the end is the sentence's, as in `https://host/?token=...: 404`."""
 _BEARER: Final = re.compile(r"(?P<kind>\b(?:bearer|basic)\s+)[A-Za-z0-9._~+/=-]{8,}", re.IGNORECASE)
 _MINIMUM_SECRET_LENGTH: Final = 4
+_MINIMUM_BASE64_LENGTH: Final = 8
+_BASE64_WORD: Final = ascii_letters + digits + "+-_"
 _TRIVIAL: Final = re.compile(r"true|false|null|none|[-+]?\d{1,5}(\.\d{1,2})?", re.IGNORECASE)
 """Such values say nothing, and stand in many a text by chance."""
 _CONSTANT_FIELDS: Final = frozenset({"timestamp", "level", "event", "service", "version", "source", "state", "logger"})
 _known_secrets: Final[set[str]] = set()
+_in_base64: Final[set[str]] = set()
+"""What of each secret stands in base64 (RFC 4648) whatever comes before and after it, as in `user:password`."""
 _filled: Final[dict[str, str]] = {}
 """Texts that variables put into the configuration, each with what is shown in its place."""
 
 
 def register_secrets(values: Iterable[str]) -> None:
-    """Mask these values wherever they appear from now on; too short ones would mask innocent text."""
-    _known_secrets.update(value for value in values if len(value) >= _MINIMUM_SECRET_LENGTH)
+    """Mask these values wherever they appear from now on, in base64 too; too short ones would mask innocent text."""
+    for value in values:
+        if len(value) >= _MINIMUM_SECRET_LENGTH:
+            _known_secrets.add(value)
+            _in_base64.update(_cores(value.encode("utf-8", "surrogatepass")))
+
+
+def _cores(secret: bytes) -> Iterator[str]:
+    """The digits that hold nothing but the secret, for each of its three places in a group, in both alphabets."""
+    for before, first in ((0, 0), (1, 2), (2, 3)):
+        core = b64encode(bytes(before) + secret).decode()[first : (before + len(secret)) * 8 // 6]
+        if len(core) >= _MINIMUM_BASE64_LENGTH:
+            yield core
+            yield core.replace("+", "-").replace("/", "_")
 
 
 def register_variable(name: str, value: str) -> None:
@@ -70,6 +89,10 @@ def mask_known(text: str) -> str:
     """The text without registered secrets, and else as it is: for results, which programs read."""
     for secret in sorted(_known_secrets, key=len, reverse=True):
         text = text.replace(secret, MASK)
+    for core in _in_base64:
+        while core in text:
+            before, _, after = text.partition(core)
+            text = before.rstrip(_BASE64_WORD) + MASK + after.lstrip(_BASE64_WORD + "=")
     return text
 
 
