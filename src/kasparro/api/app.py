@@ -6,6 +6,7 @@ from fastapi import Depends, FastAPI
 
 from kasparro.api.access import require_read
 from kasparro.api.authentication import KeyRing
+from kasparro.api.cors import allow_origins
 from kasparro.api.errors import add_error_handlers
 from kasparro.api.gate import Gate
 from kasparro.api.middleware import RequestMiddleware
@@ -21,6 +22,8 @@ def create_app(pool: Pool, options: ApiOptions | None = None) -> FastAPI:
     app.state.pool = pool
     app.state.room = asyncio.Semaphore(max(1, pool.get_max_size() - 1))
     app.add_middleware(Gate, options=app.state.options, keys=KeyRing(pool))
+    if app.state.options.cors_origins:
+        allow_origins(app, app.state.options.cors_origins)
     app.add_middleware(RequestMiddleware)
     add_error_handlers(app)
     return app

@@ -151,7 +151,7 @@ def _read_headers(scope: Scope) -> _Headers:
 
 def _refuse_oversize(scope: Scope, headers: _Headers) -> None:
     query: bytes = scope["query_string"]
-    if len(scope.get("raw_path") or scope["path"]) + len(query) > MAX_URI_BYTES:
+    if len(scope["path"]) + len(query) > MAX_URI_BYTES:
         raise UriTooLongError(f"path and query have at most {MAX_URI_BYTES:,} bytes")
     if query.count(b"&") >= MAX_PARAMETERS:
         raise UsageError(f"a query has at most {MAX_PARAMETERS} parameters")

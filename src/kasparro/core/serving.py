@@ -7,7 +7,8 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any, Final
 
-from granian.constants import Interfaces
+from granian.constants import HTTPModes, Interfaces
+from granian.http import HTTP1Settings
 from granian.log import LogLevels
 from granian.server.embed import Server
 
@@ -15,6 +16,9 @@ from kasparro.core.logging import get_logger
 
 LISTEN_POLL_SECONDS: Final = 0.02
 LEAVE_POLL_SECONDS: Final = 0.001
+_HTTP1: Final = HTTP1Settings(header_read_timeout=75_000, max_buffer_size=64 * 1024)
+"""A connection ends when nothing came over it for so long (milliseconds), or headers take longer or more room than
+that. Load balancers keep theirs for 60 s, and must be the first to let go."""
 _OWN_LOGGING: Final[dict[str, Any]] = {"incremental": True, "handlers": {}, "loggers": {}}
 """Granian's messages take the way of all others, from warnings up."""
 _log = get_logger(__name__)
@@ -30,6 +34,8 @@ async def serve_application(
         port=port,
         interface=Interfaces.ASGINL,
         websockets=False,
+        http=HTTPModes.http1,  # the only mode that ends connections over which nothing ever comes
+        http1_settings=_HTTP1,
         log_level=LogLevels.error,
         log_dictconfig=_OWN_LOGGING,
     )
