@@ -11,6 +11,7 @@ from kasparro.cli.demo import demo
 from kasparro.cli.doctor import doctor
 from kasparro.cli.down import down
 from kasparro.cli.frame import add, group, start
+from kasparro.cli.keys import create_key, list_keys, revoke_key
 from kasparro.cli.migrate import migrate
 from kasparro.cli.rejects import list_rejects, show_reject
 from kasparro.cli.run import run
@@ -70,6 +71,7 @@ group(
     digest=show_digest,
 )
 group(app, "rejects", "Records that did not pass, and why.", list=list_rejects, show=show_reject)
+group(app, "keys", "Who may use the API.", create=create_key, list=list_keys, revoke=revoke_key)
 add(app, "doctor", doctor)
 add(app, "demo", demo)
 add(app, "check", check)

@@ -28,6 +28,7 @@ _QUERY_SECRET: Final = re.compile(
 )
 """Punctuation at the end is the sentence's, as in `https://host/?token=...: 404`."""
 _BEARER: Final = re.compile(r"(?P<kind>\b(?:bearer|basic)\s+)[A-Za-z0-9._~+/=-]{8,}", re.IGNORECASE)
+_API_KEY: Final = re.compile(r"(?P<id>ksp_[0-9a-f]{12}_)[0-9a-f]{8,}", re.IGNORECASE)
 _MINIMUM_SECRET_LENGTH: Final = 4
 _MINIMUM_BASE64_LENGTH: Final = 8
 _BASE64_WORD: Final = ascii_letters + digits + "+-_"
@@ -111,6 +112,7 @@ def _without_secrets(text: str) -> str:
     if "://" in text:  # else the search is quadratic in the length of a word
         text = _URL_CREDENTIALS.sub(rf"\g<scheme>{MASK}@", text)
     text = _QUERY_SECRET.sub(rf"\g<name>{MASK}", text)
+    text = _API_KEY.sub(rf"\g<id>{MASK}", text)
     return _BEARER.sub(rf"\g<kind>{MASK}", text)
 
 
