@@ -10,7 +10,8 @@ import secrets
 import shutil
 import subprocess
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -128,8 +129,17 @@ async def database(
     server: ConnectionOptions, administrator: Connection, template_database: str
 ) -> AsyncIterator[ConnectionOptions]:
     """A migrated, empty database of the test's own."""
+    async with cloned(template_database, server, administrator) as options:
+        yield options
+
+
+@asynccontextmanager
+async def cloned(
+    template: str, server: ConnectionOptions, administrator: Connection
+) -> AsyncGenerator[ConnectionOptions]:
+    """A copy of the template database, dropped at the end."""
     name = f"kasparro_test_{secrets.token_hex(4)}"
-    await administrator.execute(f'create database "{name}" template "{template_database}" strategy file_copy')
+    await administrator.execute(f'create database "{name}" template "{template}" strategy file_copy')
     yield server.with_database(name)
     await administrator.execute(f'drop database "{name}" with (force)')
 

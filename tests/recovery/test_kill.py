@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from kasparro.core.database import Connection, ConnectionOptions
+from kasparro.core.database import Connection, ConnectionOptions, connect
 from tests.acceptance.kasparro_process import Ended, environment, kasparro
+from tests.fix_database import cloned
 from tests.recovery.facts import Facts, facts_of, url_of
 
 SIGKILLED = -9
@@ -45,19 +46,29 @@ def place(tmp_path: Path, database: ConnectionOptions) -> Place:
     return Place(tmp_path, database)
 
 
-async def whole(place: Place, connection: Connection) -> Facts:
-    ended = await place.run("whole")
-    assert ended.exit_code == 0, ended.stderr
-    facts = await facts_of(connection, "whole")
+@pytest.fixture(scope="module")
+async def whole(
+    tmp_path_factory: pytest.TempPathFactory,
+    template_database: str,
+    server: ConnectionOptions,
+    administrator: Connection,
+) -> Facts:
+    """What an uninterrupted run comes to, in a database of its own."""
+    async with cloned(template_database, server, administrator) as options:
+        ended = await Place(tmp_path_factory.mktemp("whole"), options).run("whole")
+        assert ended.exit_code == 0, ended.stderr
+        connection = await connect(options, application_name="kasparro:test")
+        facts = await facts_of(connection, "whole")
+        await connection.close()
     assert (facts.fetched, facts.inserted_and_updated, facts.duplicate, facts.distinct_rejects) == (23, 19, 2, 2)
     return facts
 
 
 @pytest.mark.parametrize("point", ["commit", "committed"])
 @pytest.mark.parametrize("batch", [1, 2, 3, 4, 5])
-async def test_killed_run_is_finished_by_the_next(place: Place, connection: Connection, point: str, batch: int) -> None:
-    expected = await whole(place, connection)
-
+async def test_killed_run_is_finished_by_the_next(
+    place: Place, connection: Connection, whole: Facts, point: str, batch: int
+) -> None:
     killed = await place.run("killed", "--inject", f"{point}:kill:{batch}")
     assert killed.exit_code == SIGKILLED
     behind = await connection.fetchval(
@@ -69,16 +80,15 @@ async def test_killed_run_is_finished_by_the_next(place: Place, connection: Conn
     again = await place.run("killed")
     assert again.exit_code == 0, again.stderr
     facts = await facts_of(connection, "killed")
-    assert facts == expected
+    assert facts == whole
     assert facts.digest == facts.recomputed
 
 
-async def test_run_killed_again_and_again_ends_the_same(place: Place, connection: Connection) -> None:
-    expected = await whole(place, connection)
+async def test_run_killed_again_and_again_ends_the_same(place: Place, connection: Connection, whole: Facts) -> None:
     for plan in ("committed:kill:1", "commit:kill:2", "committed:kill:2", "commit:kill:1"):
         assert (await place.run("killed", "--inject", plan)).exit_code == SIGKILLED
     assert (await place.run("killed")).exit_code == 0
-    assert await facts_of(connection, "killed") == expected
+    assert await facts_of(connection, "killed") == whole
     states = await connection.fetch(
         "select state from etl_runs r join sources s on s.id = r.source_id where name = 'killed' order by r.id"
     )
