@@ -5,6 +5,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
+
 from kasparro.core.database import Connection, ConnectionOptions
 from kasparro.core.errors import SourceError, UpstreamError
 from kasparro.ingestion.run import Conditions
@@ -185,13 +187,25 @@ async def test_stop_ends_at_a_batch_edge(database: ConnectionOptions, connection
 async def test_history_counts_failures_since_the_last_success(connection: Connection) -> None:
     assert await runs.history(connection, "unknown") == (None, 0)
     found = await sources.register(connection, name="s", source_type="csv", identity={})
-    for state in ("failed", "succeeded", "failed", "systemic", "interrupted"):
-        await connection.execute(
-            "insert into etl_runs (source_id, trigger, state, started_at, finished_at) "
-            "values ($1, 'cli', $2, now(), now())",
-            found.id,
-            state,
-        )
+    for state in ("failed", "succeeded", "failed", "interrupted", "systemic"):
+        await ended(connection, found.id, state)
     started, failures = await runs.history(connection, "s")
     assert started is not None
     assert failures == 2
+
+
+@pytest.mark.parametrize("state", ["running", "interrupted"])
+async def test_source_whose_newest_run_was_broken_off_is_due_at_once(connection: Connection, state: str) -> None:
+    found = await sources.register(connection, name="s", source_type="csv", identity={})
+    for each in ("failed", state):
+        await ended(connection, found.id, each)
+    assert await runs.history(connection, "s") == (None, 1)
+
+
+async def ended(connection: Connection, source_id: int, state: str) -> None:
+    await connection.execute(
+        "insert into etl_runs (source_id, trigger, state, started_at, finished_at) "
+        "values ($1, 'cli', $2, now(), now())",
+        source_id,
+        state,
+    )

@@ -27,11 +27,14 @@ set state = 'running', pass_id = $3::bigint, resumes_run_id = $4::bigint,
 where id = $1::bigint and source_id = $2::integer and state = 'queued'
 """
 _HISTORY = """
-select max(r.started_at) as started_at,
+select max(r.started_at) filter (where newest.state not in ('running', 'interrupted')) as started_at,
        count(*) filter (where r.state in ('failed', 'systemic') and r.id > coalesce(good.id, 0)) as failures
 from sources s
 left join lateral (
     select max(id) as id from etl_runs where source_id = s.id and state in ('succeeded', 'partial')) good on true
+left join lateral (
+    select state from etl_runs where source_id = s.id and started_at is not null order by id desc limit 1
+) newest on true
 left join etl_runs r on r.source_id = s.id
 where s.name = $1::text
 """
@@ -126,7 +129,11 @@ async def start_queued(connection: Connection, run_id: int, run: NewRun) -> bool
 
 
 async def history(connection: Connection, source: str) -> tuple[datetime | None, int]:
-    """When the source's newest run began, and how many runs have failed since the last good one."""
+    """When the source's newest run began, and how many runs have failed since the last good one.
+
+    None for the time also when that run was broken off, by a stop or a death: what it left is to be read at once, not a
+    day later. (Should it live, in another process, its lock says so.)
+    """
     row = await connection.fetchrow(_HISTORY, source)
     return (None, 0) if row is None else (row["started_at"], int(row["failures"]))
 
