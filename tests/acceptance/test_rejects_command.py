@@ -1,10 +1,11 @@
 """`kasparro rejects`: which records did not pass, why, and what they were."""
 
+import base64
 from pathlib import Path
 
 import pytest
 
-from kasparro.core.database import ConnectionOptions
+from kasparro.core.database import Connection, ConnectionOptions
 from tests.acceptance.test_run_command import MAP, Place
 
 
@@ -55,6 +56,36 @@ async def test_reject_is_shown_with_its_payload(place: Place) -> None:
     assert "items.csv:3" in for_people
     assert "dear" in for_people
     assert "i3,thr\\x00ee,3" in (await place.kasparro("rejects", "show", str(unstorable["id"]))).stdout
+
+
+async def test_secrets_that_came_with_a_record_are_stored_and_not_shown(place: Place, connection: Connection) -> None:
+    written, held = "written 'down' 4711", "held-in-a-variable"
+    configuration = place.folder / "kasparro.yaml"
+    url = "https://e.org/?token=${FEED_TOKEN}"
+    feed = f"  - {{name: feed, type: rss, url: '{url}', headers: {{X-Api-Key: {written}}}}}\n"
+    configuration.write_text(configuration.read_text() + feed)
+    place.env["FEED_TOKEN"] = held
+    place.write("items.csv", f"i4,{written} {held},dear", f"i5,{held}\0{written},5")
+    assert (await place.kasparro("run", "items")).exit_code == 0
+
+    stored = [
+        str(row[0]) for row in await connection.fetch("select payload from raw_csv_data order by id desc limit 2")
+    ]
+    assert any(held in payload for payload in stored)
+    rows = (await place.kasparro("rejects", "list", "--json", "--run", "4")).document["data"]
+    assert [row["code"] for row in rows] == ["nul_byte", "invalid_decimal"]
+    for row in rows:
+        for arguments in (("show", str(row["id"])), ("show", str(row["id"]), "--json")):
+            ended = await place.kasparro("rejects", *arguments)
+            shown = ended.stdout
+            if ended.stdout.startswith("{") and "_unstorable" in ended.document["payload"]:
+                shown = base64.b64decode(ended.document["payload"]["_unstorable"]).decode()
+            assert ("***" in shown, held in shown, "4711" in shown) == (True, False, False), shown
+
+    configuration.unlink()
+    unmasked = await place.kasparro("rejects", "show", str(rows[1]["id"]))
+    assert held in unmasked.stdout
+    assert "cannot be read: secrets in payloads are shown as they are" in unmasked.stderr
 
 
 async def test_numbers_that_no_row_has_are_not_found(place: Place) -> None:

@@ -11,6 +11,8 @@ import typer
 from kasparro.cli.database import connected
 from kasparro.cli.frame import Context, command
 from kasparro.cli.output import Result, Table
+from kasparro.cli.secrets import know_secrets
+from kasparro.core.masking import mask_known
 
 _LISTED: Final = ("id", "source", "run_id", "code", "field", "record_key", "locator", "times", "message")
 _SHOWN_CHARACTERS: Final = 2_000
@@ -43,6 +45,7 @@ async def list_rejects(
     """Show rejected records, one line for each reason, those seen last first. One that loads later is resolved."""
     from kasparro.services import rejects, sources
 
+    know_secrets(context)
     wanted = None if state is RejectState.all else state.value
     async with connected(context, "rejects") as connection:
         if source is not None:
@@ -59,6 +62,7 @@ async def show_reject(
     """Show one rejected record: why, where it came from, and what came."""
     from kasparro.services import rejects
 
+    know_secrets(context)
     async with connected(context, "rejects") as connection:
         row = await rejects.find(connection, reject)
     payload: dict[str, Any] | None = row["payload"] and json.loads(row["payload"], parse_float=Decimal)
@@ -67,10 +71,17 @@ async def show_reject(
     if payload is None:
         human.append("its payload is kept no more")
     elif set(payload) == {"_unstorable"}:
+        payload = {"_unstorable": _without_secrets(payload["_unstorable"])}
         human += ["payload, which jsonb cannot hold:", _as_it_came(payload["_unstorable"])]
     else:
         human.append(Table(("payload", "value"), list(payload.items())))
     return Result({**row, "payload": payload}, human)
+
+
+def _without_secrets(encoded: str) -> str:
+    """The same bytes without registered secrets, in base64 again."""
+    text = base64.b64decode(encoded).decode("utf-8", "surrogateescape")
+    return base64.b64encode(mask_known(text).encode("utf-8", "surrogateescape")).decode()
 
 
 def _as_it_came(encoded: str) -> str:

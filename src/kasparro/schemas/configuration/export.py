@@ -46,6 +46,11 @@ they travel in the clear: a variable that gives these and nothing else, as in `h
 user, password, path or query is hidden, and so is one whose name says secret. What a variable puts into records, such
 as `{value: "${NAME}"}`, and the names of columns and files are data: they are stored as they are. Secrets belong into
 `auth`, `headers`, `params` and URLs.
+
+Secrets, which are those variables and what stands in `auth` and in headers that carry credentials, are known in base64,
+in URLs, in JSON and in HTML as well. A server may put one into a record: the payload is stored, and given by the API,
+as it came, while whatever shows a payload on a terminal (`kasparro sample`, `kasparro rejects list` and `show`) masks
+it, with `--json` too.
 """
 _TARGETS = """\
 A *target* says where a field comes from: a plain text is the name of a column, `{expr: ...}` a
