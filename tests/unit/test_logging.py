@@ -11,6 +11,7 @@ import pytest
 import structlog
 
 from kasparro import __version__
+from kasparro.core.log_lines import direct_lines_to, write_line
 from kasparro.core.logging import configure_logging, get_logger
 from kasparro.core.masking import mask_known, mask_text, masked, register_secrets, register_variable
 
@@ -29,6 +30,7 @@ def stream() -> Iterator[io.StringIO]:
     root.setLevel(levels[0])
     ours.setLevel(levels[1])
     structlog.reset_defaults()
+    direct_lines_to(None, level="INFO", stamp={})
 
 
 def lines(stream: io.StringIO) -> list[dict[str, Any]]:
@@ -166,3 +168,23 @@ def test_fields_of_known_names_keep_words_that_a_variable_holds_too(stream: io.S
     get_logger("kasparro.x").info("run.started", source="quakes", message="quakes")
     (line,) = lines(stream)
     assert (line["source"], line["message"]) == ("quakes", "${STAGE}")
+
+
+def test_lines_written_past_the_chain_look_like_the_others(stream: io.StringIO) -> None:
+    assert write_line("http.request", "GET /x password=hunter2 \x1b[31m é", {"http_status": 200, "request_id": "r1"})
+    get_logger("kasparro.test").info("http.request", message="GET /x", http_status=200, request_id="r1")
+    direct, usual = map(json.loads, stream.getvalue().splitlines())
+    assert direct.keys() == usual.keys()
+    assert {name: type(value) for name, value in direct.items()} == {n: type(v) for n, v in usual.items()}
+    assert (direct["message"], direct["level"], direct["timestamp"][-1]) == (
+        "GET /x password=*** \x1b[31m é",
+        "info",
+        "Z",
+    )
+    assert "\x1b" not in stream.getvalue()
+
+
+def test_lines_past_the_chain_obey_the_level(stream: io.StringIO) -> None:
+    configure_logging("WARNING", service="test", stream=stream)
+    assert write_line("http.request", "GET /x", {})
+    assert stream.getvalue() == ""

@@ -36,6 +36,7 @@ def create_routes(options: ApiOptions) -> FastAPI:
         redoc_url=None,
         openapi_url=None,
         redirect_slashes=False,
+        telemetry={"tracing": False, "metrics": False, "logs": False},  # `/metrics` and the log tell it all
         generate_unique_id_function=operation_id,
     )
     app.state.options = options

@@ -13,6 +13,7 @@ from kasparro.api.authentication import KeyHolder
 from kasparro.api.errors import shortened, unexpected_response
 from kasparro.api.headers import complete, trace_id
 from kasparro.api.timing import begin_timing
+from kasparro.core.log_lines import write_line
 from kasparro.core.logging import get_logger
 
 _VALID_ID: Final = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
@@ -40,9 +41,9 @@ class RequestMiddleware:
         state["request_id"], state["started"] = names["request_id"], time.perf_counter()
         begin_timing()
         with structlog.contextvars.bound_contextvars(**names):
-            await self._answer(scope, receive, _Reply(send, state, method))
+            await self._answer(scope, receive, _Reply(send, state, method), names)
 
-    async def _answer(self, scope: Scope, receive: Receive, reply: "_Reply") -> None:
+    async def _answer(self, scope: Scope, receive: Receive, reply: "_Reply", names: dict[str, str]) -> None:
         try:
             await self._app(scope, receive, reply)
         except Exception as error:  # noqa: BLE001  the one place where what nobody expected ends
@@ -50,15 +51,22 @@ class RequestMiddleware:
             if not reply.status:
                 await unexpected_response(Request(scope))(scope, receive, reply)
         finally:
-            _log.info(
-                "http.request",
-                message=f"{reply.method} {shortened(scope['path'])} {reply.status}",
-                http_method=reply.method,
-                http_route=getattr(scope.get("route"), "path", None),
-                http_status=reply.status,
-                duration_ms=milliseconds_since(scope["state"]["started"]),
-                **_caller(scope["state"]),
-            )
+            _log_request(scope, reply, names)
+
+
+def _log_request(scope: Scope, reply: "_Reply", names: dict[str, str]) -> None:
+    """One line for each request; `names` are those that all its lines have."""
+    method = shortened(reply.method)
+    message = f"{method} {shortened(scope['path'])} {reply.status}"
+    fields: dict[str, Any] = {
+        "http_method": method,
+        "http_route": getattr(scope.get("route"), "path", None),
+        "http_status": reply.status,
+        "duration_ms": milliseconds_since(scope["state"]["started"]),
+        **_caller(scope["state"]),
+    }
+    if not write_line("http.request", message, fields | names):
+        _log.info("http.request", message=message, **fields)
 
 
 def _caller(state: dict[str, Any]) -> dict[str, str]:

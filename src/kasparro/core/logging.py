@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, TextIO, cast
 import structlog
 
 from kasparro import __version__
+from kasparro.core.log_lines import direct_lines_to
 from kasparro.core.masking import masked
 
 if TYPE_CHECKING:
@@ -45,6 +46,8 @@ def configure_logging(level: str, *, service: str, stream: TextIO | None = None)
     handler.setFormatter(formatter)
     logging.basicConfig(level=level if level in _PASSED_ON else "WARNING", handlers=[handler], force=True)
     logging.getLogger("kasparro").setLevel(level)
+    drawn = stream is None or stream.isatty()
+    direct_lines_to(None if drawn else handler, level=level, stamp={"service": service, "version": __version__})
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,
