@@ -38,6 +38,13 @@ def environment(**variables: str) -> dict[str, str]:
     }
 
 
+def link_to_code(folder: Path) -> str:
+    """The PYTHONPATH of the same code outside of the repository, where no commit makes it another version meanwhile."""
+    (folder / "code").mkdir()
+    (folder / "code" / "kasparro").symlink_to(ROOT / "src" / "kasparro")
+    return str(folder / "code")
+
+
 async def start(*arguments: str, env: dict[str, str] | None = None, cwd: Path = ROOT) -> asyncio.subprocess.Process:
     """Start Python with these arguments."""
     return await asyncio.create_subprocess_exec(

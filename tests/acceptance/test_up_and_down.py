@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.acceptance.kasparro_process import Ended, environment, finish, kasparro, start
+from tests.acceptance.kasparro_process import Ended, environment, finish, kasparro, link_to_code, start
 
 CONFIGURATION = """
 sources:
@@ -26,7 +26,8 @@ class Place:
         self.folder = folder
         self.home = home
         self.port = port
-        self.env = environment(KASPARRO_HOME=str(home), KASPARRO_PORT=str(self.port))
+        code = link_to_code(folder)
+        self.env = environment(KASPARRO_HOME=str(home), KASPARRO_PORT=str(self.port), PYTHONPATH=code)
         (folder / "kasparro.yaml").write_text(CONFIGURATION, encoding="utf-8")
         (folder / "trades.csv").write_text("id,price\na,1.50\nb,2\n", encoding="utf-8")
 
@@ -181,6 +182,8 @@ async def test_doctor_tells_a_stopped_place_from_a_running_one(place: Place) -> 
         "database": "ok",
         "migrations": "ok",
         "API server": "ok",
+        "scheduler": "ok",
+        "demo upstream": "ok",
     }
 
 

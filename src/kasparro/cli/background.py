@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -37,7 +37,7 @@ TITLES: Final = {SERVER: "API server", SCHEDULER: "scheduler", DEMO: "demo upstr
 """What each is called in messages."""
 INHERITED: Final = "_KASPARRO_LOCK"
 """Tells a process that was started in the background the number of the descriptor with its lock."""
-_DESCRIPTION_BYTES: Final = 512
+_DESCRIPTION_BYTES: Final = 16384
 
 
 class _Detached(subprocess.Popen[bytes]):
@@ -83,37 +83,41 @@ class Background:
         return None
 
     @contextmanager
-    def held(self, host: str = "", port: int = 0) -> Generator[None]:
+    def held(self, host: str = "", port: int = 0, fingerprint: Mapping[str, str] | None = None) -> Generator[None]:
         """Hold the lock as this process, or go on holding the one it was started with.
 
         Raises RunConflictError when another process has it.
         """
-        descriptor = self._inherited()
-        if descriptor is None:
-            descriptor = self._lock()
+        inherited = self._inherited()
+        descriptor = self._lock() if inherited is None else inherited
         try:
-            _describe(descriptor, Running(os.getpid(), host, port))
+            _describe(descriptor, Running(os.getpid(), host, port, "", inherited is not None, fingerprint or {}))
             yield
         finally:
             os.close(descriptor)
 
-    def start(self, arguments: Sequence[str], host: str = "", port: int = 0) -> "subprocess.Popen[bytes]":
+    def start(
+        self, arguments: Sequence[str], host: str = "", port: int = 0, fingerprint: Mapping[str, str] | None = None
+    ) -> Running:
         """Start `kasparro` with these arguments in a session of its own; it inherits the lock.
 
         Raises RunConflictError when one runs.
         """
         descriptor = self._lock()
         try:
-            process = self._spawn(arguments, descriptor)
-            _describe(descriptor, Running(process.pid, host, port))
+            process = Running(self._spawn(arguments, descriptor).pid, host, port, "", True, fingerprint or {})
+            _describe(descriptor, process)
         finally:
             os.close(descriptor)
         return process
 
-    def stop(self) -> Running | None:
-        """Stop the process and wait until it is gone; None when none runs."""
+    def stop(self, only: Running | None = None) -> Running | None:
+        """Stop the process (`only` this one, and none that took its place) and wait until it is gone.
+
+        None when none runs.
+        """
         running = self.find()
-        if running is None:
+        if running is None or (only is not None and running != only):
             return None
         running.send(signal.SIGTERM)
         if not self._wait_until_gone(running):
@@ -129,7 +133,7 @@ class Background:
         return "\n".join(text.splitlines()[-LOG_TAIL_LINES:])
 
     def _spawn(self, arguments: Sequence[str], descriptor: int) -> _Detached:
-        """With the environment of this process, which its `.env` is part of: that of another place is not to be read."""
+        """With the environment of this process, which holds its `.env` already: it reads no other."""
         environment = {name: value for name, value in os.environ.items() if name != "KASPARRO_HOME_FILE"}
         with usable(self.home), self.log_path.open("ab") as log:
             return _Detached(
@@ -205,10 +209,16 @@ class Background:
 def held_by_service(
     settings: "Settings", name: str, note: Callable[[str], None], host: str = "", port: int = 0
 ) -> Generator[None]:
-    """Hold the name's lock as this process; with a `DATABASE_URL` a service also runs where no home can be written."""
+    """Hold the name's lock as this process; with a `DATABASE_URL` a service also runs where no home can be written.
+
+    Raises ConfigurationError.
+    """
+    from kasparro.cli.fingerprint import take
+
+    fingerprint = take(settings, name, host, port)
     with ExitStack() as stack:
         try:
-            stack.enter_context(Background(settings.home, name).held(host, port))
+            stack.enter_context(Background(settings.home, name).held(host, port, fingerprint))
         except ConfigurationError as error:
             if settings.database_url is None:
                 raise
@@ -237,9 +247,15 @@ def _try_lock(descriptor: int, kind: int) -> bool:
 
 
 def _describe(descriptor: int, process: Running) -> None:
-    """Replace the file's text by one write of one length, so that what a reader sees is the old or the new one."""
+    """Replace the file's text by one write of one length, so that what a reader sees is the old or the new one.
+
+    A fingerprint for which there is no room is left out.
+    """
     described = replace(process, began=began(process.pid) or "")
-    os.pwrite(descriptor, json.dumps(asdict(described)).encode().ljust(_DESCRIPTION_BYTES), 0)
+    text = json.dumps(asdict(described)).encode()
+    if len(text) > _DESCRIPTION_BYTES:
+        text = json.dumps(asdict(replace(described, fingerprint={}))).encode()
+    os.pwrite(descriptor, text.ljust(_DESCRIPTION_BYTES), 0)
 
 
 def _described(text: str) -> Running | None:

@@ -1,5 +1,6 @@
 """`kasparro demo`: an upstream to load from where there is no network."""
 
+import os
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -52,6 +53,7 @@ async def demo(  # noqa: PLR0913, PLR0917  options arrive as arguments
 
     from kasparro.cli.background import DEMO, Background
     from kasparro.cli.demo_process import began
+    from kasparro.cli.fingerprint import take
     from kasparro.core.serving import serve_application
     from kasparro.demo.app import REFUSED_EVERY, create_app
     from kasparro.demo.replay import Replay, moment
@@ -70,7 +72,7 @@ async def demo(  # noqa: PLR0913, PLR0917  options arrive as arguments
         context.note(f"the week stands at {instant(clock()):%Y-%m-%d %H:%M}Z; Ctrl-C stops the demo")
 
     app = create_app(week, clock=clock, key=key, refused_every=REFUSED_EVERY if limits else None)
-    with Background(context.settings.home, DEMO).held(host, port):
+    with Background(context.settings.home, DEMO).held(host, port, take(context.settings, DEMO, host, port)):
         await serve_application(app, host=host, port=port, on_ready=announce)
 
 
@@ -80,7 +82,8 @@ def _require_key(context: Context) -> str:
     key = context.settings.api_key
     if key is None:
         hint = "choose one for the demo, and give it to the source as well: both read API_KEY"
-        raise ConfigurationError("environment: API_KEY is not set (nor API_KEY_FILE)", hint=hint)
+        state = "is empty" if "API_KEY" in os.environ else "is not set (nor API_KEY_FILE)"
+        raise ConfigurationError(f"environment: API_KEY {state}", hint=hint)
     return key.get_secret_value()
 
 

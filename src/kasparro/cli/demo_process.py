@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Final
 
 from kasparro.cli.background import DEMO, POLL_SECONDS, Background, usable
+from kasparro.cli.fingerprint import take
 from kasparro.cli.frame import Context
+from kasparro.cli.restarting import stop_outdated
 from kasparro.core.address import is_taken
 from kasparro.core.errors import ConfigurationError, KasparroError, RunConflictError
 from kasparro.core.settings import Settings
@@ -30,22 +32,46 @@ def start_demo(settings: Settings) -> None:
     """Start the demo of this home unless it runs; returns once it takes connections.
 
     A replay goes on from the moment at which this home's first one began, so that no source is told older versions
-    than it has seen. Raises ConfigurationError when another program has the port.
+    than it has seen. Raises ConfigurationError when another program has the port, or the demo has another port.
     """
     demo = Background(settings.home, DEMO)
-    if demo.find() is None and is_taken(HOST, settings.demo_port) and demo.find() is None:
-        raise ConfigurationError(
-            f"port {settings.demo_port} on {HOST}, the demo upstream's, is taken by another program",
-            hint=f"stop it, or choose another port: KASPARRO_DEMO_PORT={settings.demo_port + 1}",
-        )
+    _require_own_port(demo, settings.demo_port)
     arguments = ["demo", "--port", str(settings.demo_port), "--resume"]
     with suppress(RunConflictError):  # it runs, or another process has just started it: both will take connections
-        demo.start(arguments, HOST, settings.demo_port)
+        demo.start(arguments, HOST, settings.demo_port, take(settings, DEMO, HOST, settings.demo_port))
     deadline = time.monotonic() + START_TIMEOUT_SECONDS
     while not is_taken(HOST, settings.demo_port):
         if demo.find() is None or time.monotonic() > deadline:
             raise KasparroError("the demo upstream did not start", hint=f"{demo.log_path}:\n{demo.log_tail()}")
         time.sleep(POLL_SECONDS)
+
+
+def stop_outdated_demo(context: Context) -> None:
+    """Stop a demo of the background that is outdated; where it is to move, only once the new port is free."""
+    settings = context.settings
+    running = Background(settings.home, DEMO).find()
+    if running is not None and running.detached and running.port != settings.demo_port:
+        _require_free(settings.demo_port)
+    stop_outdated(context, DEMO, HOST, settings.demo_port)
+
+
+def _require_own_port(demo: Background, port: int) -> None:
+    running = demo.find()
+    if running is None and is_taken(HOST, port) and (running := demo.find()) is None:
+        _require_free(port)
+    if running is not None and running.port != port:
+        raise ConfigurationError(
+            f"the demo upstream runs at {running.url} (process {running.pid}), and the sources read from port {port}",
+            hint=f"stop it, or set KASPARRO_DEMO_PORT={running.port}",
+        )
+
+
+def _require_free(port: int) -> None:
+    if is_taken(HOST, port):
+        raise ConfigurationError(
+            f"port {port} on {HOST}, the demo upstream's, is taken by another program",
+            hint=f"stop it, or choose another port: KASPARRO_DEMO_PORT={port + 1}",
+        )
 
 
 def began(home: Path) -> str:

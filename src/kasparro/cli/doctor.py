@@ -4,15 +4,15 @@ import os
 import shutil
 import sys
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
+from kasparro.cli.doctor_processes import check_demo, check_scheduler, check_server
+from kasparro.cli.finding import Finding
 from kasparro.cli.frame import Context, command
 from kasparro.cli.output import Result, Table
 from kasparro.core.errors import EXIT_CONFIGURATION, EXIT_OK, KasparroError
 
-Verdict = Literal["ok", "warn", "fail"]
 LOW_DISK_BYTES: Final = 2 * 1024**3
 FULL_DISK_BYTES: Final = 200 * 1024**2
 _TODO_OF_SCHEMA: Final = {
@@ -20,34 +20,18 @@ _TODO_OF_SCHEMA: Final = {
     "newer": "install the kasparro that made it, or a newer one",
     "unknown": "not a revision of kasparro's: give kasparro a database of its own",
 }
-_RESTART: Final = "`kasparro down`, then `kasparro up`"
-_TODO_OF_SERVER: Final = {
-    "unavailable": "its database does not answer: mend what `database` says above; the server goes on by itself then",
-    "migrations_pending": "`kasparro migrate`; the server goes on by itself then",
-    "database_newer": "install the kasparro that made the database, or a newer one",
-    "database_unknown": "give kasparro a database of its own",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """What one check found; `todo` says what to do unless all is well."""
-
-    check: str
-    verdict: Verdict
-    found: str
-    todo: str = ""
-    exit_code: int = EXIT_OK
 
 
 @command(example="kasparro doctor --json")
 async def doctor(context: Context) -> Result:
-    """Check Python, configuration, database, migrations, server, port and disk. Changes and starts nothing."""
+    """Check Python, configuration, database, migrations, processes, port and disk. Changes and starts nothing."""
     checks: tuple[tuple[str, Callable[[Context], Awaitable[list[Finding]]]], ...] = (
         ("python", _python),
         ("configuration", _configuration),
         ("database", _database),
-        ("port", _port),
+        ("API server", check_server),
+        ("scheduler", check_scheduler),
+        ("demo upstream", check_demo),
         ("disk", _disk),
     )
     findings: list[Finding] = []
@@ -111,29 +95,6 @@ async def _database(context: Context) -> list[Finding]:
         return [reached, Finding("migrations", "ok", f"revision {schema.needed}")]
     found = f"revision {schema.current}, needed is {schema.needed}"
     return [reached, Finding("migrations", "fail", found, _TODO_OF_SCHEMA[schema.state], 5)]
-
-
-async def _port(context: Context) -> list[Finding]:
-    import asyncio
-
-    from kasparro.cli.background import SERVER, Background
-    from kasparro.cli.health_probe import ask_health
-    from kasparro.core.address import is_taken, require_decided
-
-    settings = context.settings
-    require_decided(settings.host, read_key_required=settings.read_key_required)
-    server = Background(settings.home, SERVER).find()
-    if server is not None:
-        report = await asyncio.to_thread(ask_health, server.host, server.port)
-        if report is not None and report["status"] == "ok":
-            return [Finding("API server", "ok", f"running at {server.url}")]
-        state = "does not answer" if report is None else str(report["status"])
-        found = f"{server.url} {state if report is None else f'says {state}'}"
-        return [Finding("API server", "fail", found, _TODO_OF_SERVER.get(state, _RESTART), 1)]
-    if is_taken(settings.host, settings.port):
-        found = f"{settings.host}:{settings.port} is taken by another program"
-        return [Finding("port", "warn", found, f"stop it, or set KASPARRO_PORT={settings.port + 1}")]
-    return [Finding("port", "ok", f"{settings.host}:{settings.port} is free; the API server does not run")]
 
 
 async def _disk(context: Context) -> list[Finding]:

@@ -4,7 +4,8 @@ import os
 import signal
 import subprocess
 import sys
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from kasparro.core.address import REACHED_AT
@@ -17,12 +18,17 @@ https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html"""
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A process; `host` and `port` where it serves something; `began` is the kernel's word on when it was started."""
+    """A process; `host` and `port` where it serves something; `began` is the kernel's word on when it was started.
+
+    `detached` is one that `kasparro up` put into the background, `fingerprint` what it was started with.
+    """
 
     pid: int
     host: str = ""
     port: int = 0
     began: str = ""
+    detached: bool = field(default=False, compare=False)
+    fingerprint: Mapping[str, str] = field(default_factory=dict[str, str], compare=False)
 
     @property
     def url(self) -> str:

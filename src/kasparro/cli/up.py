@@ -27,36 +27,47 @@ DetachOption = Annotated[
 
 @command(example="kasparro up --detach")
 async def up(context: Context, detach: DetachOption = False) -> Result | None:
-    """Start the database, apply migrations, load every source once, and serve the API. Running it again is fine."""
+    """Start the database, apply migrations, load every source once, and serve the API.
+
+    Running it again is fine: what runs in the background goes on, and is started anew only where settings,
+    configuration or kasparro itself are no longer those that it was started with.
+    """
     server = await asyncio.to_thread(_find_or_require_free, context)
+    await asyncio.to_thread(_stop_outdated_scheduler, context)
     await asyncio.to_thread(_start_demo, context)
     options = await _prepare_database(context)
     exit_code = await _load(context, options)
     sources = await _read_sources(options)
     if exit_code in {EXIT_SIGINT, EXIT_SIGTERM}:
         return Result([asdict(source) for source in sources], [sources_table(sources)], exit_code)
-    if detach:
+    if detach or server is not None:
         server = await asyncio.to_thread(_start_in_background, context)
         await asyncio.to_thread(_start_scheduler, context)
-        return _summary(context, server.url, sources, exit_code)
-    if server is not None:
-        context.note(f"the API server runs already, in the background: {server.url}")
+        if not detach:
+            context.note(f"the API server runs in another process: {server.url}")
         return _summary(context, server.url, sources, exit_code)
     await _serve(context, options, sources)
     return None
 
 
 def _find_or_require_free(context: Context) -> "Running | None":
-    """Our own server if it runs; else the port must be free. Raises ConfigurationError naming who holds it."""
+    """Our own server if it runs; where it does not, or is to move, the port must be free.
+
+    Raises ConfigurationError naming who holds it.
+    """
     from kasparro.cli.background import SERVER, Background
     from kasparro.cli.health_probe import ask_health
     from kasparro.core.address import is_taken, require_decided
 
     settings = context.settings
     require_decided(settings.host, read_key_required=settings.read_key_required)
-    background = Background(settings.home, SERVER)
+    background, wanted = Background(settings.home, SERVER), (settings.host, settings.port)
+
+    def is_settled(server: "Running | None") -> bool:
+        return server is not None and (not server.detached or (server.host, server.port) == wanted)
+
     server = background.find()
-    if server is None and is_taken(settings.host, settings.port) and (server := background.find()) is None:
+    if not is_settled(server) and is_taken(*wanted) and not is_settled(server := background.find()):
         other = ask_health(settings.host, settings.port) is not None
         holder = "a kasparro of another folder" if other else "another program"
         raise ConfigurationError(
@@ -64,6 +75,14 @@ def _find_or_require_free(context: Context) -> "Running | None":
             hint=f"stop it, or choose another port: KASPARRO_PORT={settings.port + 1}",
         )
     return server
+
+
+def _stop_outdated_scheduler(context: Context) -> None:
+    """Before anything is loaded: it would get in the way with what no longer holds."""
+    from kasparro.cli.background import SCHEDULER
+    from kasparro.cli.restarting import stop_outdated
+
+    stop_outdated(context, SCHEDULER)
 
 
 async def _prepare_database(context: Context) -> "ConnectionOptions":
@@ -107,11 +126,13 @@ async def _read_sources(options: "ConnectionOptions") -> "list[SourceStatus]":
 
 
 def _start_in_background(context: Context) -> "Running":
-    """Our own server, started unless it runs or another process has just started it; returns once it answers."""
+    """Our own server, started (anew where it is outdated) unless it runs; returns once it answers."""
     from kasparro.cli.background import SERVER, Background
     from kasparro.cli.health_probe import wait_for_health
+    from kasparro.cli.restarting import stop_outdated
     from kasparro.core.errors import KasparroError
 
+    stop_outdated(context, SERVER, context.settings.host, context.settings.port)
     with step(context.output, "API server", unit=None):
         background = Background(context.settings.home, SERVER)
         started, server = _start_or_find(context, background)
@@ -127,38 +148,42 @@ def _start_in_background(context: Context) -> "Running":
 
 def _start_or_find(context: Context, background: "Background") -> "tuple[bool, Running]":
     """Whether this process started it, and the server."""
-    from kasparro.cli.processes import Running
+    from kasparro.cli.background import SERVER
+    from kasparro.cli.fingerprint import take
     from kasparro.core.errors import RunConflictError
 
-    settings = context.settings
-    address = ["--host", settings.host, "--port", str(settings.port)]
     running = background.find()
     if running is not None:
         return False, running
+    settings = context.settings
+    host, port = settings.host, settings.port
+    arguments = ["serve", "--host", host, "--port", str(port)]
     try:
-        process = background.start(["serve", *address], settings.host, settings.port)
+        return True, background.start(arguments, host, port, take(settings, SERVER, host, port))
     except RunConflictError:
         return _start_or_find(context, background)
-    return True, Running(process.pid, settings.host, settings.port)
 
 
 def _start_scheduler(context: Context) -> None:
     """Go on loading what is new, in the background; unless the scheduler of this home runs already."""
     from kasparro.cli.background import SCHEDULER, Background
+    from kasparro.cli.fingerprint import take
     from kasparro.core.errors import RunConflictError
 
     scheduler = Background(context.settings.home, SCHEDULER)
     if scheduler.find() is not None:
         return
     with step(context.output, "scheduler", unit=None), suppress(RunConflictError):  # another process was faster
-        scheduler.start(["scheduler", "--config", str(context.config_path)])
+        arguments = ["scheduler", "--config", str(context.config_path)]
+        scheduler.start(arguments, fingerprint=take(context.settings, SCHEDULER))
 
 
 def _start_demo(context: Context) -> None:
-    """Start the demo upstream if a source reads from it, and wait until it answers."""
-    from kasparro.cli.demo_process import is_wanted, start_demo
+    """Start the demo upstream (anew where it is outdated) if a source reads from it, and wait until it answers."""
+    from kasparro.cli.demo_process import is_wanted, start_demo, stop_outdated_demo
 
     if is_wanted(context):
+        stop_outdated_demo(context)
         with step(context.output, "demo upstream", unit=None):
             start_demo(context.settings)
 
@@ -167,6 +192,7 @@ async def _serve(context: Context, options: "ConnectionOptions", sources: "list[
     """Serve in the foreground until stopped; the embedded server stays, for other processes may use it."""
     from kasparro.api.server import serve
     from kasparro.cli.background import DEMO, SCHEDULER, SERVER, Background
+    from kasparro.cli.fingerprint import take
     from kasparro.cli.processes import Running
     from kasparro.core.logging import configure_logging
 
@@ -178,7 +204,8 @@ async def _serve(context: Context, options: "ConnectionOptions", sources: "list[
         context.output.emit(_summary(context, url, sources, 0))
         context.note("Ctrl-C stops the API server; `kasparro down` the database as well")
 
-    with Background(settings.home, SERVER).held(settings.host, settings.port):
+    fingerprint = take(settings, SERVER, settings.host, settings.port)
+    with Background(settings.home, SERVER).held(settings.host, settings.port, fingerprint):
         await asyncio.to_thread(_start_scheduler, context)
         try:
             await serve(options, settings, host=settings.host, port=settings.port, on_ready=announce)

@@ -3,7 +3,14 @@
 from kasparro.schemas.configuration.api import ApiSourceConfig
 from kasparro.schemas.configuration.base import RejectLimit, SourceConfig
 from kasparro.schemas.configuration.csv import CsvSourceConfig
-from kasparro.schemas.configuration.identity import config_hash, identity, mapping_hash, mapping_text
+from kasparro.schemas.configuration.identity import (
+    config_hash,
+    identity,
+    mapping_hash,
+    mapping_text,
+    variables_of,
+    written_text,
+)
 from kasparro.schemas.configuration.load import load_configuration, parse_configuration
 from kasparro.schemas.configuration.mapping import ConstantTarget, ExpressionTarget, PathMap, RecordMap, Target
 from kasparro.schemas.configuration.models import AnySourceConfig, Configuration
@@ -30,4 +37,6 @@ __all__ = [
     "mapping_hash",
     "mapping_text",
     "parse_configuration",
+    "variables_of",
+    "written_text",
 ]

@@ -4,12 +4,14 @@ All are over the parsed configuration, so that comments, order of fields and spe
 came from a variable is in none of the texts, and where a source is found is hashed as it is written.
 """
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 from kasparro.core.canonical import canonical_json, hash_text
 from kasparro.schemas.configuration.document import replace_scalars
 from kasparro.schemas.configuration.models import AnySourceConfig
 from kasparro.schemas.configuration.rss import RssSourceConfig
+from kasparro.schemas.configuration.variables import variables_in
 
 NORMALIZATION_VERSION = 1
 """Raised when the same mapping over the same payload gives another record than before."""
@@ -39,6 +41,16 @@ def identity(source: AnySourceConfig) -> dict[str, Any]:
 def mapping_text(source: AnySourceConfig) -> str:
     """Canonical JSON of everything that decides what a payload becomes, as it is written."""
     return canonical_json(_mapping(source) | _as_written(source))
+
+
+def written_text(source: AnySourceConfig) -> str:
+    """Canonical JSON of a source as it is written: all but its comments, the order of its fields, and variables."""
+    return canonical_json(_texts(source.written))
+
+
+def variables_of(source: AnySourceConfig, environ: Mapping[str, str]) -> dict[str, str]:
+    """The variables that stand in a source, each with its value; empty for one that has none."""
+    return variables_in(source.written, environ)
 
 
 def mapping_hash(source: AnySourceConfig) -> str:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from kasparro.core.errors import ConfigurationError
 from kasparro.core.masking import is_secret_name, register_filled, register_variable
 from kasparro.schemas.configuration import document
 from kasparro.schemas.configuration.document import Document, Scalar
@@ -122,6 +123,15 @@ def _in_place(text: str, spans: Iterable[tuple[str, int, int]]) -> set[str]:
         return set()
     begin = found.end("userinfo") if found["userinfo"] else 0
     return {name for name, start, end in spans if begin <= start and end <= found.end() and not is_secret_name(name)}
+
+
+def variables_in(value: Any, environ: Mapping[str, str]) -> dict[str, str]:
+    """The variables that stand in what is written, each with its value; empty for one that has none."""
+    found = (match["name"] for _, scalar in document.scalars(value) for match in _REFERENCE.finditer(scalar))
+    try:
+        return {name: _read(name, environ) or "" for name in found if name}
+    except _MissingVariable as problem:
+        raise ConfigurationError(str(problem)) from None
 
 
 def secret_parts(written: str, filled: str) -> list[str]:
