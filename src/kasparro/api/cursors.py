@@ -14,7 +14,7 @@ from typing import Any, Final
 from kasparro.core.errors import CursorExpiredError, ParameterError
 
 MAX_CHARACTERS: Final = 12_000
-"""Of a cursor's text; the longest that is ever given out is shorter."""
+"""Of a cursor's text: it must fit an address, and leave room in it."""
 _VERSION: Final = b"\x01"
 _KEY_ID: Final = slice(1, 5)
 _QUERY: Final = slice(5, 13)
@@ -22,10 +22,16 @@ _MAC: Final = slice(13, 29)
 
 
 def sign(key: bytes, payload: Any, *, query: str) -> str:
-    """The cursor's text for a position (anything JSON) in the list that `query` names: its sort and filters."""
+    """The cursor's text for a position (anything JSON) in the list that `query` names: its sort and filters.
+
+    Raises ParameterError for a position that is too long for an address.
+    """
     body = json.dumps(payload, ensure_ascii=False, separators=(",", ":")).encode()
     head = _VERSION + _key_id(key) + hashlib.sha256(query.encode()).digest()[:8]
-    return base64.urlsafe_b64encode(head + _mac(key, head + body) + body).rstrip(b"=").decode()
+    text = base64.urlsafe_b64encode(head + _mac(key, head + body) + body).rstrip(b"=").decode()
+    if len(text) > MAX_CHARACTERS:
+        raise ParameterError({"sort": "records hold values that are too long to page by; sort by something else"})
+    return text
 
 
 def open_cursor(key: bytes, text: str, *, query: str) -> Any:

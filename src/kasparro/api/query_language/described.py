@@ -14,15 +14,12 @@ _INTEGER: Final = r"-?[0-9]{1,18}"
 _DECIMAL: Final = r"-?[0-9]{1,30}(\.[0-9]{1,30})?"
 _DATE: Final = r"(19|20)[0-9]{2}-(0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])"
 _TIME: Final = _DATE + r"(T([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9](\.[0-9]{1,6})?)?Z)?"
-_TEXT: Final = r"[^\u0000-\u001f.]{1,100}"
-_ITEM: Final = r"[A-Za-z0-9 _:/-]{1,50}"
+_TEXT: Final = r"^[^\u0000]*$"
+_NAME: Final = r"^[^\u0000]+$"
 _OPERANDS: Final[dict[Kind, str]] = {
     "integer": _INTEGER,
     "decimal": _DECIMAL,
     "time": _TIME,
-    "text": _TEXT,
-    "tags": _TEXT,
-    "source": _TEXT,
 }
 _NAMES: Final = (
     r"(id|source|source_type|record_key|title|body|url|author|category|value|unit|occurred_at|entity_key|raw_id)"
@@ -43,19 +40,18 @@ def _filter(column: Column) -> _Object:
     description = f"Filter: a value, or an operator and a value ({', '.join(operators)}; `not.` before it negates)."
     if column.name == "source":
         description = "A source's name, or a type (api, csv, rss): every source of it. " + description
+    if column.kind not in _OPERANDS and column.name != "source_type":
+        pattern = _NAME if column.kind == "source" else _TEXT
+        return _parameter(column.name, description, {"type": "string", "pattern": pattern})
     schema = {"type": "array", "items": {"type": "string", "pattern": _pattern(column, operators)}, "maxItems": 2}
     return {**_parameter(column.name, description, schema), "style": "form", "explode": True}
 
 
 def _pattern(column: Column, operators: list[str]) -> str:
-    """Not all that is accepted: what is sure to be. Bare values are for those whose form cannot be an operator's."""
+    """Not all that is accepted: what is sure to be."""
     operand = r"(api|csv|rss)" if column.name == "source_type" else _OPERANDS[column.kind]
-    compared = "|".join(name for name in operators if name not in {"in", "is"})
-    forms = [rf"(not\.)?({compared})\.{operand}"]
-    if column.kind in {"integer", "decimal", "time"}:
-        forms += [operand, rf"(not\.)?in\.\({operand}(,{operand}){{0,3}}\)"]
-    elif column.name != "source_type":
-        forms += [rf"(not\.)?in\.\({_ITEM}(,{_ITEM}){{0,3}}\)"]
+    compared = "|".join(name for name in operators if name not in {"in", "is", "like", "ilike"})
+    forms = [operand, rf"(not\.)?({compared})\.{operand}", rf"(not\.)?in\.\({operand}(,{operand}){{0,3}}\)"]
     if "is" in operators:
         forms += [r"(not\.)?is\.(null|notnull)"]
     return f"^({'|'.join(forms)})$"

@@ -18,6 +18,8 @@ from kasparro.services.data import COLUMNS, Filter
 Format = Literal["json", "ndjson", "csv"]
 Count = Literal["exact", "planned", "estimated", "none"]
 MAX_FILTERS: Final = 20
+_ORDER_VERSION: Final = 1
+"""Of what `services.data.order` makes of a sort: positions of another version are for another query."""
 _Pairs = list[tuple[str, str]]
 
 
@@ -82,7 +84,7 @@ def _read_filters(pairs: _Pairs, problems: dict[str, str]) -> tuple[Filter, ...]
 
 def _identity(filters: _Pairs, options: _Pairs) -> str:
     """The same for two queries that list the same records in the same order."""
-    return json.dumps([sorted(filters), sorted(pair for pair in options if pair[0] in {"q", "sort"})])
+    return json.dumps([_ORDER_VERSION, sorted(filters), sorted(pair for pair in options if pair[0] in {"q", "sort"})])
 
 
 def _whole_number(lowest: int, highest: int) -> Callable[[str], int]:
