@@ -72,7 +72,7 @@ docs: $(VENV)/.dev ## write the generated pages of docs/reference
 	$(BIN)/python docs/generate.py
 
 docs-lint: ## lint docs/openapi.json (needs npm)
-	REDOCLY_TELEMETRY=off REDOCLY_SUPPRESS_UPDATE_NOTICE=true npx --yes $(REDOCLY) lint docs/openapi.json
+	REDOCLY_TELEMETRY=off REDOCLY_SUPPRESS_UPDATE_NOTICE=true npx --yes $(REDOCLY) lint --extends=recommended-strict docs/openapi.json
 
 docs-check: $(VENV)/.dev
 	$(BIN)/python docs/generate.py --check

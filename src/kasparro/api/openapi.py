@@ -15,7 +15,7 @@ from fastapi.routing import APIRoute
 from kasparro import __version__
 from kasparro.api.errors import PROBLEM_MEDIA_TYPE
 from kasparro.api.gate import PROBES
-from kasparro.api.openapi_text import DESCRIPTION, EXAMPLES, PROBLEMS, TAGS
+from kasparro.api.openapi_text import DESCRIPTION, PARAMETER_EXAMPLES, PROBLEMS, TAGS, body_examples
 
 SUMMARY: Final = "Records from APIs, CSV files and feeds, one table, exactly once."
 _Object = dict[str, Any]
@@ -88,6 +88,10 @@ def _correct_parameters(operation: _Object) -> None:
             if ours in schema:
                 schema[theirs] = schema.pop(ours)
         schema.pop("description", None)  # the parameter's own says it
+        if parameter["name"] in PARAMETER_EXAMPLES:
+            example = PARAMETER_EXAMPLES[parameter["name"]]
+            wrapped = schema.get("type") == "array" and not isinstance(example, list)
+            parameter["example"] = [str(example)] if wrapped else example
 
 
 def _correct_security(operation: _Object, *, open_to_all: bool) -> None:
@@ -121,8 +125,8 @@ def _add_example(operation: str, response: _Object) -> None:
     if response["description"] == "Successful Response":
         response["description"] = "What was asked for."
     body = response.get("content", {}).get("application/json")
-    if body is not None and operation in EXAMPLES:
-        body["example"] = EXAMPLES[operation]
+    if body is not None and operation in body_examples():
+        body["example"] = body_examples()[operation]
 
 
 def _response_name(status: int) -> str:

@@ -1,5 +1,8 @@
 """The words and examples of /openapi.json that no route carries itself."""
 
+import json
+from functools import cache
+from importlib import resources
 from typing import Any, Final
 
 DESCRIPTION: Final = """\
@@ -49,55 +52,26 @@ PROBLEMS: Final[dict[int, tuple[str, str, str]]] = {
 }
 """For each status: what it means, and a `code` and `detail` as an example."""
 
-EXAMPLES: Final[dict[str, Any]] = {
-    "list_data": {
-        "data": [
-            {
-                "id": 1,
-                "source": "flights",
-                "source_type": "csv",
-                "record_key": "2013-01-01T10:00:00Z|UA|1545",
-                "title": "N14228",
-                "body": None,
-                "url": None,
-                "author": None,
-                "category": "UA",
-                "tags": [],
-                "value": "1400",
-                "unit": "mi",
-                "occurred_at": "2013-01-01T10:00:00.000000Z",
-                "entity_key": None,
-                "attributes": {"origin": "EWR", "dest": "IAH"},
-                "raw_id": 7,
-                "run_id": 3,
-                "first_seen_at": "2026-01-02T03:04:05.000000Z",
-                "last_changed_at": "2026-01-02T03:04:05.678901Z",
-            }
-        ],
-        "page": {"limit": 1, "next_cursor": None, "has_more": True, "total": None, "total_kind": "none"},
-        "request_id": "5f0c7b1e4d2a4c6f9a3e8b7d6c5a4f3e",
-        "api_latency_ms": 1.234,
-    },
-    "read_health": {
-        "status": "ok",
-        "version": "0.1.0",
-        "database": {"reachable": True, "latency_ms": 0.8, "error": None},
-        "migrations": {"current": "0002", "needed": "0002", "up_to_date": True},
-        "sources": [
-            {
-                "name": "flights",
-                "type": "csv",
-                "last_success_at": "2026-01-02T03:04:05Z",
-                "last_run": {
-                    "id": 3,
-                    "state": "succeeded",
-                    "started_at": "2026-01-02T03:04:00Z",
-                    "finished_at": "2026-01-02T03:04:05Z",
-                    "error_code": None,
-                },
-            }
-        ],
-        "request_id": "5f0c7b1e4d2a4c6f9a3e8b7d6c5a4f3e",
-    },
+PARAMETER_EXAMPLES: Final[dict[str, object]] = {
+    "limit": 10,
+    "id": 1,
+    "name": "flights",
+    "source": "flights",
+    "source_type": "csv",
+    "sort": "-occurred_at",
+    "occurred_at": ["gte.2013-01-01", "lt.2013-02-01"],
+    "value": ["gte.1000"],
+    "q": "N14228",
+    "count": "estimated",
+    "status": "succeeded",
+    "wait": True,
+    "timeout": 60,
 }
-"""A body of the successful answer, by operation."""
+"""By name, for every operation that has such a parameter: values that go together."""
+
+
+@cache
+def body_examples() -> dict[str, Any]:
+    """A body of the successful answer, by operation."""
+    text = (resources.files("kasparro.api") / "static" / "examples.json").read_text(encoding="utf-8")
+    return json.loads(text)
