@@ -7,10 +7,13 @@ from contextlib import asynccontextmanager
 import httpx
 import pytest
 
+from kasparro import __version__
 from kasparro.api.app import create_app
+from kasparro.api.options import ApiOptions
 from kasparro.core.database import Connection, ConnectionOptions, Pool, connect, create_pool
 from kasparro.services.migrations import upgrade
 from tests.fix_database import LOCK_WAITERS, OwnServer
+from tests.test_api.operating import operator
 
 
 @asynccontextmanager
@@ -84,7 +87,7 @@ async def test_slow_questions_are_waited_for_and_leave_health_a_connection(
     database: ConnectionOptions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Both by a lock that is held for as long as the test likes: longer than a server that hangs is given."""
-    monkeypatch.setattr("kasparro.api.routes.data.TIMEOUT_SECONDS", 0.5)
+    monkeypatch.setattr("kasparro.api.dependencies.TIMEOUT_SECONDS", 1.5)
     blocker = await connect(database, application_name="kasparro:test-blocker")
     async with client_over(database) as (client, _):
         await blocker.execute("begin; lock table unified_data in access exclusive mode")
@@ -133,5 +136,46 @@ async def test_health_answers_in_time_when_the_database_hangs(database: Connecti
             await blocker.execute("lock table alembic_version in access exclusive mode")
             response = await client.get("/health")
         assert response.status_code == 503
-        assert response.json()["database"] == {"reachable": False, "latency_ms": None, "error": "connection_lost"}
+        assert response.json()["database"] == {
+            "reachable": False, "latency_ms": None, "error": "connection_lost",
+            "pool": {"open": 0, "idle": 0, "limit": 2},
+        }  # fmt: skip
     await blocker.close()
+
+
+async def test_live_asks_no_database_and_ready_does(own_server: OwnServer) -> None:
+    async with client_over(own_server.options) as (client, _):
+        pending = await client.get("/health/ready")
+        assert (pending.status_code, pending.json()["status"]) == (503, "migrations_pending")
+        assert int(pending.headers["retry-after"]) > 0
+        await upgrade(own_server.options)
+        ready = await client.get("/health/ready", headers={"X-Request-ID": "r1"})
+        assert (ready.status_code, ready.json()) == (200, {"status": "ok", "request_id": "r1"})
+        await own_server.crash()
+        gone = await client.get("/health/ready")
+        assert (gone.status_code, gone.json()["status"]) == (503, "unavailable")
+        live = await client.get("/health/live", headers={"X-Request-ID": "l1"})
+        assert (live.status_code, live.json()) == (200, {"status": "ok", "version": __version__, "request_id": "l1"})
+        metrics = await client.get("/metrics")
+        assert (metrics.status_code, "kasparro_database_up 0.0" in metrics.text) == (200, True)
+        assert 'http_route="/health/live"' in metrics.text
+
+
+async def test_whoever_may_not_read_is_told_no_sources(pool: Pool, connection: Connection) -> None:
+    await connection.execute(
+        "insert into sources (name, type, identity, config_hash) values ('quakes', 'csv', '{}', '')"
+    )
+    app = create_app(pool, ApiOptions(read_key_required=True))
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://kasparro") as client:
+        report = (await client.get("/health")).json()
+        assert (report["status"], report["sources"]) == ("ok", None)
+        report = (await client.get("/health", headers=await operator(connection))).json()
+        assert [source["name"] for source in report["sources"]] == ["quakes"]
+        for path, status in {
+            "/health/live": 200,
+            "/health/ready": 200,
+            "/metrics": 401,
+            "/stats": 401,
+            "/runs": 401,
+        }.items():
+            assert (await client.get(path)).status_code == status

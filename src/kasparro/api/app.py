@@ -9,10 +9,11 @@ from kasparro.api.authentication import KeyRing
 from kasparro.api.cors import allow_origins
 from kasparro.api.errors import add_error_handlers
 from kasparro.api.gate import Gate
+from kasparro.api.metrics import RequestMetrics
 from kasparro.api.middleware import RequestMiddleware
 from kasparro.api.openapi import operation_id
 from kasparro.api.options import ApiOptions
-from kasparro.api.routes import data, docs, health
+from kasparro.api.routes import data, docs, health, metrics, raw, runs, sources, stats
 from kasparro.core.database import Pool
 
 
@@ -20,6 +21,8 @@ def create_app(pool: Pool, options: ApiOptions | None = None) -> FastAPI:
     """The API over a pool, which stays its maker's to close."""
     app = create_routes(options or ApiOptions())
     app.state.pool = pool
+    app.state.metrics = RequestMetrics()
+    app.state.stopping = asyncio.Event()
     app.state.room = asyncio.Semaphore(max(1, pool.get_max_size() - 1))
     app.add_middleware(Gate, options=app.state.options, keys=KeyRing(pool))
     if app.state.options.cors_origins:
@@ -41,6 +44,10 @@ def create_routes(options: ApiOptions) -> FastAPI:
     )
     app.state.options = options
     app.include_router(data.router, dependencies=[Depends(require_read)])
+    app.include_router(raw.router, dependencies=[Depends(require_read)])
+    for reading in (sources, stats, metrics):
+        app.include_router(reading.router, dependencies=[Depends(require_read)])
+    app.include_router(runs.router)
     app.include_router(health.router)
     app.include_router(docs.router)
     return app

@@ -3,10 +3,10 @@
 import json
 from dataclasses import dataclass
 from typing import Any, Final, Literal
-from urllib.parse import parse_qsl, urlencode
 
 from fastapi import Request, Response
 
+from kasparro.api.answers import next_link
 from kasparro.api.conditional import tagged
 from kasparro.api.formats import MEDIA_TYPES, Format, csv_text
 from kasparro.api.middleware import milliseconds_since
@@ -31,7 +31,7 @@ def answer(request: Request, query: DataQuery, found: FoundPage, format_: Format
     if applied:
         headers["Preference-Applied"] = applied
     if found.next_cursor:
-        headers["Link"] = _next_link(request, found.next_cursor)
+        headers["Link"] = next_link(request, found.next_cursor)
     if format_ != "json" and found.total:
         headers["X-Total-Count"] = str(found.total.number)
     if format_ == "csv":
@@ -63,11 +63,3 @@ def _head(query: DataQuery, found: FoundPage) -> str:
 def _lines(query: DataQuery, found: FoundPage, format_: Literal["ndjson", "csv"]) -> str:
     records: list[Any] = found.records.records
     return csv_text(query.fields, records) if format_ == "csv" else "".join(f"{record}\n" for record in records)
-
-
-def _next_link(request: Request, cursor: str) -> str:
-    """RFC 8288, relative to the server: proxies need not tell us our name."""
-    pairs = parse_qsl(request.scope["query_string"].decode("latin-1"), keep_blank_values=True)
-    kept = [pair for pair in pairs if pair[0] not in {"cursor", "offset"}]
-    path = f"{request.scope.get('root_path', '')}/data"
-    return f'<{path}?{urlencode([*kept, ("cursor", cursor)])}>; rel="next"'

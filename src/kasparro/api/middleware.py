@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from kasparro.api.authentication import KeyHolder
 from kasparro.api.errors import shortened, unexpected_response
 from kasparro.api.headers import complete, trace_id
+from kasparro.api.metrics import RequestMetrics
 from kasparro.api.timing import begin_timing
 from kasparro.core.log_lines import write_line
 from kasparro.core.logging import get_logger
@@ -51,6 +52,7 @@ class RequestMiddleware:
             if not reply.status:
                 await unexpected_response(Request(scope))(scope, receive, reply)
         finally:
+            _observe(scope, reply)
             _log_request(scope, reply, names)
 
 
@@ -74,6 +76,14 @@ def _caller(state: dict[str, Any]) -> dict[str, str]:
     holder: KeyHolder | None = state.get("holder")
     known = {"client_address": state.get("client_address"), "key_id": None if holder is None else holder.key_id}
     return {name: value for name, value in known.items() if value is not None}
+
+
+def _observe(scope: Scope, reply: "_Reply") -> None:
+    """For `/metrics`; a request that was cut off before its answer began has no status, and is left out."""
+    if reply.status:
+        seconds = time.perf_counter() - scope["state"]["started"]
+        requests: RequestMetrics = scope["app"].state.metrics
+        requests.observe(reply.method, getattr(scope.get("route"), "path", None), reply.status, seconds)
 
 
 def _without_body(send: Send) -> Send:

@@ -45,7 +45,8 @@ async def serve(
     )
     try:
         served = replace(served, cursor_key=await _cursor_key(pool))
-        await serve_application(create_app(pool, served), host=host, port=port, on_ready=on_ready)
+        app = create_app(pool, served)
+        await serve_application(app, host=host, port=port, on_ready=on_ready, on_stop=app.state.stopping.set)
     finally:
         await pool.close()
 

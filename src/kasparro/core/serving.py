@@ -25,9 +25,17 @@ _log = get_logger(__name__)
 
 
 async def serve_application(
-    application: Any, *, host: str, port: int, on_ready: Callable[[], None] | None = None
+    application: Any,
+    *,
+    host: str,
+    port: int,
+    on_ready: Callable[[], None] | None = None,
+    on_stop: Callable[[], None] | None = None,
 ) -> None:
-    """Serve until cancelled; then requests in hand are answered. The address must be free: see `core.address`."""
+    """Serve until cancelled; then requests in hand are answered. The address must be free: see `core.address`.
+
+    `on_stop` is called first, so that requests which wait for something may end.
+    """
     server = Server(
         application,
         address=host,
@@ -47,6 +55,8 @@ async def serve_application(
             on_ready()
         await asyncio.shield(serving)
     finally:
+        if on_stop is not None:
+            on_stop()
         server.stop()
         with contextlib.suppress(asyncio.CancelledError):
             await serving

@@ -20,7 +20,7 @@ from kasparro.core.masking import mask_text
 from kasparro.ingestion.coordinator import Request
 from kasparro.ingestion.job import SourceJob
 from kasparro.ingestion.run import Conditions, RunOutcome, run_source
-from kasparro.services import run_queue, runs
+from kasparro.services import migrations, run_queue, runs, sources
 from kasparro.services.run_queue import QueuedRun
 from kasparro.workers.queue import Queue
 from kasparro.workers.timetable import Schedule, Timetable
@@ -106,13 +106,16 @@ class Scheduler:
         connection = await _asking(self._conditions.options)
         try:
             with house_errors():
+                await migrations.require_current(connection)
                 return [await self._source(connection, item, now) for item in self._scheduled]
         finally:
             await connection.close()
 
     async def _source(self, connection: Connection, item: Scheduled, now: datetime) -> _Source:
-        timetable = Timetable(item.schedule, random.random)
-        started, failures = await runs.history(connection, item.job.source.name)
+        """Known to the database from now on, so that a run of it can be asked for before its first one."""
+        timetable, read = Timetable(item.schedule, random.random), item.job.source
+        await sources.register(connection, name=read.name, source_type=read.type, identity=item.job.identity)
+        started, failures = await runs.history(connection, read.name)
         held = await runs.held_until(connection, item.job.source.name)
         return _Source(item.job, timetable, timetable.first(started, now, failures, held), failures)
 

@@ -1,23 +1,37 @@
-"""`GET /health`: can this instance serve what it promises? Answered within a bounded time, whatever happens."""
+"""`/health`: can this instance serve what it promises? Answered within a bounded time, whatever happens."""
 
 import time
+from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Final
+from typing import Any, Final
 
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import JSONResponse
 
 from kasparro import __version__
+from kasparro.api.access import may_read
+from kasparro.api.answers import problems
 from kasparro.api.asking import ask
 from kasparro.api.dependencies import pool_of, refuse_all
+from kasparro.api.errors import RETRY_AFTER_SECONDS
 from kasparro.api.middleware import milliseconds_since
-from kasparro.core.database import Connection
+from kasparro.core.database import Connection, Pool
 from kasparro.core.errors import DatabaseError
-from kasparro.schemas.pages import DatabaseHealth, HealthReport, LastRun, MigrationHealth, SourceHealth
+from kasparro.schemas.pages.health import (
+    DatabaseHealth,
+    HealthReport,
+    HealthStatus,
+    LastRun,
+    Liveness,
+    MigrationHealth,
+    PoolHealth,
+    Readiness,
+    SourceHealth,
+)
 from kasparro.services.health import SchemaState, SourceStatus, read_schema_status, read_source_statuses
 
 TIMEOUT_SECONDS: Final = 3.0
-_STATUS: Final = {
+_STATUS: Final[Mapping[SchemaState, HealthStatus]] = {
     "current": "ok",
     "pending": "migrations_pending",
     "newer": "database_newer",
@@ -27,47 +41,62 @@ _STATUS: Final = {
 router = APIRouter(tags=["health"], dependencies=[Depends(refuse_all)])
 
 
-@router.get("/health", response_model=HealthReport, responses={503: {"model": HealthReport}})
+@router.get("/health", response_model=HealthReport, responses={503: {"model": HealthReport}, **problems(400, 401, 429)})
 async def read_health(request: Request) -> JSONResponse:
-    """200 when the database answers and its schema is current, else 503 with what is wrong."""
-    request_id: str = request.state.request_id
-    started = time.perf_counter()
+    """200 when the database answers and its schema is current, else 503 with what is wrong.
+
+    Whoever may not read is told neither the sources nor their runs.
+    """
+    pool, with_sources = pool_of(request), await may_read(request)
+    base: dict[str, Any] = {"version": __version__, "request_id": request.state.request_id}
     try:
-        report = await ask(
-            pool_of(request), lambda connection: _look(connection, request_id, started), timeout_seconds=TIMEOUT_SECONDS
+        found = await ask(
+            pool, lambda connection: _look(connection, pool, with_sources), timeout_seconds=TIMEOUT_SECONDS
         )
     except DatabaseError as error:
-        report = _report("unavailable", DatabaseHealth(reachable=False, error=error.code), request_id)
-    return JSONResponse(report.model_dump(mode="json"), 200 if report.status == "ok" else 503)
+        database = DatabaseHealth(reachable=False, error=error.code, pool=_pool(pool))
+        base["sources"] = [] if with_sources else None
+        return _answer(HealthReport(status="unavailable", database=database, migrations=None, **base))
+    return _answer(HealthReport(**base, **found))
 
 
-async def _look(connection: Connection, request_id: str, started: float) -> HealthReport:
+@router.get("/health/live", response_model=Liveness, responses=problems(400))
+async def read_liveness(request: Request) -> JSONResponse:
+    """200 as long as the process answers; the database is not asked. When this fails, restart it."""
+    return _answer(Liveness(status="ok", version=__version__, request_id=request.state.request_id))
+
+
+@router.get("/health/ready", response_model=Readiness, responses={503: {"model": Readiness}, **problems(400)})
+async def read_readiness(request: Request) -> JSONResponse:
+    """200 when requests can be sent here: the database answers and its schema is current; else 503."""
+    try:
+        schema = await ask(pool_of(request), read_schema_status, timeout_seconds=TIMEOUT_SECONDS)
+    except DatabaseError:
+        return _answer(Readiness(status="unavailable", request_id=request.state.request_id))
+    return _answer(Readiness(status=_STATUS[schema.state], request_id=request.state.request_id))
+
+
+def _answer(report: HealthReport | Liveness | Readiness) -> JSONResponse:
+    if report.status == "ok":
+        return JSONResponse(report.model_dump(mode="json"))
+    return JSONResponse(report.model_dump(mode="json"), 503, {"Retry-After": str(RETRY_AFTER_SECONDS)})
+
+
+async def _look(connection: Connection, pool: Pool, with_sources: bool) -> dict[str, Any]:  # noqa: FBT001
+    started = time.perf_counter()
     schema = await read_schema_status(connection)
-    database = DatabaseHealth(reachable=True, latency_ms=milliseconds_since(started))
-    current = schema.state == "current"
-    sources = [_source(item) for item in await read_source_statuses(connection)] if current else []
-    migrations = MigrationHealth(current=schema.current, needed=schema.needed, up_to_date=current)
-    return _report(schema.state, database, request_id, migrations=migrations, sources=sources)
+    latency_ms, current = milliseconds_since(started), schema.state == "current"
+    sources = [_source(item) for item in await read_source_statuses(connection)] if current and with_sources else []
+    return {
+        "status": _STATUS[schema.state],
+        "database": DatabaseHealth(reachable=True, latency_ms=latency_ms, pool=_pool(pool)),
+        "migrations": MigrationHealth(current=schema.current, needed=schema.needed, up_to_date=current),
+        "sources": sources if with_sources else None,
+    }
 
 
-def _report(
-    state: SchemaState | str,
-    database: DatabaseHealth,
-    request_id: str,
-    *,
-    migrations: MigrationHealth | None = None,
-    sources: list[SourceHealth] | None = None,
-) -> HealthReport:
-    return HealthReport.model_validate(
-        {
-            "status": _STATUS.get(state, state),
-            "version": __version__,
-            "database": database,
-            "migrations": migrations,
-            "sources": sources or [],
-            "request_id": request_id,
-        }
-    )
+def _pool(pool: Pool) -> PoolHealth:
+    return PoolHealth(open=pool.get_size(), idle=pool.get_idle_size(), limit=pool.get_max_size())
 
 
 def _source(status: SourceStatus) -> SourceHealth:

@@ -3,7 +3,19 @@
 from datetime import datetime
 from typing import Literal
 
+from pydantic import Field
+
 from kasparro.schemas.pages.base import Body
+
+HealthStatus = Literal["ok", "migrations_pending", "database_newer", "database_unknown", "unavailable"]
+
+
+class PoolHealth(Body):
+    """This process's connections to the database."""
+
+    open: int
+    idle: int = Field(description="Open, and lent to nobody.")
+    limit: int = Field(description="How many may be open: `KASPARRO_API_CONNECTIONS`.")
 
 
 class DatabaseHealth(Body):
@@ -12,6 +24,7 @@ class DatabaseHealth(Body):
     reachable: bool
     latency_ms: float | None = None
     error: str | None = None
+    pool: PoolHealth
 
 
 class MigrationHealth(Body):
@@ -44,9 +57,24 @@ class SourceHealth(Body):
 class HealthReport(Body):
     """`ok` comes with 200, everything else with 503."""
 
-    status: Literal["ok", "migrations_pending", "database_newer", "database_unknown", "unavailable"]
+    status: HealthStatus
     version: str
     database: DatabaseHealth
     migrations: MigrationHealth | None
-    sources: list[SourceHealth]
+    sources: list[SourceHealth] | None = Field(description="Null for those who may not read.")
+    request_id: str
+
+
+class Liveness(Body):
+    """The process answers; nothing else was asked."""
+
+    status: Literal["ok"]
+    version: str
+    request_id: str
+
+
+class Readiness(Body):
+    """Whether requests should be sent here: the database answers and its schema is current."""
+
+    status: HealthStatus
     request_id: str

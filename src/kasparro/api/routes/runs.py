@@ -1,0 +1,153 @@
+"""`/runs`: what ran, what became of it, and a way to ask for more."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Body, Depends, Header, Query, Request, Response
+from fastapi.responses import JSONResponse
+from pydantic import Field
+
+from kasparro.api.access import require_operate, require_read
+from kasparro.api.answers import around, next_link, problems
+from kasparro.api.cursors import open_cursor, sign
+from kasparro.api.dependencies import Flag, Parameters, RecordId, WholeNumber, ask_database, refuse_all, refuse_repeated
+from kasparro.api.errors import shortened
+from kasparro.api.routes.waiting import wait_until_ended
+from kasparro.api.shown_runs import shown_run, shown_run_detail
+from kasparro.core.database import Connection
+from kasparro.core.errors import NotFoundError, RunFailedError
+from kasparro.ingestion.operations.queueing import queue_runs
+from kasparro.schemas.pages import DEFAULT_LIMIT, MAX_LIMIT, Page
+from kasparro.schemas.pages.runs import RequestedRuns, Run, RunAnswer, RunPage, RunRequest, RunState
+from kasparro.services import batches, runs, sources
+
+router = APIRouter(tags=["runs"])
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        pattern=r"^[\x21-\x7e]{1,255}$",
+        description="Names this request: sent again, it is answered with the runs that it queued before.",
+    ),
+]
+
+
+class RunsParameters(Parameters):
+    """`GET /runs`."""
+
+    limit: Annotated[WholeNumber, Field(ge=1, le=MAX_LIMIT, description="How many runs at most.")] = DEFAULT_LIMIT
+    source: Annotated[str | None, Field(min_length=1, description="Only runs of the source of this name.")] = None
+    status: Annotated[RunState | None, Field(description="Only runs in this state.")] = None
+    cursor: Annotated[str | None, Field(min_length=1, description="`page.next_cursor` of the page before.")] = None
+
+
+class StartParameters(Parameters):
+    """`POST /runs`."""
+
+    wait: Annotated[Flag, Field(description="Answer when the runs have ended.")] = False
+    timeout: Annotated[
+        WholeNumber, Field(ge=1, le=3600, description="With `wait`: answer after so many seconds all the same.")
+    ] = 300
+
+
+@router.get(
+    "/runs",
+    response_model=RunPage,
+    responses=problems(400, 401, 403, 404, 410, 429, 503),
+    dependencies=[Depends(require_read), Depends(refuse_repeated)],
+)
+async def list_runs(request: Request, query: Annotated[RunsParameters, Query()]) -> Response:
+    """The newest runs first, those that are queued or at work included."""
+    key: bytes = request.app.state.options.cursor_key
+    bound = f"runs {query.source!r} {query.status!r}"
+    before = None if query.cursor is None else int(open_cursor(key, query.cursor, query=bound))
+    rows = await ask_database(request, lambda connection: _page(connection, query, before))
+    shown, more = rows[: query.limit], len(rows) > query.limit
+    cursor = sign(key, shown[-1]["id"], query=bound) if more else None
+    page = Page(limit=query.limit, next_cursor=cursor, has_more=more, total=None, total_kind="none")
+    body = RunPage(data=[shown_run(row) for row in shown], page=page, **around(request))
+    return JSONResponse(body.model_dump(mode="json"), headers={"Link": next_link(request, cursor)} if cursor else None)
+
+
+@router.get(
+    "/runs/{id}",
+    response_model=RunAnswer,
+    responses=problems(400, 401, 403, 404, 429, 503),
+    dependencies=[Depends(require_read), Depends(refuse_all)],
+)
+async def read_run(request: Request, run_id: RecordId) -> Response:
+    """One run: its batches summed up to now, the seconds in each stage, and where reading stood before and after."""
+    row = await ask_database(request, lambda connection: _detail(connection, run_id))
+    body = RunAnswer(data=shown_run_detail(row), **around(request))
+    return JSONResponse(body.model_dump(mode="json"))
+
+
+@router.post(
+    "/runs",
+    status_code=202,
+    response_model=RequestedRuns,
+    responses={
+        200: {"model": RequestedRuns, "description": "With `wait`: all have ended well."},
+        202: {"description": "Queued, or with `wait` and the time over: the state they have reached."},
+        **problems(400, 401, 403, 404, 409, 413, 415, 429, 502, 503),
+    },
+    dependencies=[Depends(require_operate), Depends(refuse_repeated)],
+)
+async def start_runs(
+    request: Request,
+    query: Annotated[StartParameters, Query()],
+    asked: Annotated[RunRequest | None, Body()] = None,
+    idempotency_key: IdempotencyKey = None,
+) -> Response:
+    """Queue a run of one source, or of every source; a scheduler claims it at once.
+
+    A source whose run is queued or at work is a 409; where every source is asked for, it is answered with that run, as
+    long as there is another one to queue.
+    """
+    source = None if asked is None else asked.source
+    if source is not None:
+        _require_storable(source)
+    run_ids = await ask_database(request, lambda connection: queue_runs(connection, source=source, key=idempotency_key))
+    if query.wait:
+        await wait_until_ended(request, run_ids, timeout_seconds=query.timeout)
+    rows = await ask_database(request, lambda connection: runs.some(connection, run_ids))
+    return _started(request, [shown_run(row) for row in rows], waited=query.wait)
+
+
+def _started(request: Request, shown: list[Run], *, waited: bool) -> Response:
+    """Raises RunFailedError when the caller has waited for a run that did not end well."""
+    ended = waited and all(run.finished_at is not None for run in shown)
+    if ended and (bad := [run for run in shown if run.state not in {"succeeded", "partial"}]):
+        raise RunFailedError("; ".join(map(_told, bad)))
+    headers = {"Location": f"/runs/{shown[0].id}"} if len(shown) == 1 else None
+    body = RequestedRuns(data=shown, **around(request))
+    return JSONResponse(body.model_dump(mode="json"), 200 if ended else 202, headers)
+
+
+def _told(run: Run) -> str:
+    reason = f": {run.error.message}" if run.error is not None else ""
+    return f"{run.source}: run {run.id} ended {run.state}{reason}"
+
+
+async def _page(connection: Connection, query: RunsParameters, before: int | None) -> list[dict[str, Any]]:
+    """One more row than asked for tells whether there are more. Raises NotFoundError for an unknown source."""
+    source_id = None
+    if query.source is not None:
+        _require_storable(query.source)
+        source_id = (await sources.get(connection, query.source)).id
+    return await runs.page(connection, source_id=source_id, state=query.status, before=before, limit=query.limit + 1)
+
+
+async def _detail(connection: Connection, run_id: int) -> dict[str, Any]:
+    row = await runs.find(connection, run_id)
+    size_bytes, stage_seconds = await batches.effort(connection, run_id)
+    effort = {"size_bytes": size_bytes, "stage_seconds": stage_seconds}
+    if row["finished_at"] is not None:
+        return {**row, **effort}
+    counters, count, _ = await batches.sums(connection, run_id)
+    return {**row, **counters.as_dict(), "batches": count, **effort}
+
+
+def _require_storable(name: str) -> None:
+    """No source has a name that the database cannot hold. Raises NotFoundError."""
+    if not name.isprintable():
+        raise NotFoundError(f"source {shortened(name)!r}: the database knows none of this name")

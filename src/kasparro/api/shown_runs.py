@@ -1,0 +1,48 @@
+"""Rows of `etl_runs` as the API shows them: no inner ids, nothing secret."""
+
+import json
+from typing import Any
+
+from kasparro.core.masking import mask_text, masked
+from kasparro.schemas.pages.runs import Run, RunDetail, RunError, RunRecords
+from kasparro.services.digest import as_text
+
+
+def shown_run(row: dict[str, Any]) -> Run:
+    """A run in a list."""
+    return Run.model_validate(_common(row))
+
+
+def shown_run_detail(row: dict[str, Any]) -> RunDetail:
+    """A run by itself. What it planned and where it stood is masked once more: sources write cursors as they like."""
+    names = ("pass_id", "code_version", "config_hash", "mapping_version", "mapping_hash", "size_bytes", "stage_seconds")
+    documents = {
+        name: None if row[name] is None else masked(name, json.loads(row[name]))
+        for name in ("plan", "checkpoint_before", "checkpoint_after")
+    }
+    digest = None if row["digest"] is None else as_text(int(row["digest"]))
+    own = {name: row[name] for name in names}
+    return RunDetail.model_validate({**_common(row), **own, **documents, "digest": digest})
+
+
+def _common(row: dict[str, Any]) -> dict[str, Any]:
+    names = ("id", "source", "source_type", "state", "trigger", "queued_at", "started_at", "finished_at", "batches")
+    return {
+        **{name: row[name] for name in names},
+        "resumes_run_id": row["resumes_run_id"],
+        "duration_seconds": _seconds(row),
+        "records": RunRecords(**{name: row[name] for name in RunRecords.model_fields}),
+        "error": _error(row),
+    }
+
+
+def _seconds(row: dict[str, Any]) -> float | None:
+    if row["started_at"] is None or row["finished_at"] is None:
+        return None
+    return (row["finished_at"] - row["started_at"]).total_seconds()
+
+
+def _error(row: dict[str, Any]) -> RunError | None:
+    if row["error_code"] is None:
+        return None
+    return RunError(code=row["error_code"], message=mask_text(row["error_message"] or ""))
