@@ -145,6 +145,11 @@ def test_every_problem_of_an_api_source_is_reported_at_once() -> None:
             'sources[0].incremental: initial: "soon" is not an ISO 8601 time (format: iso8601)',
         ),
         (f"{API}, schedule: {{}}", "sources[0].schedule: needs either every or cron"),
+        (f"{API}, schedule: {{every: 5m, cron: '* * * * *'}}", "sources[0].schedule: give every or cron, not both"),
+        (
+            f"{API}, auth: {{type: api_key, value: xx, header: X, query: y}}",
+            "sources[0].auth: give header or query, not both",
+        ),
         (f"{API}, schedule: {{every: 0s}}", "sources[0].schedule.every: must be longer than nothing"),
         (
             f"{API}, schedule: {{cron: '61 * * * *'}}",
@@ -155,8 +160,8 @@ def test_every_problem_of_an_api_source_is_reported_at_once() -> None:
             "sources[0].schedule: timezone goes with cron, not with every",
         ),
         ("name: n, type: rss", "sources[0]: needs either url or urls"),
-        (f"{RSS}, urls: [https://y.org]", "sources[0]: needs either url or urls"),
-        (f"{RSS}, key: link, identity: link", "sources[0]: takes key or identity, not both"),
+        (f"{RSS}, urls: [https://y.org]", "sources[0]: give url or urls, not both"),
+        (f"{RSS}, key: link, identity: link", "sources[0]: give key or identity, not both"),
         ("name: n, type: rss, urls: [https://x.org, https://x.org]", 'sources[0].urls: "https://x.org" is given twice'),
         ("name: n, type: rss, url: 'https://u:p@x.org'", "sources[0].url: must not hold a user or password"),
         (f"{RSS}, records: x", "sources[0].records: belongs to type api, not to rss"),
@@ -197,6 +202,16 @@ def test_a_part_of_a_text_with_a_variable_is_not_shown_either() -> None:
     assert "sources[0].key: must be written out: it is the source's identity (found variable V)" in problems
     assert "sources[0].key[0]: has an unusable value (it comes from V)" in problems
     assert "hunter2!" not in "".join(problems)
+
+
+@pytest.mark.parametrize(
+    ("auth", "field"),
+    [("type: api_key, header: X, value: '${API_KEY}'", "value"), ("type: bearer, token: '${API_KEY}'", "token")],
+)
+def test_a_secret_that_is_empty_is_told_from_one_that_is_not_set(auth: str, field: str) -> None:
+    source, place = f"{API}, auth: {{{auth}}}", f"sources[0].auth.{field}"
+    assert problems_of(source, API_KEY="") == [f"{place}: is empty (it comes from API_KEY)"]
+    assert problems_of(source) == [f"{place}: environment variable API_KEY is not set (nor API_KEY_FILE)"]
 
 
 def test_secrets_written_into_the_file_are_not_shown_either() -> None:

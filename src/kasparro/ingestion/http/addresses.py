@@ -31,6 +31,15 @@ def refusal(address: str) -> str | None:
     return None if ip.is_global else "special-purpose"
 
 
+def is_address(host: str) -> bool:
+    """Whether the host of a URL is an address, and no name."""
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
 def _carried(ip: IPv6Address) -> IPv4Address | None:
     """The IPv4 address that a packet to this one ends up at."""
     if ip in _NAT64:

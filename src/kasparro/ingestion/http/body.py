@@ -47,9 +47,8 @@ def _refuse_announced(length: str, cap_bytes: int) -> None:
 
 
 def _bomb(received: int, cap_bytes: int) -> AttemptFailed:
-    return AttemptFailed(
-        "too_large", f"the body is larger than the {cap_bytes:,} bytes allowed ({received:,} received so far)"
-    )
+    told = f"the body, decompressed, is larger than the {cap_bytes:,} bytes allowed ({received:,} received so far)"
+    return AttemptFailed("too_large", told)
 
 
 def _coding(name: str) -> _Coding:

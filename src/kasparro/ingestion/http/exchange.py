@@ -55,9 +55,15 @@ async def exchange(
             finally:
                 await response.aclose()
     except TimeoutError as error:
-        raise AttemptFailed("timeout", f"the answer took longer than {seconds:.1f} s", retryable=True) from error
+        raise AttemptFailed("timeout", _slow(policy, seconds), retryable=True) from error
     except httpx.HTTPError as error:
         raise failure_of(error) from error
+
+
+def _slow(policy: HttpPolicy, seconds: float) -> str:
+    if seconds < policy.attempt_seconds:
+        return f"no answer in the {seconds:.1f} s that were left of the {policy.total_seconds:g} s for all tries"
+    return f"the answer took longer than {seconds:.1f} s"
 
 
 async def _received(response: httpx.Response, wanted: frozenset[int], cap_bytes: int) -> Response:

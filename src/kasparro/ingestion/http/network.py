@@ -7,13 +7,13 @@ nor a name that changes between two look-ups (DNS rebinding) leads inside.
 import asyncio
 import socket
 import ssl
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, cast
 
 import httpcore
 import httpx
 
-from kasparro.ingestion.http.addresses import refusal
+from kasparro.ingestion.http.addresses import is_address, refusal
 from kasparro.ingestion.http.failures import AttemptFailed
 
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
@@ -75,9 +75,16 @@ class CheckedBackend(httpcore.AsyncNetworkBackend):
         kinds = {address: refusal(address) for address in addresses}
         allowed = [address for address, kind in kinds.items() if kind is None]
         if not allowed:
-            named = ", ".join(f"{address} ({kind})" for address, kind in kinds.items())
-            raise AttemptFailed("address", f"{host} leads to {named}, which this source may not reach")
+            raise AttemptFailed("address", f"{_told(host, kinds)}, which this source may not reach")
         return allowed
+
+
+def _told(host: str, kinds: Mapping[str, str | None]) -> str:
+    """What is at fault: the address itself where one is written, else those behind the name."""
+    if len(kinds) == 1 and is_address(host):
+        kind = next(iter(kinds.values())) or ""
+        return f"{host} is {'an' if kind[:1] in 'aeiou' else 'a'} {kind} address"
+    return f"{host} leads to {', '.join(f'{address} ({kind})' for address, kind in kinds.items())}"
 
 
 class CheckedTransport(httpx.AsyncHTTPTransport):

@@ -9,7 +9,7 @@ from kasparro.schemas.configuration.base import OneOrMore, without_repeats
 from kasparro.schemas.configuration.choice import by_type
 from kasparro.schemas.configuration.expressions import Expression, JsonPath
 from kasparro.schemas.configuration.mapping import PathMap
-from kasparro.schemas.configuration.strict import Strict
+from kasparro.schemas.configuration.strict import Strict, require_one
 from kasparro.schemas.configuration.times import Duration
 from kasparro.schemas.configuration.upstream import HeaderName, HttpSourceConfig, Url
 from kasparro.schemas.readings import Defective, decimal_reading, time_reading
@@ -33,8 +33,7 @@ class ApiKeyAuth(Strict):
 
     @model_validator(mode="after")
     def _either(self) -> Self:
-        if (self.header is None) == (self.query is None):
-            raise ValueError("needs either header or query")
+        require_one(header=self.header, query=self.query)
         return self
 
 

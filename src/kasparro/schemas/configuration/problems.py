@@ -48,7 +48,8 @@ def describe(
         if path in known or _is_echo(path, error, located):
             continue
         if hidden:
-            parsed.find(path, f"has an unusable value (it comes from {', '.join(hidden)})")
+            fault = "is empty" if error["input"] == "" else "has an unusable value"
+            parsed.find(path, f"{fault} (it comes from {', '.join(hidden)})")
         else:
             parsed.find(path, _message(error, place))
 

@@ -7,6 +7,7 @@ from pydantic import AfterValidator, Field, model_validator
 from kasparro.schemas.configuration.api import ParamName, Paths
 from kasparro.schemas.configuration.base import OneOrMore, without_repeats
 from kasparro.schemas.configuration.mapping import PathMap
+from kasparro.schemas.configuration.strict import require_one
 from kasparro.schemas.configuration.upstream import HttpSourceConfig, Size, Url
 
 
@@ -40,8 +41,7 @@ class RssSourceConfig(HttpSourceConfig):
 
     @model_validator(mode="after")
     def _either(self) -> Self:
-        if (self.url is None) == (self.urls is None):
-            raise ValueError("needs either url or urls")
+        require_one(url=self.url, urls=self.urls)
         if self.key is not None and self.identity != "auto":
-            raise ValueError("takes key or identity, not both")
+            raise ValueError("give key or identity, not both")
         return self

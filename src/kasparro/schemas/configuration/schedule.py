@@ -8,7 +8,7 @@ from cronsim import CronSim, CronSimError
 from pydantic import AfterValidator, model_validator
 from pydantic_core import PydanticCustomError
 
-from kasparro.schemas.configuration.strict import Strict
+from kasparro.schemas.configuration.strict import Strict, require_one
 from kasparro.schemas.configuration.times import Duration, Span, TimeZone
 
 _JITTER_SHARE: Final = 10
@@ -51,8 +51,7 @@ class Schedule(Strict):
 
     @model_validator(mode="after")
     def _either(self) -> Self:
-        if (self.every is None) == (self.cron is None):
-            raise ValueError("needs either every or cron")
+        require_one(every=self.every, cron=self.cron)
         if self.every is not None and "timezone" in self.model_fields_set:
             raise ValueError("timezone goes with cron, not with every")
         return self

@@ -1,4 +1,4 @@
-"""The root of all models of the configuration."""
+"""The root of all models of the configuration, and what many of them check."""
 
 from pydantic import BaseModel, ConfigDict
 
@@ -7,3 +7,12 @@ class Strict(BaseModel):
     """Frozen, and without room for a field that nobody reads."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, use_attribute_docstrings=True)
+
+
+def require_one(**fields: object) -> None:
+    """Raises ValueError unless one of two fields is given, and the other is None."""
+    given = [name for name, value in fields.items() if value is not None]
+    if not given:
+        raise ValueError(f"needs either {' or '.join(fields)}")
+    if len(given) > 1:
+        raise ValueError(f"give {' or '.join(fields)}, not both")
