@@ -6,8 +6,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input
 PYTEST := $(BIN)/python -m pytest
-# as many at once as there are processors; each worker has a database server of its own
-WORKERS ?= $(shell nproc 2>/dev/null || getconf _NPROCESSORS_ONLN)
+# as many at once as there are processors, eight at most: each has a database server of its own
+WORKERS ?= $(shell n=$$(nproc 2>/dev/null || getconf _NPROCESSORS_ONLN); echo $$((n < 8 ? n : 8)))
 PARALLEL = --numprocesses=$(WORKERS) --dist=worksteal
 PINNED := --quiet --universal --python-version 3.11 --generate-hashes --no-header
 REDOCLY := @redocly/cli@2.77.0
