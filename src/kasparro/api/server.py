@@ -14,7 +14,8 @@ from kasparro.core.settings import Settings
 from kasparro.services import signing_keys
 
 APPLICATION_NAME: Final = "kasparro:api"
-STATEMENT_TIMEOUT: Final = "30s"
+SERVER_SETTINGS: Final = {"statement_timeout": "30s", "plan_cache_mode": "force_custom_plan"}
+"""Statements are planned for the values that they are asked with: a plan for any value is a bad one for rare values."""
 _log = get_logger(__name__)
 
 
@@ -41,7 +42,7 @@ async def serve(
         options,
         application_name=APPLICATION_NAME,
         max_size=settings.api_connections,
-        server_settings={"statement_timeout": STATEMENT_TIMEOUT},
+        server_settings=SERVER_SETTINGS,
     )
     try:
         served = replace(served, cursor_key=await _cursor_key(pool))
