@@ -13,6 +13,7 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 
 from kasparro import __version__
+from kasparro.api.dependencies import MAX_ID
 from kasparro.api.errors import PROBLEM_MEDIA_TYPE
 from kasparro.api.gate import PROBES
 from kasparro.api.openapi_text import DESCRIPTION, PARAMETER_EXAMPLES, PROBLEMS, TAGS, body_examples
@@ -87,6 +88,8 @@ def _correct_parameters(operation: _Object) -> None:
         for ours, theirs in _LIMITS.items():
             if ours in schema:
                 schema[theirs] = schema.pop(ours)
+        if parameter["in"] == "path" and schema.get("type") == "integer":  # beyond there is nothing: a 404, not a 400
+            schema.update(minimum=0, maximum=MAX_ID)
         schema.pop("description", None)  # the parameter's own says it
         if parameter["name"] in PARAMETER_EXAMPLES:
             example = PARAMETER_EXAMPLES[parameter["name"]]
