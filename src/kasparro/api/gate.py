@@ -112,6 +112,7 @@ class Gate:
             raise
         if guess:
             self._bad_keys.give_back(address)
+            self._requests.give_back(address)
         return holder
 
     def _count(self, scope: Scope, caller: str, kind: str) -> None:
