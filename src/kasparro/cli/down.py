@@ -69,7 +69,7 @@ async def _require_no_runs(context: Context) -> None:
         return
     scheduled = await asyncio.to_thread(Background(settings.home, SCHEDULER).find) is not None
     runs = await _active_runs(context)
-    others = [run for run in runs if not (scheduled and run.trigger in {"schedule", "queue"})]
+    others = [run for run in runs if not (scheduled and run.trigger in {"schedule", "api"})]
     if others:
         names = ", ".join(f"{run.source} (run {run.id})" if run.id else run.source for run in others)
         raise RunConflictError(
@@ -80,13 +80,14 @@ async def _require_no_runs(context: Context) -> None:
 
 async def _active_runs(context: Context) -> "list[ActiveRun]":
     """None of a database that has no tables yet, or cannot be asked: then it may be stopped."""
-    from kasparro.core.database import connect, house_errors, resolve
+    from kasparro.cli.database import connect_briefly
+    from kasparro.core.database import house_errors, resolve
     from kasparro.core.errors import DatabaseError
     from kasparro.services.locks import active_runs
     from kasparro.services.migrations import require_current
 
     try:
-        connection = await connect(await resolve(context.settings), application_name="kasparro:down")
+        connection = await connect_briefly(await resolve(context.settings), "down")
         try:
             with house_errors():
                 await require_current(connection)

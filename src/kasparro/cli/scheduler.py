@@ -17,6 +17,7 @@ async def _work(context: Context) -> Result:
     from datetime import timedelta
     from functools import partial
 
+    from kasparro.cli.companion import end_with_parent
     from kasparro.cli.jobs import open_jobs
     from kasparro.cli.stopping import stop_on_signals
     from kasparro.core.database import resolve
@@ -31,6 +32,7 @@ async def _work(context: Context) -> Result:
     async with open_jobs(context, []) as jobs:
         scheduled = [Scheduled(job, job.schedule or usual) for job in jobs]
         with stop_on_signals() as stop:
+            end_with_parent(stop)
             limits = BatchLimits(records=settings.batch_records)
             revive = partial(resolve, settings, even_if_stopped=False)
             conditions = Conditions(options, revive=revive, stop=stop.event, limits=limits)

@@ -1,0 +1,171 @@
+"""`kasparro serve --with-scheduler`: one command that answers and loads, as a small cloud runs it."""
+
+import asyncio
+import http.client
+import json
+import os
+import signal
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kasparro.core import embedded
+from kasparro.core.database import Connection, connect
+from tests.acceptance.kasparro_process import finish, start
+from tests.acceptance.test_up_and_down import Place
+
+CONFIGURATION = """
+sources:
+  - {name: trades, type: csv, path: trades.csv, key: id, schedule: {every: 7d}, map: {title: id, value: price}}
+  - {name: orders, type: csv, path: orders.csv, key: id, schedule: {every: 7d}, map: {title: id}}
+"""
+
+
+class Served:
+    """The command at work."""
+
+    def __init__(self, place: Place, process: asyncio.subprocess.Process, key: str) -> None:
+        self.place = place
+        self.process = process
+        self._key = key
+        self.said = b""
+
+    async def listen(self, words: bytes) -> dict[str, Any]:
+        """The next line of its log that has these words."""
+        assert self.process.stdout is not None
+        async with asyncio.timeout(60):
+            while True:
+                line = await self.process.stdout.readline()
+                assert line, self.said.decode()
+                self.said += line
+                if words in line:
+                    return json.loads(line)
+
+    async def ask(self, method: str, path: str, body: Any = None, **headers: str) -> tuple[int, Any]:
+        return await asyncio.to_thread(self._ask, method, path, body, headers)
+
+    def _ask(self, method: str, path: str, body: Any, headers: dict[str, str]) -> tuple[int, Any]:
+        connection = http.client.HTTPConnection("127.0.0.1", self.place.port, timeout=60)
+        try:
+            sent = None if body is None else json.dumps(body)
+            all_headers = {"Authorization": f"Bearer {self._key}", **headers}
+            if sent is not None:
+                all_headers["Content-Type"] = "application/json"
+            connection.request(method, path, sent, all_headers)
+            response = connection.getresponse()
+            text = response.read()
+            return response.status, json.loads(text) if path != "/metrics" else text.decode()
+        finally:
+            connection.close()
+
+
+@pytest.fixture
+async def place(tmp_path: Path, made_home: Path, port: int) -> AsyncIterator[Place]:
+    place = Place(tmp_path, made_home, port)
+    (tmp_path / "kasparro.yaml").write_text(CONFIGURATION, encoding="utf-8")
+    (tmp_path / "orders.csv").write_text("id\nx\n", encoding="utf-8")
+    assert (await place.kasparro("migrate")).exit_code == 0
+    yield place
+    ended = await place.kasparro("down", "--force")
+    assert ended.exit_code == 0, ended.stderr
+
+
+@pytest.fixture
+async def served(place: Place) -> AsyncIterator[Served]:
+    """It answers, and both sources were loaded once."""
+    made = await place.kasparro("keys", "create", "cloud", "--scope", "operate", "--json")
+    assert made.exit_code == 0, made.stderr
+    process = await start("-m", "kasparro", "serve", "--with-scheduler", env=place.env, cwd=place.folder)
+    served = Served(place, process, made.document["key"])
+    await served.listen(b"server.started")
+    await served.listen(b"scheduler.next")
+    await served.listen(b"scheduler.next")
+    yield served
+    if process.returncode is None:
+        process.kill()
+    await process.communicate()
+
+
+async def connected(place: Place) -> Connection:
+    return await connect(await embedded.ensure_running(place.home), application_name="kasparro:test")
+
+
+async def test_a_cloud_scheduler_asks_for_a_run_and_waits_for_it(served: Served) -> None:
+    """From the request to the answer within two processes, and at once: long before the scheduler looks by itself."""
+    with (served.place.folder / "trades.csv").open("a", encoding="utf-8") as file:
+        file.write("c,3\n")
+    status, answer = await served.ask("POST", "/runs?wait=true", {"source": "trades"}, **{"Idempotency-Key": "k1"})
+    assert status == 200, answer
+    run = answer["data"][0]
+    assert (run["state"], run["trigger"], run["records"]["inserted"]) == ("succeeded", "api", 1)
+    again, repeated = await served.ask("POST", "/runs?wait=true", {"source": "trades"}, **{"Idempotency-Key": "k1"})
+    assert (again, repeated["data"]) == (200, answer["data"])
+    (served.place.folder / "trades.csv").unlink()
+    status, problem = await served.ask("POST", "/runs?wait=true")
+    assert (status, problem["code"]) == (502, "run_failed")
+    assert "trades: run 4 ended failed" in problem["detail"]
+    _, stats = await served.ask("GET", "/stats")
+    assert stats["data"]["all"]["runs"]["ended"] == 5
+    _, metrics = await served.ask("GET", "/metrics")
+    assert 'kasparro_runs_total{source="trades",status="failed"} 1.0' in metrics
+
+
+async def test_a_signal_ends_both_once_the_batch_is_in(served: Served) -> None:
+    """A lock keeps the batch from ending; a caller that waits for the run is told how far it has come."""
+    connection = await connected(served.place)
+    await connection.execute("begin; lock table etl_run_batches in share mode")
+    (served.place.folder / "trades.csv").write_text("id,price\nz,9\n", encoding="utf-8")
+    asked = asyncio.create_task(served.ask("POST", "/runs?wait=true", {"source": "trades"}))
+    await served.listen(b"run.started")
+    served.process.send_signal(signal.SIGTERM)
+    status, answer = await asked
+    assert (status, answer["data"][0]["state"]) == (202, "running")
+    await served.listen(b"server.stopped")
+    await connection.execute("commit")
+    await connection.close()
+    ended = await finish(served.process)
+    assert ended.exit_code == 143
+    log = ended.stdout
+    assert '"scheduler.stopped"' in log
+    connection = await connected(served.place)
+    assert await connection.fetchval("select count(*) from unified_data where record_key = 'z'") == 1
+    assert await connection.fetchval("select count(*) from workers") == 0
+    await connection.close()
+
+
+async def test_the_scheduler_comes_back_alone_and_goes_with_the_api(served: Served) -> None:
+    """Killed, it is started again while the API answers; when the API is killed, it ends at a batch's edge."""
+    processes = (await served.place.kasparro("status", "--json")).document["processes"]
+    assert processes["serve"] == served.process.pid
+    os.kill(processes["scheduler"], signal.SIGKILL)
+    assert "-9" in (await served.listen(b"scheduler.died"))["message"]
+    assert (await served.ask("GET", "/health/live"))[0] == 200
+    await served.listen(b"scheduler.started")
+    assert (await served.ask("POST", "/runs?wait=true", {"source": "orders"}))[0] == 200
+    served.process.kill()
+    await served.listen(b"scheduler.stopped")
+    deadline = time.monotonic() + 30
+    while (await served.place.kasparro("status", "--json")).document["processes"]["scheduler"] is not None:
+        assert time.monotonic() < deadline
+
+
+async def test_a_second_scheduler_of_the_home_is_refused(place: Place) -> None:
+    alone = await start("-m", "kasparro", "scheduler", env=place.env, cwd=place.folder)
+    assert alone.stdout is not None
+    while b"scheduler.started" not in await alone.stdout.readline():
+        assert alone.returncode is None
+    ended = await place.kasparro("serve", "--with-scheduler")
+    assert ended.exit_code == 8, ended.stderr
+    assert "already runs" in ended.stderr
+    alone.send_signal(signal.SIGTERM)
+    assert (await finish(alone)).exit_code == 143
+
+
+async def test_a_configuration_that_is_wrong_ends_both(place: Place) -> None:
+    (place.folder / "kasparro.yaml").write_text("sources: 5\n", encoding="utf-8")
+    ended = await place.kasparro("serve", "--with-scheduler")
+    assert ended.exit_code == 3, ended.stderr
+    assert "sources" in ended.stderr
