@@ -25,7 +25,14 @@ from kasparro.ingestion.sources.api import (
 from kasparro.ingestion.sources.api.pagination import PageFacts, advance
 from kasparro.ingestion.sources.api.position import Position, Trail, begin
 from kasparro.ingestion.sources.api.requests import page_request
-from kasparro.ingestion.sources.api.urls import following_url, next_link, shown_url, with_params, without_params
+from kasparro.ingestion.sources.api.urls import (
+    following_url,
+    is_counted,
+    next_link,
+    shown_url,
+    with_params,
+    without_params,
+)
 
 URL = "https://api.example.org/v1/items"
 NOW = datetime(2026, 11, 22, 13, 0, tzinfo=UTC)
@@ -55,6 +62,33 @@ def test_numbered_pages_ask_by_number_and_size() -> None:
     position = first(said)
     assert url_of(said, position) == f"{URL}?q=a%20b&per_page=50&page=1"
     assert url_of(said, advance(said, position, facts(50))) == f"{URL}?q=a%20b&per_page=50&page=2"
+
+
+@pytest.mark.parametrize(
+    ("at", "counted"),
+    [
+        (2, True),
+        ("200", True),
+        ("eyJpZCI6IDIwMH0", False),
+        (f"{URL}?page=2", True),
+        (f"{URL}?q=a&page=%32", True),
+        (f"{URL}?q=a&limit=100&after=x7f", False),
+        (f"{URL}?limit=100&q=a&after=x7f", False),
+        (f"{URL}/page/2?q=a&limit=100", True),
+        (f"{URL}/page/two?q=a&limit=100", False),
+    ],
+)
+def test_pages_that_are_counted_are_told_from_those_with_tokens(at: int | str, counted: bool) -> None:
+    assert is_counted(at, f"{URL}?q=a&limit=100") is counted
+
+
+def test_position_remembers_that_pages_were_counted() -> None:
+    said = options(pagination=CursorPagination("meta.next"))
+    position = advance(said, first(said), facts(9, "2"))
+    assert advance(said, position, facts(9, "x", "e")).counted
+    assert Position.from_json(position.to_json()).counted
+    assert not advance(said, first(said), facts(9, "x")).counted
+    assert not advance(said, first(said), facts(9)).counted
 
 
 def test_offset_moves_on_by_what_came() -> None:

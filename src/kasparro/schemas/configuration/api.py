@@ -71,7 +71,8 @@ class _Pages(Strict):
 
 
 class PagePagination(_Pages):
-    """Pages are numbered; an empty one is the last."""
+    """Pages are numbered; an empty one is the last. What is deleted at the server while they are read lets others slip
+    past, until the next complete reading: page by tokens where the server can, else order by what never changes."""
 
     type: Literal["page"]
     """How the next page is found."""
@@ -82,7 +83,8 @@ class PagePagination(_Pages):
 
 
 class OffsetPagination(_Pages):
-    """A page begins at the number of a record; an empty one is the last."""
+    """A page begins at the number of a record; an empty one is the last. What is deleted lets records slip past, as
+    with `page`."""
 
     type: Literal["offset"]
     """How the next page is found."""

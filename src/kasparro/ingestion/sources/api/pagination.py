@@ -14,6 +14,7 @@ from kasparro.ingestion.sources.api.options import (
 )
 from kasparro.ingestion.sources.api.position import Position, Trail, short_hash
 from kasparro.ingestion.sources.api.requests import stored_url
+from kasparro.ingestion.sources.api.urls import is_counted
 from kasparro.schemas.readings import shown
 
 MAX_NAME_CHARACTERS: Final = 16_384
@@ -52,7 +53,7 @@ def advance(options: ApiOptions, position: Position, facts: PageFacts) -> Positi
         return replace(behind, at=None, trail=None, done=True)
     if behind.pages >= options.max_pages:
         raise SourceError(f"{facts.url}: there are more than {options.max_pages} pages", hint="raise max_pages")
-    return replace(behind, at=at)
+    return replace(behind, at=at, counted=position.counted or is_counted(at, facts.page_url))
 
 
 def _next_number(pagination: PagePagination | OffsetPagination, position: Position, count: int) -> int | None:

@@ -50,6 +50,7 @@ class Position:
     """Behind `pages` pages of a pass; everything that follows can be read from here.
 
     `at` asks for the next page: a number, a token or a URL (None: the first page of those that have none yet).
+    `counted`: a page was asked for by its place among the others, where one slips past when others are deleted.
     `candidate` is the greatest time seen, in the source's form; `last` the hash of the last page that held records.
     `began` is when the first page was asked for, by the server's clock (ISO 8601).
     """
@@ -61,6 +62,7 @@ class Position:
     at: int | str | None = None
     pages: int = 0
     done: bool = False
+    counted: bool = False
     candidate: str | None = None
     last: str | None = None
     trail: Trail | None = None
@@ -71,7 +73,13 @@ class Position:
         return {
             "options": self.options,
             "window": {"since": self.since, "until": self.until, "began": self.began},
-            "page": {"at": self.at, "pages": self.pages, "done": self.done, "last": self.last},
+            "page": {
+                "at": self.at,
+                "pages": self.pages,
+                "done": self.done,
+                "counted": self.counted,
+                "last": self.last,
+            },
             "trail": asdict(self.trail) if self.trail else None,
             "candidate": self.candidate,
             "validated": asdict(self.validated) if self.validated else None,
@@ -94,6 +102,7 @@ class Position:
             at=page["at"],
             pages=int(page["pages"]),
             done=bool(page["done"]),
+            counted=bool(page["counted"]),
             candidate=value["candidate"],
             last=page["last"],
             trail=Trail(**value["trail"]) if value["trail"] else None,

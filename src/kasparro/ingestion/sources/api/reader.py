@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from time import monotonic
 from typing import Final
@@ -76,7 +76,6 @@ class ApiReader:
     async def read(self) -> AsyncGenerator[Batch | FinalBatch]:
         """Batches, then the final one. What was read before an error is handed on before it is raised."""
         position = begin(self._options, self._start, self._now())
-        coverage: Coverage = "full" if self._options.incremental is None else "window"
         ahead = None if position.done else self._ask(position, resumed=self._start.cursor is not None)
         try:
             while ahead is not None:
@@ -95,9 +94,8 @@ class ApiReader:
                     yield self._gathered.batch(position)
             if self._gathered.records or (ahead is not None and self._gathered.since is not None):
                 yield self._gathered.batch(position)
-            if ahead is not None:
-                position, coverage = replace(position, done=True), self._end(ahead).coverage
-            yield FinalBatch(position.settled_json(self._options), coverage)
+            coverage = "full" if ahead is None else self._end(ahead).coverage
+            yield FinalBatch(position.settled_json(self._options), self._covered(position, coverage))
         finally:
             await _dismiss(ahead)
 
@@ -117,6 +115,11 @@ class ApiReader:
         end = ahead.result()
         assert isinstance(end, End)
         return end
+
+    def _covered(self, position: Position, coverage: Coverage) -> Coverage:
+        """What the pass has seen, by the coverage that its end allows."""
+        is_partial = self._options.incremental is not None or position.counted
+        return "window" if coverage == "full" and is_partial else coverage
 
     async def _page(self, position: Position, *, resumed: bool) -> Page | End:
         request = page_request(self._options, position)
@@ -159,8 +162,7 @@ class ApiReader:
             raise PassExpiredError(f"{shown}: {fetched.status} for the page where the pass was left: it has expired")
         if fetched.status not in self._options.end_of_pages():
             raise SourceError(f"{self._parser.shown(url)}: unexpected status {fetched.status}")
-        is_clear = self._options.incremental is None and fetched.status != _AMBIGUOUS_END
-        return End("full" if is_clear else "window")
+        return End("window" if fetched.status == _AMBIGUOUS_END else "full")
 
 
 def _retrieve(task: "asyncio.Task[Page | End]") -> None:

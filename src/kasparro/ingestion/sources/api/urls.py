@@ -3,7 +3,7 @@
 import re
 from collections.abc import Collection, Mapping
 from typing import Final
-from urllib.parse import quote, unquote_plus, urlencode, urljoin, urlsplit
+from urllib.parse import parse_qsl, quote, unquote_plus, urlencode, urljoin, urlsplit
 
 from kasparro.core.errors import SourceError
 from kasparro.core.masking import MASK, is_secret_name, mask_text
@@ -55,6 +55,19 @@ def following_url(link: str, page_url: str, own_url: str, *, allow_other_hosts: 
             hint="set allow_other_hosts if that is right; credentials are never sent there",
         )
     return url
+
+
+def is_counted(at: int | str, page_url: str) -> bool:
+    """Whether a page is asked for by its place: by a number, or by a URL with a number that the page before lacks.
+
+    A number may also be a key to go on behind; that cannot be told from outside.
+    """
+    if isinstance(at, int) or at.isdecimal():
+        return True
+    here, there = urlsplit(page_url), urlsplit(at)
+    new = {value for _, value in set(parse_qsl(there.query)) - set(parse_qsl(here.query))}
+    new |= set(there.path.split("/")) - set(here.path.split("/"))
+    return any(part.isdecimal() for part in new)
 
 
 def next_link(header: str) -> str | None:
