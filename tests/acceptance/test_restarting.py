@@ -143,3 +143,18 @@ async def test_doctor_says_who_does_not_run_and_how_to_start_them(place: Place) 
     assert found["demo upstream"] == ("fail", taken, f"stop it, or set KASPARRO_DEMO_PORT={place.port + 2}")
     (place.folder / "kasparro.yaml").write_text(CONFIGURATION, encoding="utf-8")
     assert (await rows(place))["demo upstream"] == ("ok", "not running, and no source reads from it", "")
+
+
+async def test_status_shows_who_runs_although_the_database_does_not_answer(place: Place) -> None:
+    place.env["DATABASE_URL"] = "postgresql://nobody@127.0.0.1:1/none?connect_timeout=2"
+    ended = await place.kasparro("status", "--json")
+    assert ended.exit_code == 5
+    assert ended.document["processes"] == {"serve": None, "scheduler": None, "demo": None}
+    assert "127.0.0.1:1" in ended.document["database"]["state"]
+    assert ended.document["database"]["state"] in ended.stderr
+    found = await rows(place)
+    assert (found["database"][0], found["database"][2]) == ("fail", "is it up, and does DATABASE_URL name it?")
+    assert found["scheduler"][2] == "`kasparro scheduler` starts it, unless it runs elsewhere"
+    (place.folder / "kasparro.yaml").write_text("sources: 3\n", encoding="utf-8")
+    assert (await rows(place))["demo upstream"][1].startswith("not running; without a configuration")
+    del place.env["DATABASE_URL"]

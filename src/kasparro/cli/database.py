@@ -1,13 +1,26 @@
-"""A short-lived connection for commands that only ask."""
+"""Short-lived connections for commands that only ask."""
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
 
 from kasparro.cli.frame import Context
 
 if TYPE_CHECKING:
-    from kasparro.core.database import Connection
+    from kasparro.core.database import Connection, ConnectionOptions
+
+LOOK_TIMEOUT_SECONDS: Final = 5.0
+"""How long commands that look at what is there wait for a database that does not answer."""
+
+
+async def connect_briefly(options: "ConnectionOptions", command: str) -> "Connection":
+    """A connection for a command that is to say how things stand, and so waits for less. Raises DatabaseError."""
+    from kasparro.core.database import connect
+
+    seconds = min(options.connect_timeout_seconds, LOOK_TIMEOUT_SECONDS)
+    brief = replace(options, connect_timeout_seconds=seconds)
+    return await connect(brief, application_name=f"kasparro:{command}")
 
 
 @asynccontextmanager

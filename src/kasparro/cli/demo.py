@@ -16,7 +16,9 @@ HostOption = Annotated[
         "--host", metavar="ADDRESS", help="Address to bind (default: 127.0.0.1); the feed needs no key at any."
     ),
 ]
-PortOption = Annotated[int, typer.Option("--port", min=1, max=65535, help="Port (default: 8010).")]
+PortOption = Annotated[
+    int | None, typer.Option("--port", min=1, max=65535, help="Port (default: KASPARRO_DEMO_PORT, else 8010).")
+]
 AtOption = Annotated[
     str | None,
     typer.Option("--at", metavar="TIME", help="Stand still at this moment of the week, such as 2018-02-05T12:00:00Z."),
@@ -40,7 +42,7 @@ LimitsOption = Annotated[
 async def demo(  # noqa: PLR0913, PLR0917  options arrive as arguments
     context: Context,
     host: HostOption = "127.0.0.1",
-    port: PortOption = 8010,
+    port: PortOption = None,
     at: AtOption = None,
     started: StartedOption = None,
     resume: ResumeOption = False,
@@ -59,7 +61,7 @@ async def demo(  # noqa: PLR0913, PLR0917  options arrive as arguments
     from kasparro.demo.replay import Replay, moment
     from kasparro.demo.week import instant, load_week
 
-    key = _require_key(context)
+    key, port = _require_key(context), port or context.settings.demo_port
     _require_free(host, port)
     first = _one_of(started, began(context.settings.home) if resume else None)
     replay = Replay(_time("--started", first) or datetime.now(UTC), _finite(speed), _time("--at", at))

@@ -70,8 +70,10 @@ async def _configuration(context: Context) -> list[Finding]:
 
 
 async def _database(context: Context) -> list[Finding]:
+    from kasparro.cli.database import connect_briefly
     from kasparro.core import embedded
-    from kasparro.core.database import connect, house_errors, resolve
+    from kasparro.core.database import house_errors, resolve
+    from kasparro.core.errors import DatabaseUnreachableError
     from kasparro.services.health import read_schema_status
     from kasparro.services.migrations import require_usable
 
@@ -82,7 +84,12 @@ async def _database(context: Context) -> list[Finding]:
             todo = "`kasparro up` starts it; so does any command that needs it"
             return [Finding("database", "warn", f"embedded server, not running; {made}", todo)]
     options = await resolve(context.settings)
-    connection = await connect(options, application_name="kasparro:doctor")
+    try:
+        connection = await connect_briefly(options, "doctor")
+    except DatabaseUnreachableError as error:
+        ours = context.settings.database_url is None
+        todo = "`kasparro down --force`, then `kasparro up`" if ours else "is it up, and does DATABASE_URL name it?"
+        return [Finding("database", "fail", error.message, error.hint or todo, error.exit_code)]
     try:
         with house_errors():
             version = connection.get_server_version()

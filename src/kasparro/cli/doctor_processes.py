@@ -59,15 +59,19 @@ async def check_scheduler(context: Context) -> list[Finding]:
 
 async def check_demo(context: Context) -> list[Finding]:
     """The demo upstream, where a source reads from it or it runs."""
-    from kasparro.cli.demo_process import HOST
+    from kasparro.cli.demo_process import HOST, is_wanted
     from kasparro.core.address import is_taken
 
     settings = context.settings
     demo = Background(settings.home, DEMO).find()
     if demo is not None:
         return [_running(demo, find_outdated(settings, DEMO, HOST, settings.demo_port), DEMO)]
-    if not _wants_demo(context):
-        return [Finding(TITLES[DEMO], "ok", "not running, and no source reads from it")]
+    try:
+        if not is_wanted(context):
+            return [Finding(TITLES[DEMO], "ok", "not running, and no source reads from it")]
+    except ConfigurationError:
+        found = "not running; without a configuration nobody knows whether it is needed"
+        return [Finding(TITLES[DEMO], "warn", found, "mend what `configuration` says above")]
     if is_taken(HOST, settings.demo_port):
         found = f"not running, and its port {settings.demo_port} on {HOST} is taken by another program"
         return [Finding(TITLES[DEMO], "fail", found, f"stop it, or set KASPARRO_DEMO_PORT={settings.demo_port + 1}", 4)]
@@ -83,13 +87,3 @@ def _running(process: Running, outdated: Outdated | None, name: str) -> Finding:
         "`kasparro up --detach` starts it anew" if process.detached else "it was started by hand: restart it yourself"
     )
     return Finding(TITLES[name], "warn", f"{found}with another {outdated.difference}", todo)
-
-
-def _wants_demo(context: Context) -> bool:
-    """Not where the configuration cannot be read, which has a row of its own."""
-    from kasparro.cli.demo_process import is_wanted
-
-    try:
-        return is_wanted(context)
-    except ConfigurationError:
-        return False

@@ -210,8 +210,9 @@ def _context(output: Output, config: Path | None) -> Context:
 def _set_up_logging(context: Context, service: str | None) -> None:
     from kasparro.core.logging import configure_logging
 
-    level = context.settings.log_level
-    if context.quiet and level in {"DEBUG", "INFO"}:
+    level, chosen = context.settings.log_level, "log_level" in context.settings.model_fields_set
+    drawn = service is None and not chosen and context.output.stderr.isatty()  # its progress says it already
+    if (context.quiet or drawn) and level in {"DEBUG", "INFO"}:
         level = "WARNING"
     configure_logging(level, service=service or "cli", stream=context.output.log_stream if service else None)
 

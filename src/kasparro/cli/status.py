@@ -25,8 +25,14 @@ _SCHEMA: Final = {
 async def status(context: Context) -> Result:
     """Show what runs here, and how each source fared: its last run, and what all of its runs wrote."""
     from kasparro.cli.background import SERVER, TITLES, Background
+    from kasparro.core.errors import DatabaseError
 
-    database, sources, exit_code = await _database(context)
+    sources: list[SourceStatus] = []
+    try:
+        database, sources, exit_code = await _database(context)
+    except DatabaseError as error:
+        context.output.complain(error)
+        database, exit_code = error.message, error.exit_code
     processes = {name: Background(context.settings.home, name).find() for name in TITLES}
     server = processes[SERVER]
     data = {
@@ -36,7 +42,7 @@ async def status(context: Context) -> Result:
         "sources": [asdict(source) for source in sources],
     }
     rows = [("database", database), *((TITLES[name], _told(process)) for name, process in processes.items())]
-    human = [Table(("what", "state"), rows), "", *([sources_table(sources)] if sources else [])]
+    human = [Table(("what", "state"), rows), *(["", sources_table(sources)] if sources else [])]
     return Result(data, human, exit_code)
 
 
@@ -66,14 +72,15 @@ def _row(source: "SourceStatus") -> tuple[object, ...]:
 
 async def _database(context: Context) -> "tuple[str, list[SourceStatus], int]":
     """What to say of the database, its sources where they can be read, and the exit code. Starts no server."""
+    from kasparro.cli.database import connect_briefly
     from kasparro.core import embedded
-    from kasparro.core.database import connect, house_errors, resolve
+    from kasparro.core.database import house_errors, resolve
     from kasparro.services.health import read_schema_status, read_source_statuses
 
     if context.settings.database_url is None and not embedded.status(context.settings.home).running:
         return "embedded PostgreSQL, not running", [], EXIT_OK
     options = await resolve(context.settings)
-    connection = await connect(options, application_name="kasparro:status")
+    connection = await connect_briefly(options, "status")
     try:
         with house_errors():
             schema = await read_schema_status(connection)

@@ -103,6 +103,8 @@ class InvalidConfigurationError(ConfigurationError):
     code = "invalid_configuration"
 
     def __init__(self, problems: Sequence[ConfigurationProblem], *, hint: str | None = None) -> None:
+        variables = any("environment variable" in problem.message for problem in problems)
+        hint = hint or ("set it in the environment, or in .env by a line NAME=value" if variables else None)
         super().__init__("\n".join(map(str, problems)), hint=hint)
         self.problems = tuple(problems)
 

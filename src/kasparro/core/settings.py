@@ -41,7 +41,8 @@ class Settings(BaseModel):
     contact: Annotated[str | None, Field(alias="KASPARRO_CONTACT", pattern=r"^[\x20-\x7e]{1,200}$")] = None
     """A URL or mail address by which servers that are read from can reach whoever runs this; sent in `User-Agent`."""
     log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], Field(alias="LOG_LEVEL")] = "INFO"
-    """Log lines at this level and above: `DEBUG`, `INFO`, `WARNING`, `ERROR`, `CRITICAL`."""
+    """Log lines at this level and above: `DEBUG`, `INFO`, `WARNING`, `ERROR`, `CRITICAL`. Unset: `INFO`, but `WARNING`
+    for commands that show their progress on a terminal."""
     config_path: Annotated[AbsolutePath, Field(alias="KASPARRO_CONFIG", validate_default=True)] = Path(
         DEFAULT_CONFIG_NAME
     )
@@ -50,9 +51,9 @@ class Settings(BaseModel):
     """Where embedded PostgreSQL, process ids and logs of the background processes live; unset: `.kasparro` beside the
     configuration file."""
     env_file: Annotated[Path, Field(alias="KASPARRO_ENV_FILE")] = Path(".env")
-    """A file of `NAME=value` lines that every command reads first; what the environment sets already wins. Unset: `.env`
-    beside the configuration file, or, only where there is none, `.env` in the current folder. Paths in it are relative to
-    the current folder."""
+    """A file of `NAME=value` lines that every command reads first; what the environment sets already wins. Unset:
+    `.env` beside the configuration file, or, only where there is none, `.env` in the current folder. Paths in it are
+    relative to the current folder."""
     demo_port: Annotated[int, Field(alias="KASPARRO_DEMO_PORT", ge=1, le=65535)] = 8010
     """The demo upstream's port; `kasparro up` starts it when a source is configured to read from there on 127.0.0.1."""
     demo_host: Annotated[str, Field(alias="KASPARRO_DEMO_HOST", min_length=1)] = "127.0.0.1"

@@ -28,6 +28,8 @@ from kasparro.core.embedded.stopping import StopMode, end
 from kasparro.core.errors import EmbeddedServerError
 
 _LOG_PREFIX: Final = re.compile(r"^.*? \[\d+\] [A-Z]+:\s+")
+_ABSENT: Final = "skipping missing configuration file"
+"""What PostgreSQL says of a `custom.conf` that nobody wrote, which is nothing to worry about."""
 _TAIL_BYTES: Final = 2048
 _NO_LIMIT_SECONDS: Final = "2000000"
 
@@ -168,14 +170,15 @@ def _watch(process: "subprocess.Popen[str]", layout: Layout, patience: Patience)
 
 
 def _last_words(layout: Layout) -> str:
-    """The last message of the newest log, without its time and level, after a colon."""
+    """The last message of the newest log that tells something, without its time and level, after a colon."""
     logs = [path for path in layout.logs.glob("*.log") if path.stat().st_size]
     if not logs:
         return ""
     with max(logs, key=lambda path: path.stat().st_mtime_ns).open("rb") as file:
         file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL_BYTES))
-        line = file.read().decode(errors="replace").splitlines()[-1]
-    return f": {_LOG_PREFIX.sub('', line.strip())}"
+        lines = file.read().decode(errors="replace").splitlines()
+    telling = [line for line in lines if _ABSENT not in line]
+    return f": {_LOG_PREFIX.sub('', telling[-1].strip())}" if telling else ""
 
 
 def _options(layout: Layout) -> ConnectionOptions:
