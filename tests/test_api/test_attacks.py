@@ -18,9 +18,10 @@ from tests.test_api.test_gate import log
 __all__ = ["log"]
 HOSTILE = (
     "'; drop table unified_data; --", "1); drop table unified_data; --", "1 or 1=1",
-    "' union select secret_sha256 from api_keys --", "\x00", "a\x00b", "\ud800", "9" * 400, "-1", "1e400", "NaN", "\u202e",
-    "${jndi:ldap://x}", "{{7*7}}",    "../../etc/passwd", "%s%n", "\\", '"', "eq.'--", "in.(1,2", "not.not.eq.1",
-    "like.%" + "%" * 200, "ilike." + "_%" * 100,    "\r\nSet-Cookie: a=b", "\x1b[31m", "<script>alert(1)</script>", "\U0001f4a3", "[" * 500,
+    "' union select secret_sha256 from api_keys --", "\x00", "a\x00b", "\ud800", "9" * 400, "-1", "1e400", "NaN",
+    "\u202e", "${jndi:ldap://x}", "{{7*7}}", "../../etc/passwd", "%s%n", "\\", '"', "eq.'--", "in.(1,2",
+    "not.not.eq.1", "like.%" + "%" * 200, "ilike." + "_%" * 100, "\r\nSet-Cookie: a=b", "\x1b[31m",
+    "<script>alert(1)</script>", "\U0001f4a3", "[" * 500,
 )  # fmt: skip
 LEAKS = ("Traceback", "asyncpg", "syntax error", "select ", "secret_sha256", "/site-packages/", "PostgreSQL", "pg_")
 
