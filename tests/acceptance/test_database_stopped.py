@@ -14,7 +14,7 @@ from kasparro.core import embedded
 from kasparro.core.database import ConnectionOptions, connect
 from kasparro.services.migrations import upgrade
 from tests.acceptance.kasparro_process import ROOT, environment, start
-from tests.fix_database import OwnServer
+from tests.fix_database import LOCK_WAITERS, OwnServer
 from tests.recovery.facts import url_of
 
 PATHS = ("/data?limit=10", "/health")
@@ -125,14 +125,13 @@ async def test_a_caller_for_whom_no_connection_is_left_gets_503_and_when_to_come
 ) -> None:
     """Two connections, one of them kept for /health; the other waits for a lock that is held as long as it takes."""
     blocker = await connect(database, application_name="kasparro:test-blocker")
-    waiting = "select count(*) from pg_locks where not granted and relation is not null"
     async with (
         serving(tmp_path, port, DATABASE_URL=url_of(database), KASPARRO_API_CONNECTIONS="2") as url,
         httpx.AsyncClient(base_url=url, timeout=60) as client,
     ):
         await blocker.execute("begin; lock table unified_data in access exclusive mode")
         slow = asyncio.create_task(client.get("/data"))
-        while await blocker.fetchval(waiting) == 0:
+        while await blocker.fetchval(LOCK_WAITERS) == 0:
             assert not slow.done()
         refused = await asyncio.gather(*(client.get("/data") for _ in range(8)))
         assert {(answer.status_code, answer.json()["code"]) for answer in refused} == {(503, "database_full")}
