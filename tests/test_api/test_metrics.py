@@ -1,6 +1,7 @@
 """`/metrics`: the format, what the database counts, what this process answered, and a database that is away."""
 
 import asyncio
+from pathlib import Path
 
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
@@ -52,6 +53,14 @@ async def test_runs_are_counted_from_the_database(client: httpx.AsyncClient, con
         "kasparro_source_last_success_timestamp_seconds": "gauge",
         "kasparro_run_duration_seconds": "histogram",
     }
+
+
+async def test_every_metric_is_documented(client: httpx.AsyncClient, connection: Connection) -> None:
+    await write_history(connection)
+    await client.get("/runs")
+    page = (Path(__file__).parents[2] / "docs" / "api.md").read_text(encoding="utf-8")
+    for name, kind in (await scraped(client))[1].items():
+        assert f"| `{name}{'_total' if kind == 'counter' else ''}` | {kind} |" in page
 
 
 async def test_requests_are_timed_by_route_and_not_by_path(client: httpx.AsyncClient, connection: Connection) -> None:
