@@ -103,6 +103,32 @@ def test_pages_name_no_place_outside_the_project(page: Path) -> None:
     assert SECRET_NEIGHBOURS.findall(page.read_text(encoding="utf-8").replace("/tmp is", "")) == []
 
 
+def test_every_attack_of_the_table_is_tried_by_a_test_that_exists() -> None:
+    table = read("docs/security.md").partition("## Attacks that are tried")[2]
+    rows = [row for row in re.findall(r"^\|.*\|$", table, re.MULTILINE) if not row.startswith(("| attack", "|---"))]
+    assert len(rows) >= 30
+    for row in rows:
+        named = re.search(r"\| `([\w/]+\.py)::(test_\w+)` \|$", row)
+        assert named is not None, row
+        assert re.search(rf"^(async )?def {named[2]}\(", read(f"tests/{named[1]}"), re.MULTILINE), row
+
+
+def test_limits_of_the_security_page_are_those_of_the_code() -> None:
+    from kasparro.api import authentication, bodies, gate, limits
+    from kasparro.core import serving
+
+    page = read("docs/security.md")
+    assert f"{gate.MAX_URI_BYTES // 1024} KiB | 414" in page
+    assert f"{gate.MAX_PARAMETERS} | 400" in page
+    assert f"{gate.MAX_HEADER_BYTES // 1024} KiB; 100 of them" in page
+    assert f"{bodies.MAX_BODY_BYTES // 1024} KiB of `application/json`, within {bodies.BODY_SECONDS:.0f} s" in page
+    assert f"{gate.BAD_KEYS_PER_MINUTE} a minute" in page
+    assert f"for {limits.TRACKED_CALLERS:,} callers at most" in page
+    assert f"{serving._HTTP1.header_read_timeout // 1000} s | the connection ends" in page
+    assert authentication.FRESH_SECONDS == 5
+    assert "is believed for five seconds" in page
+
+
 def test_glossary_defines_each_word_once_and_in_order() -> None:
     words = re.findall(r"^\*\*(.+?)\*\*:", read("docs/glossary.md"), re.MULTILINE)
     assert words == sorted(set(words), key=str.lower)

@@ -10,9 +10,11 @@ from fastapi import Depends, FastAPI
 
 from kasparro.api.access import require_admin, require_operate, require_read
 from kasparro.api.app import create_app
+from kasparro.api.authentication import KeyRing
 from kasparro.api.options import ApiOptions
 from kasparro.core.api_keys import NewKey, Scope, make_key
 from kasparro.core.database import Connection, Pool
+from kasparro.core.errors import ConnectionLostError
 from kasparro.services import keys
 
 UNKNOWN = "ksp_" + "0" * 12 + "_" + "0" * 64
@@ -143,6 +145,20 @@ async def test_a_good_key_costs_one_question_and_a_revoked_one_stops_soon(
     assert authentication.FRESH_SECONDS == 5
     monkeypatch.setattr(authentication, "FRESH_SECONDS", 0)
     assert (await guarded.get("/try/read", headers=bearer(key))).status_code == 401
+
+
+async def test_a_key_that_cannot_be_checked_lets_nobody_in(
+    guarded: httpx.AsyncClient, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def unreachable(_ring: KeyRing, _key: object) -> None:
+        raise ConnectionLostError("gone")
+
+    key = await made(connection, "admin")
+    monkeypatch.setattr(KeyRing, "check", unreachable)
+    response = await guarded.get("/data", headers=bearer(key))
+    assert (response.status_code, response.headers["retry-after"]) == (503, "5")
+    health = await guarded.get("/health", headers=bearer(key))
+    assert (health.status_code, health.json()["status"], health.json()["sources"]) == (200, "ok", None)
 
 
 async def test_probes_look_at_no_key(guarded: httpx.AsyncClient) -> None:
