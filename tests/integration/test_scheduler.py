@@ -1,16 +1,20 @@
 """The scheduler over a real database; its clock is turned by the tests."""
 
 import asyncio
-from collections.abc import Callable
+import os
+import socket
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from kasparro.core.database import Connection, ConnectionOptions
-from kasparro.core.errors import SourceError, UpstreamError
-from kasparro.ingestion.run import Conditions
-from kasparro.services import run_queue, runs, sources
+from kasparro.core.errors import RunConflictError, SourceError, UpstreamError
+from kasparro.ingestion.coordinator import Request
+from kasparro.ingestion.run import Conditions, run_source
+from kasparro.services import run_queue, runs, sources, workers
 from kasparro.workers.scheduler import Scheduled, Scheduler
 from tests.scripted import ScriptedSource, job_of, row
 
@@ -209,3 +213,116 @@ async def ended(connection: Connection, source_id: int, state: str) -> None:
         source_id,
         state,
     )
+
+
+@asynccontextmanager
+async def scheduler_at_work(options: ConnectionOptions, *names: str) -> AsyncGenerator[None]:
+    """The real clock; no source is due again within the test, and each has been read once."""
+    stop, read = asyncio.Event(), asyncio.Event()
+    left = set(names)
+    scheduled = [Scheduled(job_of(scripted(name)), EveryMinutes(100_000)) for name in names]
+
+    def committed(name: str, _: object) -> None:
+        left.discard(name)
+        if not left:
+            read.set()
+
+    work = asyncio.create_task(Scheduler(scheduled, Conditions(options, stop=stop, committed=committed)).run())
+    async with asyncio.timeout(60):
+        await read.wait()
+        yield
+        stop.set()
+        await work
+
+
+async def until(connection: Connection, question: str, *arguments: Any) -> None:
+    """The database answers yes. Raises TimeoutError."""
+    async with asyncio.timeout(30):
+        while not await connection.fetchval(question, *arguments):
+            pass
+
+
+async def test_a_queued_run_is_begun_when_it_is_queued(
+    database: ConnectionOptions, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It announces itself: no look into the queue is due within this test."""
+    monkeypatch.setattr("kasparro.workers.scheduler.POLL_SECONDS", 1000.0)
+    async with scheduler_at_work(database, "s"):
+        await until(connection, "select count(*) = 1 from workers")
+        for run_id in (2, 3):
+            assert await run_queue.add(connection, 1, "api") == run_id
+            await until(connection, "select finished_at is not null from etl_runs where id = $1", run_id)
+    assert await states(connection, "s") == [
+        ("succeeded", "schedule"), ("succeeded", "api"), ("succeeded", "api"),
+    ]  # fmt: skip
+
+
+async def test_a_worker_shows_while_it_works_and_takes_its_name_back(
+    database: ConnectionOptions, connection: Connection
+) -> None:
+    await connection.execute("insert into workers (name, polled_at) values ('killed', now() - interval '2 hours')")
+    async with scheduler_at_work(database, "s"):
+        await until(connection, "select count(*) = 1 from workers")
+        assert await workers.alive(connection) == [f"{socket.gethostname()}:{os.getpid()}"]
+    assert await connection.fetchval("select count(*) from workers") == 0
+
+
+async def test_a_lost_connection_is_opened_anew(
+    database: ConnectionOptions, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Runs that are queued while it is away are found, and later ones announce themselves again."""
+    monkeypatch.setattr("kasparro.workers.scheduler.POLL_SECONDS", 0.1)
+    async with scheduler_at_work(database, "s"):
+        for run_id in (2, 3):
+            await until(connection, "select count(*) = 1 from workers")
+            await connection.execute(
+                "select pg_terminate_backend(pid) from pg_stat_activity "
+                "where application_name = 'kasparro:scheduler' and datname = current_database()"
+            )
+            assert await run_queue.add(connection, 1, "api") == run_id
+            await until(connection, "select finished_at is not null from etl_runs where id = $1", run_id)
+
+
+async def test_sources_are_known_before_their_first_run(database: ConnectionOptions, connection: Connection) -> None:
+    await connection.execute("begin; lock table etl_checkpoints in access exclusive mode")
+    stop = asyncio.Event()
+    scheduled = [Scheduled(job_of(scripted(name)), EveryMinutes(9)) for name in ("a", "b")]
+    work = asyncio.create_task(Scheduler(scheduled, Conditions(database, stop=stop)).run())
+    await until(connection, "select count(*) = 2 from sources")
+    stop.set()
+    await connection.execute("rollback")
+    await work
+
+
+async def test_a_run_of_a_source_that_nobody_has_is_refused_by_the_last_worker(
+    database: ConnectionOptions, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While another worker is there, it may be the one that has it."""
+    monkeypatch.setattr("kasparro.workers.scheduler.POLL_SECONDS", 0.1)
+    gone = await sources.register(connection, name="gone", source_type="csv", identity={})
+    await workers.join(connection, "another")
+    run_id = await run_queue.add(connection, gone.id, "api")
+    async with scheduler_at_work(database, "s"):
+        looks = "select count(*) = 1 from workers where name <> 'another' and polled_at > $1"
+        for _ in range(2):
+            await until(connection, looks, await connection.fetchval("select clock_timestamp()"))
+        assert await connection.fetchval("select state from etl_runs where id = $1", run_id) == "queued"
+        await workers.leave(connection, "another")
+        await until(connection, "select finished_at is not null from etl_runs where id = $1", run_id)
+    row = await runs.find(connection, run_id)
+    assert (row["state"], row["error_code"]) == ("failed", "configuration")
+    counted = "select value from metric_counters where source_id = $1 and name = 'runs_total' and label = 'failed'"
+    assert await connection.fetchval(counted, gone.id) == 1
+
+
+async def test_a_run_that_somebody_else_has_claimed_is_not_run_again(
+    database: ConnectionOptions, connection: Connection
+) -> None:
+    job = job_of(scripted("s"))
+    found = await sources.register(connection, name="s", source_type="csv", identity=job.identity)
+    run_id = await run_queue.add(connection, found.id, "api")
+    first = await run_source(job, Request("api", queued_run_id=run_id), Conditions(database))
+    assert (first.state, first.row is not None and first.row["id"]) == ("succeeded", run_id)
+    second = await run_source(job, Request("api", queued_run_id=run_id), Conditions(database))
+    assert isinstance(second.error, RunConflictError)
+    assert await states(connection, "s") == [("succeeded", "api")]
