@@ -14,6 +14,9 @@ from kasparro.services.migrations import upgrade
 from tests.fix_database import OwnServer
 from tests.test_api.test_health import client_over
 
+LONGEST_SECONDS = 15
+"""Two limits of 2.5 s, on a machine that is busy with other tests; without limits it would be 30 s and more."""
+
 
 def _processes(home: Path) -> list[int]:
     """The server and its children."""
@@ -44,5 +47,5 @@ async def test_a_hanging_database_is_a_503_in_time_each_time_and_forgotten(own_s
             for _ in range(4):
                 started = time.monotonic()
                 assert (await client.get(path)).status_code == 503
-                assert time.monotonic() - started < 8
+                assert time.monotonic() - started < LONGEST_SECONDS
         assert (await client.get(path)).status_code == 200
