@@ -7,6 +7,7 @@ from fastapi import Depends, FastAPI
 from kasparro.api.access import require_read
 from kasparro.api.authentication import KeyRing
 from kasparro.api.cors import allow_origins
+from kasparro.api.direct import DirectRoute
 from kasparro.api.errors import add_error_handlers
 from kasparro.api.gate import Gate
 from kasparro.api.metrics import RequestMetrics
@@ -43,6 +44,7 @@ def create_routes(options: ApiOptions) -> FastAPI:
         generate_unique_id_function=operation_id,
     )
     app.state.options = options
+    app.router.routes.append(DirectRoute("/data", require_read, data.list_data))
     app.include_router(data.router, dependencies=[Depends(require_read)])
     app.include_router(raw.router, dependencies=[Depends(require_read)])
     for reading in (sources, stats, metrics):
