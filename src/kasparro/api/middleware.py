@@ -1,8 +1,8 @@
 """Around every request: an id, one log line, the headers of its answer, and an answer to errors nobody expected."""
 
+import os
 import re
 import time
-import uuid
 from typing import Any, Final
 
 import structlog
@@ -16,6 +16,7 @@ from kasparro.api.metrics import RequestMetrics
 from kasparro.api.timing import begin_timing
 from kasparro.core.log_lines import write_line
 from kasparro.core.logging import get_logger
+from kasparro.core.masking import mask_text
 
 _VALID_ID: Final = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
 _log = get_logger(__name__)
@@ -41,8 +42,11 @@ class RequestMiddleware:
         state = scope.setdefault("state", {})
         state["request_id"], state["started"] = names["request_id"], time.perf_counter()
         begin_timing()
-        with structlog.contextvars.bound_contextvars(**names):
+        bound = structlog.contextvars.bind_contextvars(**names)
+        try:
             await self._answer(scope, receive, _Reply(send, state, method), names)
+        finally:
+            structlog.contextvars.reset_contextvars(**bound)
 
     async def _answer(self, scope: Scope, receive: Receive, reply: "_Reply", names: dict[str, str]) -> None:
         try:
@@ -59,10 +63,12 @@ class RequestMiddleware:
 def _log_request(scope: Scope, reply: "_Reply", names: dict[str, str]) -> None:
     """One line for each request; `names` are those that all its lines have."""
     method = shortened(reply.method)
-    message = f"{method} {shortened(scope['path'])} {reply.status}"
+    path, route = scope["path"], getattr(scope.get("route"), "path", None)
+    shown = path if path == route else mask_text(shortened(path))
+    message = f"{method} {shown} {reply.status}"
     fields: dict[str, Any] = {
         "http_method": method,
-        "http_route": getattr(scope.get("route"), "path", None),
+        "http_route": route,
         "http_status": reply.status,
         "duration_ms": milliseconds_since(scope["state"]["started"]),
         **_caller(scope["state"]),
@@ -127,5 +133,6 @@ def _names(scope: Scope) -> dict[str, str]:
             names["request_id"] = value.decode("ascii")
         elif name == b"traceparent" and (trace := trace_id(value)):
             names["trace_id"] = trace
-    names.setdefault("request_id", uuid.uuid4().hex)
+    if "request_id" not in names:
+        names["request_id"] = os.urandom(16).hex()
     return names
