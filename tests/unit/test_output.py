@@ -11,7 +11,7 @@ from uuid import UUID
 import pytest
 
 from kasparro.cli import progress
-from kasparro.cli.output import Output, Result, Table, shown
+from kasparro.cli.output import Output, Result, Table, raw_text, shown
 from kasparro.cli.progress import step
 from kasparro.core.errors import SourceError
 
@@ -168,3 +168,29 @@ def test_a_quiet_step_is_silent(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_times_are_shown_in_utc() -> None:
     assert shown(datetime(2026, 1, 1, tzinfo=UTC)) == "2026-01-01 00:00:00Z"
+
+
+def test_numbers_that_name_something_can_be_typed_again(capsys: pytest.CaptureFixture[str]) -> None:
+    """Quantities are grouped, names are not."""
+    Output().emit(Result({"id": 12345, "raw_id": 67890, "fetched": 12345}))
+    Output().emit(Result([], [Table(("id", "last run", "pass_id", "inserted"), [(1234, 2345, 3456, 4567)])]))
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert lines[2:5] == [["id", "12345"], ["raw_id", "67890"], ["fetched", "12,345"]]
+    assert lines[-1] == ["1234", "2345", "3456", "4,567"]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (None, ""),
+        ("a, b", "a, b"),
+        (1517363399650, "1517363399650"),
+        (True, "true"),
+        (Decimal("1.50"), "1.50"),
+        ([Decimal("-122.1970"), None, "ä"], '[-122.1970,null,"ä"]'),
+        ({"b": {"n": 1}, "a": []}, '{"a":[],"b":{"n":1}}'),
+        (["\x00"], '["\\u0000"]'),
+    ],
+)
+def test_values_of_a_payload_are_shown_as_they_came(value: object, text: str) -> None:
+    assert raw_text(value) == text

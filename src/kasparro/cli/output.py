@@ -24,6 +24,9 @@ UNFOLDED_WIDTH: Final = 10_000
 FOLDED_COLUMNS: Final = 4
 PADDED_WIDTH: Final = 40
 _GAP: Final = "   "
+_FIELDS: Final = ("field", "value")
+_NAMING: Final = ("id", "run", "last run", "mapping_version")
+"""Columns and fields whose integers name something, as do all whose name ends with `_id`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +37,14 @@ class Table:
     rows: Sequence[Sequence[object]]
     title: str | None = None
     right: Sequence[str] = ()
+
+    def texts(self) -> list[list[str]]:
+        """The cells as people read them. What names a thing is an integer to be typed again, and so not grouped."""
+        named_by_row = tuple(self.columns) == _FIELDS
+        return [
+            [_text(str(row[0]) if named_by_row else name, cell) for name, cell in zip(self.columns, row, strict=True)]
+            for row in self.rows
+        ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +144,23 @@ def shown(value: object) -> str:
     return str(value)
 
 
+def raw_text(value: object) -> str:
+    """A value of a payload as it came: numbers and truth values, lists and objects as JSON writes them."""
+    if value is None or isinstance(value, str):
+        return value or ""
+    from kasparro.core.canonical import UnstorableError, payload_json
+
+    try:
+        return payload_json({"": value}).removeprefix('{"":').removesuffix("}")
+    except UnstorableError:
+        return json.dumps(value, default=_encode)
+
+
+def _text(name: str, cell: object) -> str:
+    naming = name in _NAMING or name.endswith("_id")
+    return str(cell) if naming and isinstance(cell, int) else shown(cell)
+
+
 def _encode(value: object) -> object:
     """JSON for what the standard encoder lacks: RFC 3339 times in UTC, exact decimals as strings, hex bytes."""
     if isinstance(value, datetime):
@@ -150,7 +178,7 @@ def _human_parts(result: Result) -> Sequence[str | Table]:
     if result.human is not None:
         return result.human
     if isinstance(result.data, Mapping):
-        return [Table(("field", "value"), list(result.data.items()))]
+        return [Table(_FIELDS, list(result.data.items()))]
     return [Table(("value",), [(item,) for item in result.data])]
 
 
@@ -171,7 +199,7 @@ def _print_table(console: "Console", table: Table) -> None:
 
 def _plain_lines(table: Table) -> Iterator[str]:
     """One line a row, without spaces at its end; a cell longer than `PADDED_WIDTH` moves only the rest of its line."""
-    rows = [[mask_known(shown(cell)).replace("\n", "\n  ") for cell in row] for row in table.rows]
+    rows = [[mask_known(text).replace("\n", "\n  ") for text in row] for row in table.texts()]
     cells = [list(table.columns), *rows]
     widths = [min(max(map(len, column)), PADDED_WIDTH) for column in zip(*cells, strict=True)]
     padded = [
@@ -221,6 +249,6 @@ def _rich_table(table: Table) -> "RichTable":
             justify="right" if column in table.right else "left",
             overflow="fold",
         )
-    for row in table.rows:
-        drawn.add_row(*(Text(mask_known(shown(cell))) for cell in row))
+    for row in table.texts():
+        drawn.add_row(*(Text(mask_known(text)) for text in row))
     return drawn

@@ -10,7 +10,7 @@ import typer
 
 from kasparro.cli.database import connected
 from kasparro.cli.frame import Context, command
-from kasparro.cli.output import Result, Table
+from kasparro.cli.output import Result, Table, raw_text
 from kasparro.cli.secrets import know_secrets
 from kasparro.core.masking import mask_known
 
@@ -74,7 +74,7 @@ async def show_reject(
         payload = {"_unstorable": _without_secrets(payload["_unstorable"])}
         human += ["payload, which jsonb cannot hold:", _as_it_came(payload["_unstorable"])]
     else:
-        human.append(Table(("payload", "value"), list(payload.items())))
+        human.append(Table(("payload", "value"), [(name, raw_text(value)) for name, value in payload.items()]))
     return Result({**row, "payload": payload}, human)
 
 

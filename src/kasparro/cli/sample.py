@@ -1,6 +1,5 @@
 """`kasparro sample`: a few records of a source, raw and normalized side by side. Writes nothing, needs no database."""
 
-import json
 from contextlib import aclosing
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Annotated, Any, cast
@@ -8,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 import typer
 
 from kasparro.cli.frame import Context, command
-from kasparro.cli.output import Result, Table
+from kasparro.cli.output import Result, Table, raw_text
 from kasparro.core.errors import SourceError
 from kasparro.core.masking import mask_text
 
@@ -114,10 +113,10 @@ def _cut(value: object) -> object:
     """Long text is cut, and stays on one line: `--json` shows all of it."""
     if isinstance(value, list) and all(isinstance(item, str) for item in cast("list[object]", value)):
         value = ", ".join(cast("list[str]", value))
-    if isinstance(value, list | dict):
-        value = json.dumps(value, ensure_ascii=False, default=str)
+    if isinstance(value, list | dict | int):
+        value = raw_text(cast("object", value))
     if not isinstance(value, str):
-        return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+        return value
     text = " ".join(value.split())
     return text if len(text) <= _WIDEST else f"{text[: _WIDEST - 3]}..."
 
