@@ -13,7 +13,10 @@ if TYPE_CHECKING:
 HostOption = Annotated[
     str,
     typer.Option(
-        "--host", metavar="ADDRESS", help="Address to bind (default: 127.0.0.1); the feed needs no key at any."
+        "--host",
+        metavar="ADDRESS",
+        help="Address to bind (default: 127.0.0.1); the feed needs no key at any.",
+        show_default=False,
     ),
 ]
 PortOption = Annotated[
@@ -31,7 +34,10 @@ ResumeOption = Annotated[
     bool, typer.Option("--resume", help="Go on where the first replay of this home would be by now.")
 ]
 SpeedOption = Annotated[
-    float, typer.Option("--speed", min=0, help="Seconds of the week that go by in a second (default: 60).")
+    float,
+    typer.Option(
+        "--speed", min=0, help="Seconds of the week that go by in a second (default: 60).", show_default=False
+    ),
 ]
 LimitsOption = Annotated[
     bool, typer.Option("--limits/--no-limits", help="Whether every fifth request of the API is answered with 429.")

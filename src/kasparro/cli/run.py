@@ -8,7 +8,7 @@ from kasparro.cli.frame import Context, command
 from kasparro.cli.output import Result
 from kasparro.core.errors import EXIT_OK, EXIT_REJECTS
 
-SourcesArgument = Annotated[list[str] | None, typer.Argument(metavar="[SOURCE]...", help="Sources (default: all).")]
+SourcesArgument = Annotated[list[str] | None, typer.Argument(metavar="SOURCE", help="Sources (default: all).")]
 FullRefreshOption = Annotated[
     bool, typer.Option("--full-refresh", help="Read again from the start; deletes nothing, leaves raw payloads alone.")
 ]

@@ -61,7 +61,7 @@ async def clear_state(context: Context, source: SourceArgument, partition: Parti
 @command(example="kasparro state digest flights --verify")
 async def show_digest(
     context: Context,
-    source: Annotated[str | None, typer.Argument(metavar="[SOURCE]", help="A source's name (default: all).")] = None,
+    source: Annotated[str | None, typer.Argument(metavar="SOURCE", help="A source's name (default: all).")] = None,
     verify: Annotated[bool, typer.Option("--verify", help="Compute it anew from every record and compare.")] = False,
 ) -> Result:
     """Show each source's digest: equal digests mean equal records. With --verify, exit 9 if one differs."""
