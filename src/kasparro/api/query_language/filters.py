@@ -3,7 +3,7 @@
 import re
 from typing import Any, Final, cast
 
-from kasparro.api.query_language.operands import READERS, Refused, comparable, listed, pattern
+from kasparro.api.query_language.operands import MAX_CHARACTERS, READERS, Refused, comparable, listed, pattern
 from kasparro.services.data import Field, Filter, Kind, Operator
 
 OPERATORS: Final[tuple[Operator, ...]] = ("eq", "neq", "gt", "gte", "lt", "lte", "like", "ilike", "in", "is")
@@ -24,6 +24,8 @@ _WITHOUT: Final[dict[Kind, set[str]]] = {
 
 def read_filter(field: Field, value: str) -> Filter:
     """The filter that a parameter's value says. Raises Refused."""
+    if len(value) > MAX_CHARACTERS:
+        raise Refused(f"at most {MAX_CHARACTERS} characters")
     match = _FORM.fullmatch(value)
     assert match is not None
     negated, operand = bool(match[1]), match[3]

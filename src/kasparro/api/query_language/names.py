@@ -2,7 +2,6 @@
 
 import difflib
 import re
-from collections.abc import Iterable
 from typing import Final
 
 from kasparro.api.errors import shortened
@@ -32,14 +31,19 @@ def field_of(name: str) -> Field:
 
 
 def read_sort(value: str) -> tuple[SortKey, ...]:
-    """`-occurred_at,title`: names, with a minus for descending. Raises Refused."""
-    keys = [SortKey(_sortable(name.removeprefix("-")), name.startswith("-")) for name in _COMMA.split(value)]
-    if len(keys) > MAX_SORT_KEYS:
+    """`-occurred_at,title`: names, with a minus for descending. Raises Refused.
+
+    What cannot make a difference is left out: a field named again, and all that follows id, which is unique.
+    """
+    names = _COMMA.split(value)
+    if len(names) > MAX_SORT_KEYS:
         raise Refused(f"at most {MAX_SORT_KEYS} fields")
-    _refuse_repeated(key.field.name for key in keys)
-    if any(key.field.name == "id" for key in keys[:-1]):
-        raise Refused("nothing can follow id, which is unique")
-    return tuple(keys)
+    keys: dict[str, SortKey] = {}
+    for name in names:
+        field = _sortable(name.removeprefix("-"))
+        if "id" not in keys:
+            keys.setdefault(field.name, SortKey(field, name.startswith("-")))
+    return tuple(keys.values())
 
 
 def read_fields(value: str) -> tuple[Field, ...]:
@@ -47,7 +51,10 @@ def read_fields(value: str) -> tuple[Field, ...]:
     fields = tuple(field_of(name) for name in _COMMA.split(value))
     if len(fields) > MAX_FIELDS:
         raise Refused(f"at most {MAX_FIELDS} fields")
-    _refuse_repeated(field.name for field in fields)
+    names = [field.name for field in fields]
+    for name in names:
+        if names.count(name) > 1:
+            raise Refused(f"{shortened(name)} is named more than once")
     return fields
 
 
@@ -58,13 +65,6 @@ def _sortable(name: str) -> Field:
             f"{name} has no order" + ("; name a value inside it" if field.column.kind == "attributes" else "")
         )
     return field
-
-
-def _refuse_repeated(names: Iterable[str]) -> None:
-    seen = list(names)
-    for name in seen:
-        if seen.count(name) > 1:
-            raise Refused(f"{shortened(name)} is named more than once")
 
 
 def _path(name: str) -> tuple[str, ...]:

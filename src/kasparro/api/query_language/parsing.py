@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, Literal, cast, get_args
@@ -17,7 +18,8 @@ from kasparro.services.data import COLUMNS, Filter
 
 Format = Literal["json", "ndjson", "csv"]
 Count = Literal["exact", "planned", "estimated", "none"]
-MAX_FILTERS: Final = 20
+MAX_FILTERS: Final = 60
+MAX_FILTERS_OF_A_FIELD: Final = 3
 _ORDER_VERSION: Final = 1
 """Of what `services.data.order` makes of a sort: positions of another version are for another query."""
 _Pairs = list[tuple[str, str]]
@@ -69,7 +71,11 @@ def _read_options(pairs: _Pairs, problems: dict[str, str]) -> dict[str, Any]:
 
 def _read_filters(pairs: _Pairs, problems: dict[str, str]) -> tuple[Filter, ...]:
     filters: list[Filter] = []
+    times = Counter(name for name, _ in pairs)
     for name, value in pairs:
+        if times[name] > MAX_FILTERS_OF_A_FIELD:
+            problems[shortened(name)] = f"at most {MAX_FILTERS_OF_A_FIELD} filters of one field"
+            continue
         if name not in COLUMNS and not name.startswith(ATTRIBUTES):
             problems[shortened(name)] = unknown_parameter(shortened(name), _KNOWN)
             continue
