@@ -222,6 +222,12 @@ async def test_a_body_key_or_parameter_that_makes_no_sense_is_refused(
     for content, status in bodies.items():
         response = await client.post("/runs", content=content, headers={**headers, "Content-Type": "application/json"})
         assert (content, response.status_code) == (content, status), response.text
+    problem = await client.post("/runs", json={"source": 5, "a/b": 1}, headers=headers)
+    assert problem.json()["code"] == "body"
+    assert problem.json()["errors"] == [
+        {"pointer": "/source", "detail": "Input should be a valid string"},
+        {"pointer": "/a~1b", "detail": "Extra inputs are not permitted"},
+    ]
     for key in (b"a b", b"x" * 256, "é".encode(), b""):
         given: Any = {**headers, "Idempotency-Key": key}
         assert (await client.post("/runs", headers=given)).status_code == 400

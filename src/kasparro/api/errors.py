@@ -3,7 +3,7 @@
 import difflib
 from collections.abc import Sequence
 from http import HTTPStatus
-from typing import Final
+from typing import Any, Final
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -13,6 +13,7 @@ from starlette.routing import Match
 from starlette.types import Scope
 
 from kasparro.core.errors import (
+    BodyError,
     DatabaseError,
     ForbiddenError,
     KasparroError,
@@ -56,7 +57,7 @@ def unknown_parameter(name: str, known: Sequence[str]) -> str:
 def problem_response(request: Request, error: KasparroError, *, status: int | None = None) -> JSONResponse:
     """The body for a house error. Nothing of a cause is shown, and secrets are masked in what is."""
     code = error.http_status if status is None else status
-    problems = error.problems if isinstance(error, ParameterError) else {}
+    details = _details(error)
     problem = Problem(
         type=f"urn:kasparro:problem:{error.code}",
         title=HTTPStatus(code).phrase,
@@ -65,11 +66,19 @@ def problem_response(request: Request, error: KasparroError, *, status: int | No
         instance=shortened(request.url.path),
         code=error.code,
         request_id=request.state.request_id,
-        errors=[ProblemDetail(parameter=name, detail=detail) for name, detail in problems.items()],
+        errors=details,
     )
     headers = _headers_of(error, code)
-    body = problem.model_dump(exclude_none=True, exclude=None if problems else {"errors"})
+    body = problem.model_dump(exclude_none=True, exclude=None if details else {"errors"})
     return JSONResponse(body, code, headers, PROBLEM_MEDIA_TYPE)
+
+
+def _details(error: KasparroError) -> list[ProblemDetail]:
+    if isinstance(error, ParameterError):
+        return [ProblemDetail(parameter=name, detail=detail) for name, detail in error.problems.items()]
+    if isinstance(error, BodyError):
+        return [ProblemDetail(pointer=pointer, detail=detail) for pointer, detail in error.problems.items()]
+    return []
 
 
 def _headers_of(error: KasparroError, status: int) -> dict[str, str]:
@@ -115,8 +124,17 @@ async def _on_house_error(request: Request, error: Exception) -> JSONResponse:
 
 async def _on_invalid_request(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
-    problems = {".".join(str(part) for part in item["loc"][1:]): str(item["msg"]) for item in error.errors()}
-    return problem_response(request, ParameterError(problems))
+    items = error.errors()
+    parameters = {".".join(map(str, item["loc"][1:])): str(item["msg"]) for item in items if item["loc"][0] != "body"}
+    if parameters:
+        return problem_response(request, ParameterError(parameters))
+    return problem_response(request, BodyError({_pointer(item): str(item["msg"]) for item in items}))
+
+
+def _pointer(item: dict[str, Any]) -> str:
+    """The place of a mistake in the body (RFC 6901); what is no JSON has none inside."""
+    parts: tuple[str | int, ...] = () if item["type"] == "json_invalid" else item["loc"][1:]
+    return "".join("/" + shortened(str(part)).replace("~", "~0").replace("/", "~1") for part in parts)
 
 
 async def _on_http_error(request: Request, error: Exception) -> JSONResponse:

@@ -61,6 +61,16 @@ class ParameterError(UsageError):
         self.problems = dict(problems)
 
 
+class BodyError(UsageError):
+    """The body of a request is malformed; `problems` says for each JSON pointer (RFC 6901) what is wrong there."""
+
+    code = "body"
+
+    def __init__(self, problems: Mapping[str, str]) -> None:
+        super().__init__("; ".join(f"body{pointer}: {detail}" for pointer, detail in problems.items()))
+        self.problems = dict(problems)
+
+
 class CursorExpiredError(UsageError):
     """A cursor of a list was signed with a key that is gone, or by an older version: begin again without it."""
 

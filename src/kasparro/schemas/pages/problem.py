@@ -6,9 +6,10 @@ from kasparro.schemas.pages.base import Body
 
 
 class ProblemDetail(Body):
-    """One thing that is wrong with a request."""
+    """One thing that is wrong with a request: with a parameter, or at a place in its body."""
 
     parameter: str | None = None
+    pointer: str | None = Field(default=None, description="A JSON pointer into the body (RFC 6901); empty: all of it.")
     detail: str
 
 
