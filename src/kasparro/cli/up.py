@@ -221,9 +221,10 @@ def _summary(context: Context, url: str, sources: "list[SourceStatus]", exit_cod
         "home": context.settings.home,
         "sources": [asdict(source) for source in sources],
     }
+    key = " -H 'Authorization: Bearer KEY'" if context.settings.read_key_required else ""
     hints = f"""
-The API answers at {url}
-  curl '{url}/data?limit=10'
+The API answers at {url}{", to whoever has a key: `kasparro keys create`" if key else ""}
+  curl{key} '{url}/data?limit=10'
   curl '{url}/health'
 Look at it with `kasparro status`, stop it with `make down` or `kasparro down`."""
     return Result(data, [sources_table(sources), hints], exit_code)
