@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from kasparro.api.server import SERVER_SETTINGS
 from kasparro.core.database import Pool, create_pool, parse_url
 from kasparro.core.serving import serve_application
 
@@ -45,8 +46,9 @@ def create_bare(pool: Pool) -> Starlette:
 async def serve(port: int, connections: int) -> None:
     """Serve until stopped."""
     options = parse_url(os.environ["DATABASE_URL"], {})
-    settings = {"statement_timeout": "30s"}
-    pool = await create_pool(options, application_name="kasparro:bare", max_size=connections, server_settings=settings)
+    pool = await create_pool(
+        options, application_name="kasparro:bare", max_size=connections, server_settings=SERVER_SETTINGS
+    )
     await serve_application(create_bare(pool), host="127.0.0.1", port=port)
 
 

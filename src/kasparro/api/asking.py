@@ -50,20 +50,25 @@ async def ask_long(
     DatabaseFullError when those that were put before leave no room for `timeout_seconds`.
     """
     async with _room_in(room, timeout_seconds):
-        asking = asyncio.ensure_future(ask(pool, question, timeout_seconds=longest_seconds))
+        borrowed: list[Connection] = []
+        task = asyncio.create_task(_put(pool, question, borrowed))
         try:
-            done, _ = await asyncio.wait({asking}, timeout=timeout_seconds)
+            done, _ = await asyncio.wait({task}, timeout=timeout_seconds)
             if not done:
                 await ask(pool, _ping, timeout_seconds=timeout_seconds)
-            return await asking
+                done, _ = await asyncio.wait({task}, timeout=longest_seconds - timeout_seconds)
         finally:
-            asking.cancel()
+            if not task.done():
+                _cut_off(task, borrowed)
+    if not done:
+        raise ConnectionLostError(f"the database did not answer within {longest_seconds:g} s")
+    return task.result()
 
 
 @asynccontextmanager
 async def _room_in(room: asyncio.Semaphore, timeout_seconds: float) -> AsyncGenerator[None]:
     try:
-        async with asyncio.timeout(timeout_seconds):
+        async with asyncio.timeout(timeout_seconds if room.locked() else None):
             await room.acquire()
     except TimeoutError:
         raise DatabaseFullError(f"no connection became free within {timeout_seconds:g} s") from None

@@ -9,6 +9,7 @@ import binascii
 import hashlib
 import hmac
 import json
+from functools import cache
 from typing import Any, Final
 
 from kasparro.core.errors import CursorExpiredError, ParameterError
@@ -67,6 +68,7 @@ def _refused(detail: str) -> ParameterError:
     return ParameterError({"cursor": detail})
 
 
+@cache
 def _key_id(key: bytes) -> bytes:
     return hashlib.sha256(b"kasparro cursor key id\x00" + key).digest()[:4]
 

@@ -1,5 +1,6 @@
 """Serves the API in this process, over our own pool."""
 
+import gc
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Final, cast
@@ -47,6 +48,7 @@ async def serve(
     try:
         served = replace(served, cursor_key=await _cursor_key(pool))
         app = create_app(pool, served)
+        gc.freeze()  # what stands by now stays: each look for garbage need not see it again
         await serve_application(app, host=host, port=port, on_ready=on_ready, on_stop=app.state.stopping.set)
     finally:
         await pool.close()
