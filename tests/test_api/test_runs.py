@@ -62,7 +62,7 @@ async def test_the_next_page_is_linked(client: httpx.AsyncClient) -> None:
 async def test_runs_are_chosen_by_source_and_status(client: httpx.AsyncClient) -> None:
     chosen = {
         "source=quakes": [4, 3, 1], "source=quakes&status=partial": [3], "status=failed": [2], "status=running": [],
-        "source=quakes&limit=1": [4],
+        "source=quakes&limit=1": [4], "source=rss": [2], "source=csv&status=succeeded": [1], "source=api": [],
     }  # fmt: skip
     for query, ids in chosen.items():
         assert [run["id"] for run in (await client.get(f"/runs?{query}")).json()["data"]] == ids, query

@@ -83,6 +83,7 @@ from etl_runs r join sources s on s.id = r.source_id left join mapping_versions 
 _SOME = " where r.id = any($1::bigint[]) order by r.id"
 _ANY_OPEN = "select exists(select from etl_runs where id = any($1::bigint[]) and finished_at is null)"
 _OF_SOURCE = "r.source_id = $0::integer"
+_OF_TYPE = "s.type = $0::text"
 _IN_STATE = "r.state = $0::text"
 _BEFORE = "r.id < $0::bigint"
 _SUCCESSES = ("succeeded", "partial")
@@ -182,21 +183,30 @@ async def some(connection: Connection, run_ids: Sequence[int]) -> list[dict[str,
     return [dict(row) for row in await connection.fetch(_SHOW + _SOME, list(run_ids))]
 
 
+@dataclass(frozen=True, slots=True)
+class RunFilter:
+    """Which runs: of a source, of sources of a type, in a state; None: of any."""
+
+    source_id: int | None = None
+    source_type: str | None = None
+    state: str | None = None
+
+
 async def have_ended(connection: Connection, run_ids: Sequence[int]) -> bool:
     """Whether none of these runs is queued or at work."""
     return not await connection.fetchval(_ANY_OPEN, list(run_ids))
 
 
-async def page(
-    connection: Connection, *, source_id: int | None, state: str | None, before: int | None, limit: int
-) -> list[dict[str, Any]]:
-    """The newest runs first: those of a source, in a state, with ids below `before`, each where it is given."""
-    given = [(_OF_SOURCE, source_id), (_IN_STATE, state), (_BEFORE, before)]
-    chosen = [(condition, value) for condition, value in given if value is not None]
-    conditions = [condition.replace("$0", f"${place}") for place, (condition, _) in enumerate(chosen, 2)]
+async def page(connection: Connection, chosen: RunFilter, *, before: int | None, limit: int) -> list[dict[str, Any]]:
+    """The newest runs first: those that are chosen, with ids below `before` where that is given."""
+    given = [
+        (_OF_SOURCE, chosen.source_id), (_OF_TYPE, chosen.source_type), (_IN_STATE, chosen.state), (_BEFORE, before),
+    ]  # fmt: skip
+    held = [(condition, value) for condition, value in given if value is not None]
+    conditions = [condition.replace("$0", f"${place}") for place, (condition, _) in enumerate(held, 2)]
     where = f" where {' and '.join(conditions)}" if conditions else ""
     statement = f"{_SHOW}{where} order by r.id desc limit $1::integer"
-    return [dict(row) for row in await connection.fetch(statement, limit, *(value for _, value in chosen))]
+    return [dict(row) for row in await connection.fetch(statement, limit, *(value for _, value in held))]
 
 
 async def close(

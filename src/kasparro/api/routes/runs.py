@@ -1,6 +1,6 @@
 """`/runs`: what ran, what became of it, and a way to ask for more."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Final, get_args
 
 from fastapi import APIRouter, Body, Depends, Header, Query, Request, Response
 from fastapi.responses import JSONResponse
@@ -17,9 +17,11 @@ from kasparro.core.database import Connection
 from kasparro.core.errors import NotFoundError, RunFailedError
 from kasparro.ingestion.operations.queueing import queue_runs
 from kasparro.schemas.pages import DEFAULT_LIMIT, MAX_LIMIT, Page
-from kasparro.schemas.pages.runs import RequestedRuns, Run, RunAnswer, RunPage, RunRequest, RunState
+from kasparro.schemas.pages.runs import RequestedRuns, Run, RunAnswer, RunPage, RunRequest, RunState, SourceType
 from kasparro.services import batches, runs, sources
+from kasparro.services.runs import RunFilter
 
+SOURCE_TYPES: Final = get_args(SourceType)
 router = APIRouter(tags=["runs"])
 IdempotencyKey = Annotated[
     str | None,
@@ -35,7 +37,9 @@ class RunsParameters(Parameters):
     """`GET /runs`."""
 
     limit: Annotated[WholeNumber, Field(ge=1, le=MAX_LIMIT, description="How many runs at most.")] = DEFAULT_LIMIT
-    source: Annotated[str | None, Field(min_length=1, description="Only runs of the source of this name.")] = None
+    source: Annotated[
+        str | None, Field(min_length=1, description="Only runs of the source of this name, or of sources of this type.")
+    ] = None
     status: Annotated[RunState | None, Field(description="Only runs in this state.")] = None
     cursor: Annotated[str | None, Field(min_length=1, description="`page.next_cursor` of the page before.")] = None
 
@@ -130,11 +134,17 @@ def _told(run: Run) -> str:
 
 async def _page(connection: Connection, query: RunsParameters, before: int | None) -> list[dict[str, Any]]:
     """One more row than asked for tells whether there are more. Raises NotFoundError for an unknown source."""
-    source_id = None
-    if query.source is not None:
-        _require_storable(query.source)
-        source_id = (await sources.get(connection, query.source)).id
-    return await runs.page(connection, source_id=source_id, state=query.status, before=before, limit=query.limit + 1)
+    chosen = await _chosen(connection, query)
+    return await runs.page(connection, chosen, before=before, limit=query.limit + 1)
+
+
+async def _chosen(connection: Connection, query: RunsParameters) -> RunFilter:
+    if query.source is None:
+        return RunFilter(state=query.status)
+    _require_storable(query.source)
+    if query.source in SOURCE_TYPES and await sources.find(connection, query.source) is None:
+        return RunFilter(source_type=query.source, state=query.status)
+    return RunFilter(source_id=(await sources.get(connection, query.source)).id, state=query.status)
 
 
 async def _detail(connection: Connection, run_id: int) -> dict[str, Any]:
