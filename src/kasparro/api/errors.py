@@ -118,7 +118,8 @@ def add_error_handlers(app: FastAPI) -> None:
 async def _on_house_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, KasparroError)
     if error.http_status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        _log.warning("http.failed", message=error.message, exc_info=error)
+        stack = None if isinstance(error, DatabaseError) else error  # of an outage, each caller's would be the same
+        _log.warning("http.failed", message=error.message, code=error.code, exc_info=stack)
     return problem_response(request, error)
 
 
