@@ -13,6 +13,7 @@ from kasparro.services import keys
 from tests.acceptance.kasparro_process import ROOT, Ended, environment, finish, kasparro, start
 from tests.recovery.facts import url_of
 
+CONFIGURATION = ROOT / "tests" / "schemathesis.toml"
 PHASES = "examples,coverage,fuzzing,stateful"
 
 
@@ -45,7 +46,8 @@ async def ask_everything(url: str, key: str, folder: Path, *, seed: int, max_exa
     """One run of schemathesis with all its checks."""
     program = "import sys; from schemathesis.cli import schemathesis; sys.exit(schemathesis())"
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", program, "run", f"{url}/openapi.json", "--header", f"Authorization: Bearer {key}",
+        sys.executable, "-c", program, "--config-file", str(CONFIGURATION), "run", f"{url}/openapi.json",
+        "--header", f"Authorization: Bearer {key}",
         "--checks", "all", "--phases", PHASES, "--seed", str(seed), "--max-examples", str(max_examples),
         "--generation-database", "none", "--continue-on-failure", "--request-timeout", "60", "--no-color",
         "--output-truncate", "false",

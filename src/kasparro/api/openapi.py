@@ -22,8 +22,8 @@ SUMMARY: Final = "Records from APIs, CSV files and feeds, one table, exactly onc
 _Object = dict[str, Any]
 _FRAMEWORKS_OWN: Final = ("HTTPValidationError", "ValidationError")
 _METHODS: Final = ("get", "post", "put", "patch", "delete")
-_ANY: Final = (400, 401, 429, 500)
-"""What all but probes may answer: an unknown parameter, a bad key, too many requests, and what nobody expected."""
+_ANY: Final = (400, 401, 414, 429, 431, 500)
+"""What all but probes may answer: an unknown parameter, a bad key, too much, too often, and what nobody expected."""
 _LIMITS: Final = {"ge": "minimum", "le": "maximum", "gt": "exclusiveMinimum", "lt": "exclusiveMaximum"}
 """Pydantic's names for limits of a value that is checked beforehand, and those of JSON Schema."""
 _HEADERS: Final[_Object] = {
