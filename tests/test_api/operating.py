@@ -16,8 +16,9 @@ insert into etl_runs (
     plan, checkpoint_before, checkpoint_after, digest, error_code, error_message, batches, fetched, inserted, updated,
     rejected, raw_written)
 select s.id, v.trigger, v.state, 7, '2026-01-01T00:00:00Z', v.started::timestamptz, v.finished::timestamptz, 'c', 1,
-       '0.1', '{"partitions": ["p"]}', '{}', '{"p#0": {"ordinal": 5, "cursor": {"page": 2, "api_key": "hidden"}}}', 255,
-       v.code, v.message, v.batches, v.fetched, v.inserted, v.updated, v.rejected, v.fetched
+       '0.1', '{"partitions": ["p"]}', '{}',
+       '{"https://x.example/f?token=hidden#0": {"ordinal": 5, "cursor": {"page": 2, "api_key": "hidden"}}}',
+       255, v.code, v.message, v.batches, v.fetched, v.inserted, v.updated, v.rejected, v.fetched
 from (values
     (1, 'quakes', 'schedule', 'succeeded', '2026-01-01T00:00:00Z', '2026-01-01T00:00:02Z', null, null, 2, 5, 4, 1, 0),
     (2, 'news', 'api', 'failed', '2026-01-02T00:00:00Z', '2026-01-02T00:00:01Z', 'upstream',

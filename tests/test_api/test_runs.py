@@ -98,7 +98,9 @@ async def test_a_run_shows_its_batches_summed_and_nothing_secret(client: httpx.A
     assert (run["size_bytes"], run["batches"], run["records"]) == (150, 2, RECORDS)
     assert (run["digest"], run["mapping_hash"], run["pass_id"]) == ("000000000000000000000000000000ff", "m1", 7)
     assert (run["plan"], run["checkpoint_before"]) == ({"partitions": ["p"]}, {})
-    assert run["checkpoint_after"] == {"p#0": {"ordinal": 5, "cursor": {"page": 2, "api_key": "***"}}}
+    assert run["checkpoint_after"] == {
+        "https://x.example/f?token=***#0": {"ordinal": 5, "cursor": {"page": 2, "api_key": "***"}}
+    }
     failed = (await client.get("/runs/2")).json()["data"]
     assert failed["error"] == {"code": "upstream", "message": "https://***@feed.example.org/x?token=***: HTTP 500"}
 

@@ -16,13 +16,18 @@ def shown_run(row: dict[str, Any]) -> Run:
 def shown_run_detail(row: dict[str, Any]) -> RunDetail:
     """A run by itself. What it planned and where it stood is masked once more: sources write cursors as they like."""
     names = ("pass_id", "code_version", "config_hash", "mapping_version", "mapping_hash", "size_bytes", "stage_seconds")
-    documents = {
-        name: None if row[name] is None else masked(name, json.loads(row[name]))
-        for name in ("plan", "checkpoint_before", "checkpoint_after")
-    }
+    documents = {name: _shown_document(row[name]) for name in ("plan", "checkpoint_before", "checkpoint_after")}
     digest = None if row["digest"] is None else as_text(int(row["digest"]))
     own = {name: row[name] for name in names}
     return RunDetail.model_validate({**_common(row), **own, **documents, "digest": digest})
+
+
+def _shown_document(text: str | None) -> dict[str, Any] | None:
+    """Members by their names, which may be those of partitions, and so URLs."""
+    if text is None:
+        return None
+    members: dict[str, Any] = json.loads(text)
+    return {mask_text(name): masked(name, value) for name, value in members.items()}
 
 
 def _common(row: dict[str, Any]) -> dict[str, Any]:
