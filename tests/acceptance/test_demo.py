@@ -137,6 +137,17 @@ async def test_the_key_may_stand_in_a_file(port: int, tmp_path: Path) -> None:
     assert error["hint"] == f"choose another one: --port {port + 1}"
 
 
+async def test_its_port_is_the_one_that_sources_read_from(port: int) -> None:
+    """As the shipped configuration has it: from KASPARRO_DEMO_PORT, unless --port says otherwise."""
+    with socket.socket() as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        other.bind(("127.0.0.1", port))
+        other.listen()
+        outcome = await kasparro("demo", "--json", env=environment(API_KEY=KEY, KASPARRO_DEMO_PORT=str(port)))
+    assert outcome.exit_code == 3
+    assert outcome.document["error"]["message"] == f"port {port} on 127.0.0.1 is taken"
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
