@@ -16,12 +16,15 @@ MAX_LISTED: Final = 100
 """Values of one `in`."""
 NUMBER: Final = re.compile(r"-?(?:[0-9]{1,200}(?:\.[0-9]{0,200})?|\.[0-9]{1,200})(?:[eE][+-]?[0-9]{1,3})?")
 INTEGER: Final = re.compile(r"-?[0-9]{1,18}")
+_LEAP_YEAR: Final = r"(?:[0-9]{2}(?:0[48]|[2468][048]|[13579][26])|(?:[02468][048]|[13579][26])00)"
 _DAY: Final = (
-    r"(?:(?:0[13578]|1[02])-(?:0[1-9]|[12][0-9]|3[01])|(?:0[469]|11)-(?:0[1-9]|[12][0-9]|30)|02-(?:0[1-9]|[12][0-9]))"
+    r"(?:(?:0[13578]|1[02])-(?:0[1-9]|[12][0-9]|3[01])|(?:0[469]|11)-(?:0[1-9]|[12][0-9]|30)"
+    r"|02-(?:0[1-9]|1[0-9]|2[0-8]))"
 )
-_CLOCK: Final = r"(?:[01][0-9]|2[0-3]):[0-5][0-9]"
+_CLOCK: Final = r"(?:[01][0-9]|2[0-3]):[0-5][0-9](?::[0-5][0-9](?:\.[0-9]{1,9})?)?"
 _ZONE: Final = r"(?:Z|[+-](?:[01][0-9]|2[0-3]):?[0-5][0-9])"
-TIME: Final = re.compile(rf"(?!0000)[0-9]{{4}}-{_DAY}(?:[T ]{_CLOCK}(?::[0-5][0-9](?:\.[0-9]{{1,9}})?)?{_ZONE}?)?")
+TIME: Final = re.compile(rf"(?!000[01])(?:{_LEAP_YEAR}-02-29|[0-9]{{4}}-{_DAY})(?:[T ]{_CLOCK}{_ZONE}?)?")
+"""Every date that there is, from the year 2 on: before it, zones lead out of what can be said."""
 PATTERN: Final = re.compile(rf"(?:[^\\\x00]|\\[^\x00]){{0,{MAX_PATTERN_CHARACTERS}}}")
 _PLUS_BECAME_SPACE: Final = re.compile(r"(:[0-9]{2}(?:\.[0-9]+)?) ([0-9]{2}:?[0-9]{2})$")
 _LISTED: Final = re.compile(r'(?:"((?:[^"\\]|\\.)*)"|([^",()]*))(,|$)', re.DOTALL)
@@ -50,13 +53,13 @@ def decimal(text: str) -> Decimal:
 def time(text: str) -> datetime:
     """A date (its midnight) or date and time, without a zone in UTC; a `+` that was not encoded came as a space."""
     text = _PLUS_BECAME_SPACE.sub(r"\1+\2", text)
+    if not TIME.fullmatch(text):
+        raise Refused("expected a date or time such as 2013-01-31 or 2013-01-31T06:00:00Z")
+    moment = datetime.fromisoformat(text)
     try:
-        if not TIME.fullmatch(text):
-            raise ValueError
-        moment = datetime.fromisoformat(text)
         return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-    except (ValueError, OverflowError):
-        raise Refused("expected a date or time such as 2013-01-31 or 2013-01-31T06:00:00Z") from None
+    except OverflowError:  # the end of 9999, further west: later than anything
+        return datetime.max.replace(tzinfo=UTC)
 
 
 def text(text: str) -> str:
