@@ -152,6 +152,23 @@ async def test_the_scheduler_comes_back_alone_and_goes_with_the_api(served: Serv
         assert time.monotonic() < deadline
 
 
+async def test_a_second_signal_ends_both_at_once(served: Served) -> None:
+    """While a lock keeps the batch from ending."""
+    connection = await connected(served.place)
+    await connection.execute("begin; lock table etl_run_batches in share mode")
+    (served.place.folder / "trades.csv").write_text("id,price\nz,9\n", encoding="utf-8")
+    assert (await served.ask("POST", "/runs", {"source": "trades"}))[0] == 202
+    await served.listen(b"run.started")
+    served.process.send_signal(signal.SIGTERM)
+    await served.listen(b"server.stopped")
+    served.process.send_signal(signal.SIGTERM)
+    ended = await finish(served.process)
+    assert (ended.exit_code, ended.stderr) == (143, "")
+    await connection.execute("commit")
+    assert await connection.fetchval("select count(*) from unified_data where record_key = 'z'") == 0
+    await connection.close()
+
+
 async def test_a_second_scheduler_of_the_home_is_refused(place: Place) -> None:
     alone = await start("-m", "kasparro", "scheduler", env=place.env, cwd=place.folder)
     assert alone.stdout is not None

@@ -247,13 +247,15 @@ async def _until_signalled(work: Coroutine[Any, Any, Result | None]) -> Result |
 def cancel_on_signals(task: "asyncio.Task[Any]") -> None:
     """Let SIGINT and SIGTERM cancel the command's task: for a command that had handlers of its own for a while."""
 
-    def stop(exit_code: int) -> None:
-        _signalled[task] = exit_code
-        task.cancel()
-
     loop = asyncio.get_running_loop()
-    loop.add_signal_handler(signal.SIGINT, stop, EXIT_SIGINT)
-    loop.add_signal_handler(signal.SIGTERM, stop, EXIT_SIGTERM)
+    loop.add_signal_handler(signal.SIGINT, cancel_for_signal, task, EXIT_SIGINT)
+    loop.add_signal_handler(signal.SIGTERM, cancel_for_signal, task, EXIT_SIGTERM)
+
+
+def cancel_for_signal(task: "asyncio.Task[Any]", exit_code: int) -> None:
+    """Cancel the command's task; its exit code says by which signal."""
+    _signalled[task] = exit_code
+    task.cancel()
 
 
 def _silence_standard_output() -> None:

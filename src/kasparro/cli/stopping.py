@@ -6,6 +6,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from kasparro.cli.frame import cancel_for_signal
 from kasparro.core.errors import EXIT_SIGINT, EXIT_SIGTERM
 
 
@@ -24,7 +25,7 @@ def stop_on_signals() -> Generator[Stop]:
 
     def ask(exit_code: int) -> None:
         if stop.exit_code is not None and task is not None:
-            task.cancel()
+            cancel_for_signal(task, exit_code)
         stop.exit_code = exit_code
         stop.event.set()
 
