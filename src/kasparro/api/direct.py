@@ -6,7 +6,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Match, Route
-from starlette.types import Scope
+from starlette.types import Receive, Scope, Send
 
 Answer = Callable[[Request], Awaitable[Response]]
 
@@ -15,11 +15,16 @@ class DirectRoute(Route):
     """Answers GET by `check` and then `answer`; whatever else is asked of its path is left to the routes behind it."""
 
     def __init__(self, path: str, check: Callable[[Request], Awaitable[None]], answer: Answer) -> None:
-        async def checked(request: Request) -> Response:
-            await check(request)
-            return await answer(request)
+        super().__init__(path, answer, methods=["GET"], include_in_schema=False)
+        self._check = check
+        self._answer = answer
 
-        super().__init__(path, checked, methods=["GET"], include_in_schema=False)
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Errors go up as they are: the application's handlers answer them."""
+        request = Request(scope, receive, send)
+        await self._check(request)
+        response = await self._answer(request)
+        await response(scope, receive, send)
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         """As logs and metrics want it: `route` is the one that answers."""
