@@ -90,7 +90,7 @@ async def _find(
     connection: Connection, query: data.DataQuery, count: Count
 ) -> tuple[data.RecordPage, data.Total | None]:
     source_ids = await data.find_source_ids(connection, query.filters)
-    if source_ids is not None:
+    if not _all_known(query.filters, source_ids):
         await _require_known(connection, query.filters)
     page = await data.read_page(connection, query, source_ids)
     if count == "none":
@@ -98,6 +98,12 @@ async def _find(
     if query.offset == 0 and query.position is None and not page.has_more:
         return page, data.Total(len(page.records), "exact")
     return page, await data.count_records(connection, query, source_ids, count)
+
+
+def _all_known(filters: tuple[data.Filter, ...], source_ids: list[int] | None) -> bool:
+    """Whether what was found proves that every source exists that is named: the usual case costs no question."""
+    named = [item for item in filters if item.field.name == "source"]
+    return not named or (bool(source_ids) and all(item.operator == "eq" and not item.negated for item in named))
 
 
 async def _require_known(connection: Connection, filters: tuple[data.Filter, ...]) -> None:

@@ -18,13 +18,14 @@ _COMPARISONS: Final = {
     "like": "like",
     "ilike": "ilike",
 }
-_TYPES: Final[dict[Kind, str]] = {
+SQL_TYPES: Final[dict[Kind, str]] = {
     "integer": "bigint",
     "text": "text",
     "source": "text",
     "decimal": "numeric",
     "time": "timestamptz",
 }
+"""As what a value is compared, by the column's kind."""
 _NUMBER: Final = "'^[+-]?[0-9]{1,200}([.][0-9]{0,200})?([eE][+-]?[0-9]{1,3})?$'"
 """What reads as a number and is sure to be within PostgreSQL's numeric."""
 
@@ -87,7 +88,7 @@ def _column_condition(item: Filter, parameters: Parameters) -> str:
     column = item.field.column
     if item.operator == "is":
         return f"({column.sql} is {'null' if item.operand == 'null' else 'not null'})"
-    return _compared(column.sql, item, _TYPES[column.kind], parameters)
+    return _compared(column.sql, item, SQL_TYPES[column.kind], parameters)
 
 
 def _attribute_condition(item: Filter, parameters: Parameters) -> str:

@@ -9,20 +9,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from kasparro.services.data.columns import Column, Field, Kind
-from kasparro.services.data.conditions import attribute_number, attribute_text
+from kasparro.services.data.columns import Column, Field
+from kasparro.services.data.conditions import SQL_TYPES, attribute_number, attribute_text
 from kasparro.services.data.query import SortKey
 from kasparro.services.data.statement import Parameters
 
 SORTED_CHARACTERS: Final = 200
 """Of a long text, so many decide its place; the rest is a tie."""
-_TYPES: Final[dict[Kind, str]] = {
-    "integer": "bigint",
-    "text": "text",
-    "source": "text",
-    "decimal": "numeric",
-    "time": "timestamptz",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +74,7 @@ def _keys(item: SortKey, parameters: Parameters) -> list[Key]:
     column = item.field.column
     if column.kind == "attributes":
         return _attribute_keys(item.field, parameters, descending=item.descending)
-    return [Key(_sorted_by(column), _TYPES[column.kind], item.descending, column.nullable)]
+    return [Key(_sorted_by(column), SQL_TYPES[column.kind], item.descending, column.nullable)]
 
 
 def _attribute_keys(field: Field, parameters: Parameters, *, descending: bool) -> list[Key]:
