@@ -10,10 +10,11 @@ from pathlib import Path
 from kasparro.core.api_keys import make_key
 from kasparro.core.database import ConnectionOptions, connect
 from kasparro.services import keys
-from tests.acceptance.kasparro_process import ROOT, Ended, environment, finish, kasparro, start
+from tests.acceptance.kasparro_process import ROOT, Ended, environment, kasparro, start
 from tests.recovery.facts import url_of
 
 CONFIGURATION = ROOT / "tests" / "schemathesis.toml"
+LONGEST_SECONDS = 1200
 PHASES = "examples,coverage,fuzzing,stateful"
 
 
@@ -54,4 +55,7 @@ async def ask_everything(url: str, key: str, folder: Path, *, seed: int, max_exa
         env=environment(SCHEMATHESIS_HOOKS="tests.schemathesis_hooks", PYTHONPATH=str(ROOT), PYTHONWARNINGS="default"),
         cwd=folder, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
-    return await finish(process)
+    async with asyncio.timeout(LONGEST_SECONDS):
+        stdout, stderr = await process.communicate()
+    assert process.returncode is not None
+    return Ended(process.returncode, stdout.decode(), stderr.decode())

@@ -100,7 +100,7 @@ def _correct_parameters(operation: _Object) -> None:
 def _correct_security(operation: _Object, *, open_to_all: bool) -> None:
     """Where no key is asked for, that is said; where one is welcome but not needed, so is the choice of none."""
     security: list[_Object] = operation.setdefault("security", [])
-    if security and open_to_all:
+    if security and {} not in security and open_to_all:
         security.append({})
 
 

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.responses import JSONResponse
 
 from kasparro import __version__
-from kasparro.api.access import may_read
+from kasparro.api.access import SCHEME_NAME, may_read
 from kasparro.api.answers import problems
 from kasparro.api.asking import ask
 from kasparro.api.dependencies import pool_of, refuse_all
@@ -41,7 +41,12 @@ _STATUS: Final[Mapping[SchemaState, HealthStatus]] = {
 router = APIRouter(tags=["health"], dependencies=[Depends(refuse_all)])
 
 
-@router.get("/health", response_model=HealthReport, responses={503: {"model": HealthReport}, **problems(400, 401, 429)})
+@router.get(
+    "/health",
+    response_model=HealthReport,
+    responses={503: {"model": HealthReport}, **problems(400, 401, 429)},
+    openapi_extra={"security": [{SCHEME_NAME: []}, {}]},
+)
 async def read_health(request: Request) -> JSONResponse:
     """200 when the database answers and its schema is current, else 503 with what is wrong.
 
