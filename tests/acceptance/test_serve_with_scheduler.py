@@ -12,10 +12,12 @@ from typing import Any
 
 import pytest
 
-from kasparro.core import embedded
-from kasparro.core.database import Connection, connect
-from tests.acceptance.kasparro_process import finish, start
-from tests.acceptance.test_up_and_down import Place
+from kasparro.cli.background import SCHEDULER, SERVER, Background
+from kasparro.core.api_keys import make_key
+from kasparro.core.database import Connection, ConnectionOptions
+from kasparro.services import keys
+from tests.acceptance.kasparro_process import Ended, environment, finish, kasparro, start
+from tests.recovery.facts import url_of
 
 CONFIGURATION = """
 sources:
@@ -24,13 +26,37 @@ sources:
 """
 
 
+class Cloud:
+    """A folder with a configuration, a port, a database that others keep, and a key that may operate."""
+
+    def __init__(self, folder: Path, port: int, database: ConnectionOptions) -> None:
+        self.folder = folder
+        self.port = port
+        self.key = make_key()
+        home = {"KASPARRO_HOME": str(folder / "home"), "KASPARRO_PORT": str(port)}
+        self.env = environment(DATABASE_URL=url_of(database), **home)
+        (folder / "kasparro.yaml").write_text(CONFIGURATION, encoding="utf-8")
+        (folder / "trades.csv").write_text("id,price\na,1.50\nb,2\n", encoding="utf-8")
+        (folder / "orders.csv").write_text("id\nx\n", encoding="utf-8")
+
+    async def kasparro(self, *arguments: str) -> Ended:
+        return await kasparro(*arguments, env=self.env, cwd=self.folder)
+
+    async def start(self, *arguments: str) -> asyncio.subprocess.Process:
+        return await start("-m", "kasparro", *arguments, env=self.env, cwd=self.folder)
+
+    def pid(self, name: str) -> int | None:
+        """The process of this name in the home."""
+        running = Background(self.folder / "home", name).find()
+        return None if running is None else running.pid
+
+
 class Served:
     """The command at work."""
 
-    def __init__(self, place: Place, process: asyncio.subprocess.Process, key: str) -> None:
-        self.place = place
+    def __init__(self, cloud: Cloud, process: asyncio.subprocess.Process) -> None:
+        self.cloud = cloud
         self.process = process
-        self._key = key
         self.said = b""
 
     async def listen(self, words: bytes) -> dict[str, Any]:
@@ -48,13 +74,10 @@ class Served:
         return await asyncio.to_thread(self._ask, method, path, body, headers)
 
     def _ask(self, method: str, path: str, body: Any, headers: dict[str, str]) -> tuple[int, Any]:
-        connection = http.client.HTTPConnection("127.0.0.1", self.place.port, timeout=60)
+        connection = http.client.HTTPConnection("127.0.0.1", self.cloud.port, timeout=60)
         try:
-            sent = None if body is None else json.dumps(body)
-            all_headers = {"Authorization": f"Bearer {self._key}", **headers}
-            if sent is not None:
-                all_headers["Content-Type"] = "application/json"
-            connection.request(method, path, sent, all_headers)
+            given = {"Authorization": f"Bearer {self.cloud.key.text}", "Content-Type": "application/json", **headers}
+            connection.request(method, path, None if body is None else json.dumps(body), given)
             response = connection.getresponse()
             text = response.read()
             return response.status, json.loads(text) if path != "/metrics" else text.decode()
@@ -63,39 +86,29 @@ class Served:
 
 
 @pytest.fixture
-async def place(tmp_path: Path, made_home: Path, port: int) -> AsyncIterator[Place]:
-    place = Place(tmp_path, made_home, port)
-    (tmp_path / "kasparro.yaml").write_text(CONFIGURATION, encoding="utf-8")
-    (tmp_path / "orders.csv").write_text("id\nx\n", encoding="utf-8")
-    assert (await place.kasparro("migrate")).exit_code == 0
-    yield place
-    ended = await place.kasparro("down", "--force")
-    assert ended.exit_code == 0, ended.stderr
+async def cloud(tmp_path: Path, port: int, database: ConnectionOptions, connection: Connection) -> Cloud:
+    made = Cloud(tmp_path, port, database)
+    await keys.insert(connection, made.key, name="cloud", scope="operate", expires_at=None)
+    return made
 
 
 @pytest.fixture
-async def served(place: Place) -> AsyncIterator[Served]:
+async def served(cloud: Cloud) -> AsyncIterator[Served]:
     """It answers, and both sources were loaded once."""
-    made = await place.kasparro("keys", "create", "cloud", "--scope", "operate", "--json")
-    assert made.exit_code == 0, made.stderr
-    process = await start("-m", "kasparro", "serve", "--with-scheduler", env=place.env, cwd=place.folder)
-    served = Served(place, process, made.document["key"])
+    process = await cloud.start("serve", "--with-scheduler")
+    served = Served(cloud, process)
     await served.listen(b"server.started")
     await served.listen(b"scheduler.next")
     await served.listen(b"scheduler.next")
     yield served
     if process.returncode is None:
-        process.kill()
+        process.terminate()
     await process.communicate()
-
-
-async def connected(place: Place) -> Connection:
-    return await connect(await embedded.ensure_running(place.home), application_name="kasparro:test")
 
 
 async def test_a_cloud_scheduler_asks_for_a_run_and_waits_for_it(served: Served) -> None:
     """From the request to the answer within two processes, and at once: long before the scheduler looks by itself."""
-    with (served.place.folder / "trades.csv").open("a", encoding="utf-8") as file:
+    with (served.cloud.folder / "trades.csv").open("a", encoding="utf-8") as file:
         file.write("c,3\n")
     status, answer = await served.ask("POST", "/runs?wait=true", {"source": "trades"}, **{"Idempotency-Key": "k1"})
     assert status == 200, answer
@@ -103,7 +116,7 @@ async def test_a_cloud_scheduler_asks_for_a_run_and_waits_for_it(served: Served)
     assert (run["state"], run["trigger"], run["records"]["inserted"]) == ("succeeded", "api", 1)
     again, repeated = await served.ask("POST", "/runs?wait=true", {"source": "trades"}, **{"Idempotency-Key": "k1"})
     assert (again, repeated["data"]) == (200, answer["data"])
-    (served.place.folder / "trades.csv").unlink()
+    (served.cloud.folder / "trades.csv").unlink()
     status, problem = await served.ask("POST", "/runs?wait=true")
     assert (status, problem["code"]) == (502, "run_failed")
     assert "trades: run 4 ended failed" in problem["detail"]
@@ -113,11 +126,10 @@ async def test_a_cloud_scheduler_asks_for_a_run_and_waits_for_it(served: Served)
     assert 'kasparro_runs_total{source="trades",status="failed"} 1.0' in metrics
 
 
-async def test_a_signal_ends_both_once_the_batch_is_in(served: Served) -> None:
+async def test_a_signal_ends_both_once_the_batch_is_in(served: Served, connection: Connection) -> None:
     """A lock keeps the batch from ending; a caller that waits for the run is told how far it has come."""
-    connection = await connected(served.place)
     await connection.execute("begin; lock table etl_run_batches in share mode")
-    (served.place.folder / "trades.csv").write_text("id,price\nz,9\n", encoding="utf-8")
+    (served.cloud.folder / "trades.csv").write_text("id,price\nz,9\n", encoding="utf-8")
     asked = asyncio.create_task(served.ask("POST", "/runs?wait=true", {"source": "trades"}))
     await served.listen(b"run.started")
     served.process.send_signal(signal.SIGTERM)
@@ -125,22 +137,20 @@ async def test_a_signal_ends_both_once_the_batch_is_in(served: Served) -> None:
     assert (status, answer["data"][0]["state"]) == (202, "running")
     await served.listen(b"server.stopped")
     await connection.execute("commit")
-    await connection.close()
     ended = await finish(served.process)
     assert ended.exit_code == 143
     log = ended.stdout
     assert '"scheduler.stopped"' in log
-    connection = await connected(served.place)
     assert await connection.fetchval("select count(*) from unified_data where record_key = 'z'") == 1
     assert await connection.fetchval("select count(*) from workers") == 0
-    await connection.close()
 
 
 async def test_the_scheduler_comes_back_alone_and_goes_with_the_api(served: Served) -> None:
     """Killed, it is started again while the API answers; when the API is killed, it ends at a batch's edge."""
-    processes = (await served.place.kasparro("status", "--json")).document["processes"]
-    assert processes["serve"] == served.process.pid
-    os.kill(processes["scheduler"], signal.SIGKILL)
+    scheduler = served.cloud.pid(SCHEDULER)
+    assert scheduler is not None
+    assert served.cloud.pid(SERVER) == served.process.pid
+    os.kill(scheduler, signal.SIGKILL)
     assert "-9" in (await served.listen(b"scheduler.died"))["message"]
     assert (await served.ask("GET", "/health/live"))[0] == 200
     await served.listen(b"scheduler.started")
@@ -148,15 +158,14 @@ async def test_the_scheduler_comes_back_alone_and_goes_with_the_api(served: Serv
     served.process.kill()
     await served.listen(b"scheduler.stopped")
     deadline = time.monotonic() + 30
-    while (await served.place.kasparro("status", "--json")).document["processes"]["scheduler"] is not None:
+    while served.cloud.pid(SCHEDULER) is not None:
         assert time.monotonic() < deadline
 
 
-async def test_a_second_signal_ends_both_at_once(served: Served) -> None:
+async def test_a_second_signal_ends_both_at_once(served: Served, connection: Connection) -> None:
     """While a lock keeps the batch from ending."""
-    connection = await connected(served.place)
     await connection.execute("begin; lock table etl_run_batches in share mode")
-    (served.place.folder / "trades.csv").write_text("id,price\nz,9\n", encoding="utf-8")
+    (served.cloud.folder / "trades.csv").write_text("id,price\nz,9\n", encoding="utf-8")
     assert (await served.ask("POST", "/runs", {"source": "trades"}))[0] == 202
     await served.listen(b"run.started")
     served.process.send_signal(signal.SIGTERM)
@@ -166,23 +175,22 @@ async def test_a_second_signal_ends_both_at_once(served: Served) -> None:
     assert (ended.exit_code, ended.stderr) == (143, "")
     await connection.execute("commit")
     assert await connection.fetchval("select count(*) from unified_data where record_key = 'z'") == 0
-    await connection.close()
 
 
-async def test_a_second_scheduler_of_the_home_is_refused(place: Place) -> None:
-    alone = await start("-m", "kasparro", "scheduler", env=place.env, cwd=place.folder)
+async def test_a_second_scheduler_of_the_home_is_refused(cloud: Cloud) -> None:
+    alone = await cloud.start("scheduler")
     assert alone.stdout is not None
     while b"scheduler.started" not in await alone.stdout.readline():
         assert alone.returncode is None
-    ended = await place.kasparro("serve", "--with-scheduler")
+    ended = await cloud.kasparro("serve", "--with-scheduler")
     assert ended.exit_code == 8, ended.stderr
     assert "already runs" in ended.stderr
     alone.send_signal(signal.SIGTERM)
     assert (await finish(alone)).exit_code == 143
 
 
-async def test_a_configuration_that_is_wrong_ends_both(place: Place) -> None:
-    (place.folder / "kasparro.yaml").write_text("sources: 5\n", encoding="utf-8")
-    ended = await place.kasparro("serve", "--with-scheduler")
+async def test_a_configuration_that_is_wrong_ends_both(cloud: Cloud) -> None:
+    (cloud.folder / "kasparro.yaml").write_text("sources: 5\n", encoding="utf-8")
+    ended = await cloud.kasparro("serve", "--with-scheduler")
     assert ended.exit_code == 3, ended.stderr
     assert "sources" in ended.stderr
