@@ -93,8 +93,8 @@ def _correct_parameters(operation: _Object) -> None:
         schema.pop("description", None)  # the parameter's own says it
         if parameter["name"] in PARAMETER_EXAMPLES:
             example = PARAMETER_EXAMPLES[parameter["name"]]
-            wrapped = schema.get("type") == "array" and not isinstance(example, list)
-            parameter["example"] = [str(example)] if wrapped else example
+            many = schema.get("type") == "array"
+            parameter["example"] = [str(example)] if many and isinstance(example, str | int) else example
 
 
 def _correct_security(operation: _Object, *, open_to_all: bool) -> None:

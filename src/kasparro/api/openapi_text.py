@@ -52,7 +52,7 @@ PROBLEMS: Final[dict[int, tuple[str, str, str]]] = {
 }
 """For each status: what it means, and a `code` and `detail` as an example."""
 
-PARAMETER_EXAMPLES: Final[dict[str, object]] = {
+PARAMETER_EXAMPLES: Final[dict[str, str | int | list[str]]] = {
     "limit": 10,
     "id": 1,
     "name": "flights",
