@@ -69,6 +69,9 @@ def problems_of(query: bytes) -> dict[str, str]:
         ("sort=", "sort", "'' is no field"),
         ("sort=titel", "sort", "did you mean 'title'?"),
         ("sort=tags", "sort", "tags has no order"),
+        ("sort=title,attributes.%22a", "sort", "a quote is not closed"),
+        (f"sort={',' * 16_000}", "sort", "at most 5 fields"),
+        ("&".join(f"z{n}=1" for n in range(101)), "z100", "at most 100 parameters"),
         ("sort=attributes", "sort", "name a value inside it"),
         ("sort=title,body,url,author,unit,value", "sort", "at most 5 fields"),
         ("fields=id,,title", "fields", "'' is no field"),
@@ -120,6 +123,11 @@ def test_every_date_from_the_year_2_on_is_read(moment: date) -> None:
 @pytest.mark.parametrize("day", ["2100-02-29", "2013-02-29", "2013-04-31", "0000-02-29", "2013-13-01", "2013-00-10"])
 def test_no_other_date_is(day: str) -> None:
     assert problems_of(f"occurred_at={day}".encode())
+
+
+def test_letters_need_no_encoding() -> None:
+    assert parse("q=é".encode()) == parse(b"q=%C3%A9")
+    assert parse(b'sort=attributes."a,b",-title').get("sort")[0].field.path == ("a,b",)
 
 
 @given(st.binary(max_size=60))

@@ -14,7 +14,7 @@ MAX_FIELDS: Final = 40
 MAX_PATH_CHARACTERS: Final = 200
 MAX_PATH_STEPS: Final = 10
 _STEP: Final = re.compile(r'(?:"([^"\x00]+)"|([^".\x00]+))(\.|$)')
-_COMMA: Final = re.compile(r',(?=(?:[^"]*"[^"]*")*[^"]*$)')
+_LISTED: Final = re.compile(r'((?:[^",]|"[^"]*")*)(,|$)')
 _FIELDS: Final = {name: Field(name, column) for name, column in COLUMNS.items()}
 
 
@@ -35,9 +35,7 @@ def read_sort(value: str) -> tuple[SortKey, ...]:
 
     What cannot make a difference is left out: a field named again, and all that follows id, which is unique.
     """
-    names = _COMMA.split(value)
-    if len(names) > MAX_SORT_KEYS:
-        raise Refused(f"at most {MAX_SORT_KEYS} fields")
+    names = _listed(value, MAX_SORT_KEYS)
     keys: dict[str, SortKey] = {}
     for name in names:
         field = _sortable(name.removeprefix("-"))
@@ -48,14 +46,25 @@ def read_sort(value: str) -> tuple[SortKey, ...]:
 
 def read_fields(value: str) -> tuple[Field, ...]:
     """`id,title,attributes.name`: names. Raises Refused."""
-    fields = tuple(field_of(name) for name in _COMMA.split(value))
-    if len(fields) > MAX_FIELDS:
-        raise Refused(f"at most {MAX_FIELDS} fields")
+    fields = tuple(field_of(name) for name in _listed(value, MAX_FIELDS))
     names = [field.name for field in fields]
     for name in names:
         if names.count(name) > 1:
             raise Refused(f"{shortened(name)} is named more than once")
     return fields
+
+
+def _listed(value: str, at_most: int) -> list[str]:
+    """What stands between commas that are not in quotes."""
+    names, place = list[str](), 0
+    while match := _LISTED.match(value, place):
+        names.append(match[1])
+        if len(names) > at_most:
+            raise Refused(f"at most {at_most} fields")
+        if not match[2]:
+            return names
+        place = match.end()
+    raise Refused("a quote is not closed")
 
 
 def _sortable(name: str) -> Field:

@@ -20,6 +20,7 @@ Format = Literal["json", "ndjson", "csv"]
 Count = Literal["exact", "planned", "estimated", "none"]
 MAX_FILTERS: Final = 60
 MAX_FILTERS_OF_A_FIELD: Final = 3
+MAX_PARAMETERS: Final = 100
 _ORDER_VERSION: Final = 1
 """Of what `services.data.order` makes of a sort: positions of another version are for another query."""
 _Pairs = list[tuple[str, str]]
@@ -40,9 +41,13 @@ class Asked:
 
 def parse(query_string: bytes) -> Asked:
     """Read it. Raises ParameterError with every parameter that is wrong."""
-    pairs = parse_qsl(query_string.decode("latin-1"), keep_blank_values=True)
+    pairs = parse_qsl(query_string.decode("utf-8", "replace"), keep_blank_values=True)
     if not pairs:
         return _NOTHING
+    if len(pairs) > MAX_PARAMETERS:
+        raise ParameterError(
+            {shortened(pairs[MAX_PARAMETERS][0]): f"at most {MAX_PARAMETERS} parameters in one request"}
+        )
     problems: dict[str, str] = {}
     options = [pair for pair in pairs if pair[0] in _OPTIONS]
     rest = [pair for pair in pairs if pair[0] not in _OPTIONS]
