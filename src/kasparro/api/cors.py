@@ -15,7 +15,8 @@ _SENT: Final = (
     "traceparent",
 )
 _SHOWN: Final = (
-    "ETag", "Link", "Location", "RateLimit", "RateLimit-Policy", "Retry-After", "Server-Timing", "X-Request-ID",
+    "Content-Disposition", "ETag", "Link", "Location", "Preference-Applied", "RateLimit", "RateLimit-Policy", "Retry-After",
+    "Server-Timing", "X-Request-ID", "X-Total-Count",
 )  # fmt: skip
 _PREFLIGHT_SECONDS: Final = 600
 
