@@ -15,8 +15,8 @@ _SENT: Final = (
     "traceparent",
 )
 _SHOWN: Final = (
-    "Content-Disposition", "ETag", "Link", "Location", "Preference-Applied", "RateLimit", "RateLimit-Policy", "Retry-After",
-    "Server-Timing", "X-Request-ID", "X-Total-Count",
+    "Content-Disposition", "ETag", "Link", "Location", "Preference-Applied", "RateLimit", "RateLimit-Policy",
+    "Retry-After", "Server-Timing", "X-Request-ID", "X-Total-Count",
 )  # fmt: skip
 _PREFLIGHT_SECONDS: Final = 600
 
