@@ -8,6 +8,7 @@ from kasparro.ingestion.encoding import encode_share
 from kasparro.ingestion.lanes import ReaderBatch, split
 from kasparro.ingestion.source import Defect, SourceRecord
 from kasparro.schemas.batches import STAGE_SCHEMA, LaneBatch
+from kasparro.services.copy_format import encode
 from tests.scripted import ScriptedSource, job_of, row
 
 AT = datetime(2026, 1, 2, tzinfo=UTC)
@@ -89,13 +90,12 @@ def test_reject_without_a_key_never_loads_later() -> None:
     assert reasons(encoded(row(None), row("k1")), "record_key", "loads_later") == [(None, False)]
 
 
-def test_share_without_rows_copies_nothing() -> None:
-    batch = encoded(row("k1", skip=True))
-    assert (batch.rows.num_rows, batch.stage_copy) == (0, b"")
+def test_share_without_rows_is_empty() -> None:
+    assert encoded(row("k1", skip=True)).rows.num_rows == 0
 
 
 def test_copy_stream_is_postgresqls_binary_format() -> None:
-    stream = encoded(row("k1")).stage_copy
+    stream = encode(encoded(row("k1")).rows)
     assert stream.startswith(b"PGCOPY\n\xff\r\n\x00")
     assert stream.endswith(b"\xff\xff")
     assert b'\x01{"key":"k1","title":"a"}' in stream

@@ -15,8 +15,7 @@ _SENT: Final = (
     "traceparent",
 )
 _SHOWN: Final = (
-    "Content-Disposition", "ETag", "Link", "Location", "Preference-Applied", "RateLimit", "RateLimit-Policy",
-    "Retry-After", "Server-Timing", "X-Request-ID", "X-Total-Count",
+    "ETag", "Link", "Location", "RateLimit", "RateLimit-Policy", "Retry-After", "Server-Timing", "X-Request-ID",
 )  # fmt: skip
 _PREFLIGHT_SECONDS: Final = 600
 

@@ -69,8 +69,7 @@ async def demo(  # noqa: PLR0913, PLR0917  options arrive as arguments
 
     key, port = _require_key(context), port or context.settings.demo_port
     _require_free(host, port)
-    _require_one(started, resume=resume)
-    first = began(context.settings.home) if resume else started
+    first = _one_of(started, began(context.settings.home) if resume else None)
     replay = Replay(_time("--started", first) or datetime.now(UTC), _finite(speed), _time("--at", at))
     week = load_week()
 
@@ -104,11 +103,12 @@ def _require_free(host: str, port: int) -> None:
         raise ConfigurationError(f"port {port} on {host} is taken", hint=f"choose another one: --port {port + 1}")
 
 
-def _require_one(started: str | None, *, resume: bool) -> None:
+def _one_of(started: str | None, resumed: str | None) -> str | None:
     from kasparro.core.errors import UsageError
 
-    if started and resume:
+    if started and resumed:
         raise UsageError("--started, --resume: each says when the replay began; keep one")
+    return started or resumed
 
 
 def _time(option: str, text: str | None) -> "datetime | None":

@@ -97,9 +97,8 @@ def record_hash(fields: Mapping[str, Any], *, attributes_json: str | None = None
 
 def digest_term(record_key: str, hash_of_record: bytes) -> int:
     """What one live record adds to its source's digest, an integer modulo 2**128."""
-    hasher = blake2b(record_key.encode("utf-8", "surrogatepass"), digest_size=HASH_SIZE)
-    hasher.update(b"\x00" + hash_of_record)
-    return int.from_bytes(hasher.digest())
+    term = b"%b\x00%b" % (record_key.encode("utf-8", "surrogatepass"), hash_of_record)
+    return int.from_bytes(blake2b(term, digest_size=HASH_SIZE).digest())
 
 
 def lane_of(identity: bytes, lanes: int) -> int:

@@ -1,4 +1,4 @@
-"""From a lane's share to the columns and bytes that the store writes. Pure computing, meant for a thread."""
+"""From a lane's share to the columns that the store writes. Pure computing, meant for a thread."""
 
 # Arrow's stubs leave element types open.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
@@ -6,7 +6,7 @@
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 import pyarrow as pa
 
@@ -15,7 +15,6 @@ from kasparro.ingestion.lanes import LaneShare
 from kasparro.ingestion.source import Defect
 from kasparro.ingestion.transform import Accepted, Rejected
 from kasparro.schemas.batches import STAGE_SCHEMA, LaneBatch, RejectReason
-from kasparro.services.copy_format import encode
 
 _TEXT_FIELDS = ("title", "body", "url", "author", "category", "unit", "entity_key")
 _EMPTY_OBJECT = "{}"
@@ -24,7 +23,7 @@ _EMPTY_OBJECT = "{}"
 def encode_share(share: LaneShare, partition: str, fetched_at: datetime) -> LaneBatch:
     """The share as a LaneBatch; equal rejects are merged, and only distinct rejected payloads become rows."""
     firsts = _distinct(share.rejected)
-    rows = _rows(share.accepted, firsts)
+    rows = _all_rows(share, firsts)
     return LaneBatch(
         partition=partition,
         lane=share.lane,
@@ -35,7 +34,6 @@ def encode_share(share: LaneShare, partition: str, fetched_at: datetime) -> Lane
         rejected=len(share.rejected),
         fetched_at=fetched_at,
         rows=rows,
-        stage_copy=encode(rows) if rows.num_rows else b"",
         reasons=_reasons(share, {first.content_hash: first.ordinal for first in firsts}),
         filtered_keys=[record.record_key for record in share.filtered if record.record_key is not None],
         size_bytes=share.size_bytes,
@@ -48,6 +46,21 @@ def _distinct(rejected: Iterable[Rejected]) -> list[Rejected]:
     for record in rejected:
         firsts.setdefault(record.content_hash, record)
     return list(firsts.values())
+
+
+def _all_rows(share: LaneShare, firsts: list[Rejected]) -> pa.RecordBatch:
+    """Accepted records in the order of their ordinals, whichever way they came, then rejected payloads."""
+    if not share.columns:
+        return _rows(share.accepted, firsts)
+    accepted = _joined([*share.columns, _rows(share.accepted, [])] if share.accepted else share.columns)
+    if share.accepted:
+        accepted = accepted.sort_by("ordinal")
+    return _joined([accepted, _rows([], firsts)]) if firsts else accepted
+
+
+def _joined(batches: list[pa.RecordBatch]) -> pa.RecordBatch:
+    """All rows as one batch; there are some."""
+    return batches[0] if len(batches) == 1 else pa.Table.from_batches(batches).combine_chunks().to_batches()[0]
 
 
 def _rows(accepted: list[Accepted], rejected: list[Rejected]) -> pa.RecordBatch:
@@ -82,7 +95,7 @@ def _reasons(share: LaneShare, stage_ordinals: dict[bytes, int]) -> list[RejectR
     """One reason for each (payload, code, field); counted once a record, described by its last occurrence."""
     if not share.rejected:
         return []
-    last_accepted = {record.record_key: record.ordinal for record in share.accepted}
+    last_accepted = _last_accepted(share)
     merged: dict[tuple[bytes, str, str | None], RejectReason] = {}
     for record in share.rejected:
         for defect in _once(record.defects):
@@ -100,6 +113,17 @@ def _reasons(share: LaneShare, stage_ordinals: dict[bytes, int]) -> list[RejectR
                 loads_later=last_accepted.get(record.record_key or "", 0) > record.ordinal,
             )
     return list(merged.values())
+
+
+def _last_accepted(share: LaneShare) -> dict[str, int]:
+    """Of each key, the ordinal of its last accepted record."""
+    last = {record.record_key: record.ordinal for record in share.accepted}
+    for rows in share.columns:
+        keys = cast("list[str]", rows.column("record_key").to_pylist())
+        ordinals = cast("list[int]", rows.column("ordinal").to_pylist())
+        for key, ordinal in zip(keys, ordinals, strict=True):
+            last[key] = max(ordinal, last.get(key, 0))
+    return last
 
 
 def _once(defects: Iterable[Defect]) -> list[Defect]:

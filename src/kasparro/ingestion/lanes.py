@@ -1,11 +1,20 @@
 """Splitting a transformed batch into lanes: writers own keys, so every key keeps source order whatever their number."""
 
+# Arrow's stubs leave element types open.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any, cast
+
+import pyarrow as pa
+import pyarrow.compute
 
 from kasparro.core.canonical import lane_of
 from kasparro.ingestion.source import Json
 from kasparro.ingestion.transform import Accepted, Filtered, Rejected, TransformedBatch
+
+pc = cast("Any", pyarrow.compute)  # its stubs know few of the types that its functions take
 
 
 @dataclass(slots=True)
@@ -17,6 +26,7 @@ class LaneShare:
     cursor: Json
     fetched: int = 0
     size_bytes: int = 0
+    columns: list[pa.RecordBatch] = field(default_factory=list[pa.RecordBatch])
     accepted: list[Accepted] = field(default_factory=list[Accepted])
     rejected: list[Rejected] = field(default_factory=list[Rejected])
     filtered: list[Filtered] = field(default_factory=list[Filtered])
@@ -31,10 +41,16 @@ class LaneShare:
         else:
             self.filtered.append(record)
 
+    def take_rows(self, rows: pa.RecordBatch) -> None:
+        """Add accepted records of this lane, as columns."""
+        if rows.num_rows:
+            self.fetched += rows.num_rows
+            self.columns.append(rows)
+
     @property
     def is_empty(self) -> bool:
         """Whether there is nothing to commit but the position."""
-        return self.fetched == 0 and not (self.accepted or self.rejected or self.filtered)
+        return self.fetched == 0 and not (self.columns or self.accepted or self.rejected or self.filtered)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +75,10 @@ def split(batch: ReaderBatch, transformed: TransformedBatch, behind: Sequence[in
     equation.
     """
     shares = [LaneShare(lane, batch.ordinal, batch.cursor) for lane in range(len(behind))]
-    assigned = 0
+    assigned = sum(rows.num_rows for rows in transformed.columns)
+    for rows in transformed.columns:
+        for share, part in zip(shares, _by_lane(rows, len(shares)), strict=True):
+            share.take_rows(_beyond(part, behind[share.lane]))
     for record in (*transformed.accepted, *transformed.rejected, *transformed.filtered):
         share = shares[lane_of(_identity(record), len(shares))]
         assigned += 1
@@ -71,6 +90,24 @@ def split(batch: ReaderBatch, transformed: TransformedBatch, behind: Sequence[in
     for share in due:
         share.size_bytes = batch.size_bytes * share.fetched // max(1, batch.count)
     return due
+
+
+def _by_lane(rows: pa.RecordBatch, lanes: int) -> list[pa.RecordBatch]:
+    """The rows of each lane, in their order."""
+    if lanes == 1:
+        return [rows]
+    places: list[list[int]] = [[] for _ in range(lanes)]
+    keys = cast("list[bytes]", rows.column("record_key").cast(pa.binary()).to_pylist())
+    for index, key in enumerate(keys):
+        places[lane_of(key, lanes)].append(index)
+    return [rows.take(pa.array(indices, pa.int64())) for indices in places]
+
+
+def _beyond(rows: pa.RecordBatch, ordinal: int) -> pa.RecordBatch:
+    """The rows behind an ordinal; rows are in the order of ordinals."""
+    if rows.num_rows == 0 or rows.column("ordinal")[0].as_py() > ordinal:
+        return rows
+    return rows.filter(pc.greater(rows.column("ordinal"), ordinal))
 
 
 def _identity(record: Accepted | Rejected | Filtered) -> bytes:

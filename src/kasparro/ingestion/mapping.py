@@ -108,7 +108,7 @@ class _Targets:
         if mapped.tags is not None:
             getters.append(("tags", self._tags(mapped.tags)))
         if mapped.attributes == "*":
-            getters.append(("attributes", _all_attributes(frozenset(_mapped_names(mapped)), nulls)))
+            getters.append(("attributes", _all_attributes(frozenset(mapped_names(mapped)), nulls)))
         elif mapped.attributes is not None:
             getters.append(("attributes", self._attributes(mapped.attributes)))
         return getters
@@ -210,13 +210,13 @@ def named_columns(source: CsvSourceConfig) -> list[str]:
     targets = list(attributes.values()) if isinstance(attributes, dict) else []
     named = [
         *(source.key or ()),
-        *_mapped_names(source.map),
+        *mapped_names(source.map),
         *(target for target in targets if isinstance(target, str)),
     ]
     return list(dict.fromkeys(named))
 
 
-def _mapped_names(mapped: RecordMap[str]) -> list[str]:
+def mapped_names(mapped: RecordMap[str]) -> list[str]:
     """Columns and paths that a target other than `attributes` takes by name."""
     targets: list[object] = [getattr(mapped, name) for name in (*_TEXT_FIELDS, "value", "occurred_at")]
     targets.extend(cast("tuple[object, ...]", mapped.tags if isinstance(mapped.tags, tuple) else (mapped.tags,)))

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
+from kasparro.ingestion.columns.mapping import compile_columns
 from kasparro.ingestion.http.contract import Fetcher, HttpPolicy
 from kasparro.ingestion.mapping import compile_key, compile_mapping
 from kasparro.ingestion.paths import compile_search
@@ -45,7 +46,8 @@ def build_source(config: AnySourceConfig, base_dir: Path, fetchers: Fetchers | N
 def build_transformer(config: AnySourceConfig) -> Transformer:
     """What turns this source's raw records into what the store writes."""
     keep = None if config.where is None else _predicate(config.where)
-    return Transformer(compile_mapping(config), compile_key(config), keep, config.ignore)
+    columns = compile_columns(config) if isinstance(config, CsvSourceConfig) else None
+    return Transformer(compile_mapping(config), compile_key(config), keep, config.ignore, columns)
 
 
 def needs_http(config: AnySourceConfig) -> bool:

@@ -20,6 +20,7 @@ from kasparro.schemas.batches import LaneBatch, LaneState, RunStamp
 from kasparro.schemas.counters import Counters
 from kasparro.services import batches, checkpoints, first_load, loading, records, rejects, staging
 from kasparro.services.batches import BatchResult
+from kasparro.services.copy_format import encode
 from kasparro.services.staging import Tally
 
 CONTENTION_ATTEMPTS = 3
@@ -108,12 +109,13 @@ class PostgresLaneStore:
     async def write_data(self, batch: LaneBatch) -> Written:
         started = perf_counter()
         prepared = await asyncio.to_thread(first_load.prepare, batch) if self._first else None
+        staged = b"" if prepared else await asyncio.to_thread(encode, batch.rows)
         with house_errors():
             self._transaction = self._connection.transaction()
             await self._transaction.start()
             await checkpoints.fence(self._connection, self._stamp, self._partition, self._state)
             at = datetime.now(UTC)
-            tally, raw_written, new_ids = await self._load(batch, prepared, at)
+            tally, raw_written, new_ids = await self._load(batch, prepared or staged, at)
             seen = BitMap64([*tally.seen, *new_ids, *await self._filtered_ids(batch)])
         counters = _counters(batch, tally, raw_written)
         counters.require_conservation(f"{self._partition}, lane {batch.lane}, up to record {batch.ordinal}")
@@ -145,16 +147,18 @@ class PostgresLaneStore:
                 raise ConnectionLostError(f"database: no way to roll back: {error}") from error
 
     async def _load(
-        self, batch: LaneBatch, prepared: first_load.FirstLoad | None, at: datetime
+        self, batch: LaneBatch, ready: first_load.FirstLoad | bytes, at: datetime
     ) -> tuple[Tally, int, list[int]]:
-        if prepared is not None:
+        """`ready` is what one of the two ways of writing takes, made before the transaction began."""
+        if isinstance(ready, first_load.FirstLoad):
             try:
-                return await self._load_directly(batch, prepared, at)
+                return await self._load_directly(batch, ready, at)
             except asyncpg.UniqueViolationError:
                 self._first = False
+                ready = await asyncio.to_thread(encode, batch.rows)
         if batch.rows.num_rows == 0:
             return staging.NOTHING, 0, []
-        return await self._load_by_join(batch, at)
+        return await self._load_by_join(batch, ready, at)
 
     async def _load_directly(
         self, batch: LaneBatch, prepared: first_load.FirstLoad, at: datetime
@@ -168,9 +172,9 @@ class PostgresLaneStore:
         await self._resolve(batch, at)
         return prepared.reduction.tally(batch.ordinals()), raw_written, new_ids
 
-    async def _load_by_join(self, batch: LaneBatch, at: datetime) -> tuple[Tally, int, list[int]]:
+    async def _load_by_join(self, batch: LaneBatch, staged: bytes, at: datetime) -> tuple[Tally, int, list[int]]:
         connection, stamp = self._connection, self._stamp
-        await staging.stage(connection, batch)
+        await staging.stage(connection, staged)
         tally = await staging.classify(connection, stamp)
         raw_written = await loading.write_raw(connection, stamp, batch.fetched_at) if tally.raw_rows else 0
         new_ids = await loading.write_unified(connection, tally, stamp, at)
@@ -195,14 +199,16 @@ def digest_delta(batch: LaneBatch, tally: Tally) -> int:
     if not tally.touched_ordinals:
         return 0
     positions = {ordinal: index for index, ordinal in enumerate(batch.ordinals())}
-    keys = batch.keys()
-    hashes = batch.record_hashes()
-    total = 0
-    for ordinal, known in zip(tally.touched_ordinals, tally.known_hashes, strict=True):
-        key, current = keys[positions[ordinal]], hashes[positions[ordinal]]
-        if current != known:
-            total += digest_term(key, current) - (digest_term(key, known) if known is not None else 0)
-    return total % DIGEST_MODULUS
+    touched = [positions[ordinal] for ordinal in tally.touched_ordinals]
+    keys, hashes = batch.keys(), batch.record_hashes()
+    changes = [
+        (keys[index], hashes[index], known)
+        for index, known in zip(touched, tally.known_hashes, strict=True)
+        if hashes[index] != known
+    ]
+    new = sum([digest_term(key, current) for key, current, _ in changes])
+    old = sum([digest_term(key, known) for key, _, known in changes if known is not None])
+    return (new - old) % DIGEST_MODULUS
 
 
 def _counters(batch: LaneBatch, tally: Tally, raw_written: int) -> Counters:

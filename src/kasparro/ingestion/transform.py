@@ -10,10 +10,14 @@ from decimal import Decimal
 from functools import cache
 from typing import Any, Final, cast
 
+import pyarrow as pa
 from pydantic import TypeAdapter, ValidationError
 
 from kasparro.core.canonical import UnstorableError, content_hash, payload_json, record_hash, unstorable
 from kasparro.core.flat_payloads import FlatPayloads
+from kasparro.ingestion.columns.mapping import ColumnMapping
+from kasparro.ingestion.columns.text import TextColumns, parts_of
+from kasparro.ingestion.columns.transform import transform_columns
 from kasparro.ingestion.judgement import defects_of
 from kasparro.ingestion.source import Defect, Payload, RecordRejected, SourceRecord
 from kasparro.schemas.unified import KeyText, UnifiedRecord
@@ -57,9 +61,13 @@ class Filtered:
 
 @dataclass(frozen=True, slots=True)
 class TransformedBatch:
-    """What became of a reader's batch; every record is in exactly one of the three lists, in the order of ordinals."""
+    """What became of a reader's batch; every record is in exactly one of the lists, each in the order of ordinals.
+
+    `columns` holds accepted records too: rows by STAGE_SCHEMA, of parts that were judged as columns.
+    """
 
     fetched: int
+    columns: list[pa.RecordBatch] = field(default_factory=list[pa.RecordBatch])
     accepted: list[Accepted] = field(default_factory=list[Accepted])
     rejected: list[Rejected] = field(default_factory=list[Rejected])
     filtered: list[Filtered] = field(default_factory=list[Filtered])
@@ -70,20 +78,32 @@ class Transformer:
     """Transforms the records of one source.
 
     `normalize` and `key_of` raise RecordRejected; `keep` is the source's `where` (None: every record is kept) and
-    raises it too; `ignore` are paths that do not count towards the content hash.
+    raises it too; `ignore` are paths that do not count towards the content hash. `mapping` judges rows of text as
+    columns, with the same results, where a source's configuration allows for it.
     """
 
     normalize: Callable[[Payload], dict[str, object]]
     key_of: Callable[[Payload], str]
     keep: Callable[[Payload], bool] | None = None
     ignore: Collection[str] = ()
+    mapping: ColumnMapping | None = None
 
     def transform(self, records: Sequence[SourceRecord], first_ordinal: int) -> TransformedBatch:
         """Judge records; the first has the ordinal `first_ordinal`. Raises nothing for what a record holds."""
         batch = TransformedBatch(len(records))
         encoders = _Encoders(FlatPayloads(self.ignore), FlatPayloads())
-        for ordinal, record in enumerate(records, first_ordinal):
-            self._judge(batch, ordinal, record, encoders)
+        ordinal = first_ordinal
+        for part in parts_of(records):
+            if self.mapping is not None and isinstance(part, TextColumns):
+                judged = transform_columns(self.mapping, part, ordinal)
+                if judged.rows.num_rows:
+                    batch.columns.append(judged.rows)
+                for position in judged.declined:
+                    self._judge(batch, ordinal + position, part[position], encoders)
+            else:
+                for each, record in enumerate(part, ordinal):
+                    self._judge(batch, each, record, encoders)
+            ordinal += len(part)
         return batch
 
     def _judge(self, batch: TransformedBatch, ordinal: int, record: SourceRecord, encoders: "_Encoders") -> None:

@@ -79,7 +79,7 @@ class LaneBatch:
     """What one lane writes in one transaction.
 
     `rows` follows STAGE_SCHEMA and holds the accepted records in the order of their ordinals, then one row for each
-    distinct rejected payload; `stage_copy` is the same in PostgreSQL's binary COPY format.
+    distinct rejected payload.
     """
 
     partition: str
@@ -92,7 +92,6 @@ class LaneBatch:
     rejected: int
     fetched_at: datetime
     rows: pa.RecordBatch
-    stage_copy: bytes
     reasons: Sequence[RejectReason] = ()
     filtered_keys: Sequence[str] = ()
     size_bytes: int = 0

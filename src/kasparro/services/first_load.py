@@ -14,8 +14,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from io import BytesIO
+from typing import Any, cast
 
 import pyarrow as pa
+import pyarrow.compute
 
 from kasparro.core.database import Connection
 from kasparro.schemas.batches import LaneBatch, RunStamp
@@ -24,6 +26,9 @@ from kasparro.services.loading import affected, raw_table, require_rows
 from kasparro.services.staging import Tally
 
 MAX_DECIMAL128_DIGITS = 38
+_PLAIN_DECIMAL = r"^-?[0-9]{1,20}(\.[0-9]{1,18})?$"
+"""Numbers that decimal128 holds at whatever scale a batch of them has."""
+pc = cast("Any", pyarrow.compute)  # its stubs know few of the types that its functions take
 _IDS = """
 select array(select nextval('raw_id_seq') from generate_series(1, $1::integer)) as raw,
        array(select nextval('unified_data_id_seq') from generate_series(1, $2::integer)) as unified
@@ -123,6 +128,10 @@ def prepare(batch: LaneBatch) -> FirstLoad | None:
 
 def _decimals(texts: pa.Array) -> pa.Array | None:
     """The column as decimal128 at the largest scale that occurs, or None when a value does not fit."""
+    if pc.all(pc.match_substring_regex(texts, _PLAIN_DECIMAL), min_count=0).as_py():
+        fractions = pc.binary_length(pc.replace_substring_regex(texts, r"^[^.]*\.?", ""))
+        scale = pc.max(fractions, min_count=0).as_py() or 0
+        return texts.cast(pa.decimal128(MAX_DECIMAL128_DIGITS, scale))
     decimals = [None if text is None else Decimal(text) for text in texts.to_pylist()]
     present = [number for number in decimals if number is not None]
     scale = max((-min(0, int(number.as_tuple().exponent)) for number in present), default=0)

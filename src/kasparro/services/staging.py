@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from io import BytesIO
 
 from kasparro.core.database import Connection
-from kasparro.schemas.batches import STAGE_SCHEMA, LaneBatch, RunStamp
+from kasparro.schemas.batches import STAGE_SCHEMA, RunStamp
 
 STAGE_COLUMNS = tuple(STAGE_SCHEMA.names)
 
@@ -125,10 +125,10 @@ NOTHING = Tally(0, 0, 0, 0, 0, 0, 0, [], [], [], 0)
 """Of a batch without staged rows."""
 
 
-async def stage(connection: Connection, batch: LaneBatch) -> None:
-    """COPY the encoded batch into the stage of this connection; inside the batch's transaction."""
+async def stage(connection: Connection, encoded: bytes) -> None:
+    """COPY a batch's rows, in binary COPY format, into the stage of this connection; in the batch's transaction."""
     await connection.execute(_CREATE)
-    await connection.copy_to_table("stage", source=BytesIO(batch.stage_copy), columns=STAGE_COLUMNS, format="binary")
+    await connection.copy_to_table("stage", source=BytesIO(encoded), columns=STAGE_COLUMNS, format="binary")
 
 
 async def classify(connection: Connection, stamp: RunStamp) -> Tally:

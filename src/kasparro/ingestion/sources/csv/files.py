@@ -18,7 +18,7 @@ from typing import Final, Self
 from kasparro.core.errors import PassExpiredError, SourceError
 
 FINGERPRINT_BYTES: Final = 64 * 1024
-BLOCK_BYTES: Final = 128 * 1024
+BLOCK_BYTES = 1024 * 1024
 _GZIP_MAGIC: Final = b"\x1f\x8b"
 _ZLIB_GZIP: Final = 16 + zlib.MAX_WBITS
 _KINDS: Final = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a named pipe", stat.S_IFSOCK: "a socket"}

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from kasparro.core.errors import SourceError
+from kasparro.ingestion.columns.text import RecordParts
 from kasparro.ingestion.source import Batch, BatchLimits, FinalBatch, SourceRecord
 from kasparro.ingestion.sources.csv.careful import parse_carefully, reject_long_line
 from kasparro.ingestion.sources.csv.dialect import LineCodec
@@ -47,7 +48,7 @@ class CsvReader:
 
     def next_batch(self) -> Batch | None:
         """The next batch; None when there are no more records."""
-        records: list[SourceRecord] = []
+        records = RecordParts()
         size, deadline = 0, time.monotonic() + self._limits.seconds
         while len(records) < self._limits.records and size < self._limits.size_bytes:
             if self._taken == len(self._segment.records) and not self._advance():

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from io import StringIO
 
+from kasparro.ingestion.columns.text import TextColumns
 from kasparro.ingestion.source import Defect, SourceRecord
+from kasparro.ingestion.sources.csv.columns import read_columns
 from kasparro.ingestion.sources.csv.dialect import Dialect, LineCodec
 
 _PARITY_TRIES = 8
@@ -56,13 +58,21 @@ def parse_clean(raw: bytes, layout: Layout, first_line: int) -> Segment | None:
         return None
     quotechar = layout.dialect.quotechar
     if quotechar is None or quotechar not in text:
-        return _one_line_each(raw, text, layout, first_line)
+        return _columns(raw, text, layout, first_line) or _one_line_each(raw, text, layout, first_line)
     whole = _balanced_part(text, layout.dialect)
     if not whole or quotechar in _quoted_cell(layout.dialect).sub("", whole):
         return None
     if len(whole) < len(text):
         raw = raw[: codec.offset_after(raw, whole.count(layout.dialect.newline))]
-    return _many_lines_each(raw, whole, layout, first_line)
+    return _columns(raw, whole, layout, first_line) or _many_lines_each(raw, whole, layout, first_line)
+
+
+def _columns(raw: bytes, text: str, layout: Layout, first_line: int) -> Segment | None:
+    columns = read_columns(raw, text, layout.dialect, layout.names)
+    if columns is None:
+        return None
+    rows = TextColumns(columns, layout.partition, first_line)
+    return Segment(raw, len(rows), rows, range(1, len(rows) + 1))
 
 
 def ragged(layout: Layout, line: int, cells: list[str]) -> SourceRecord:

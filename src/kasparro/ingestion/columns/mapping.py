@@ -1,0 +1,151 @@
+"""The mapping of a CSV source over whole columns, where each of its targets is a column or a constant text."""
+
+# Arrow's stubs leave element types open.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownParameterType=false, reportMissingTypeArgument=false
+
+import json
+from collections.abc import Callable, Mapping
+from functools import reduce
+from typing import Any, Final, cast
+
+import pyarrow as pa
+import pyarrow.compute
+
+from kasparro.ingestion.columns.reading import (
+    Column,
+    all_good,
+    enclosed,
+    normalized,
+    null_texts,
+    quoted,
+    read_decimal,
+    read_key,
+    read_text,
+    read_time,
+    without_nulls,
+)
+from kasparro.ingestion.keys import KEY_SEPARATOR
+from kasparro.ingestion.mapping import mapped_names, named_columns
+from kasparro.schemas.configuration import ConstantTarget, CsvSourceConfig
+
+pc = cast("Any", pyarrow.compute)  # its stubs know few of the types that its functions take
+
+Cells = Mapping[str, pa.Array]
+_TEXTS: Final = ("title", "body", "url", "author", "category", "unit")
+_LETTER_OR_DIGIT: Final = "[0-9A-Za-z]"
+_quote = json.encoder.encode_basestring
+
+
+class ColumnMapping:
+    """Made by `compile_columns`; `columns` are those that a file must have for it."""
+
+    def __init__(self, config: CsvSourceConfig) -> None:
+        self._map = config.map
+        self._key = config.key
+        self._nulls = null_texts(config.null_values)
+        self._naive_is_utc = config.timezone == "UTC"
+        self.ignore = frozenset(config.ignore)
+        self.columns = frozenset(named_columns(config))
+
+    def record_keys(self, cells: Cells, hashes: list[bytes]) -> Column:
+        """The name of each record; `hashes` are those of the contents, which name records without a key."""
+        if self._key is None:
+            keys = pa.array([digest.hex() for digest in hashes], pa.string())
+            return Column(keys, keys, all_good(len(keys)))
+        parts = [cells[name] for name in self._key]
+        good = reduce(pc.and_, [self._names_something(part) for part in parts])
+        joined = parts[0]
+        if len(parts) > 1:
+            unescaped = [pc.invert(pc.match_substring(part, KEY_SEPARATOR)) for part in parts]
+            good = reduce(pc.and_, unescaped, good)
+            joined = pc.binary_join_element_wise(*parts, KEY_SEPARATOR)
+        read = read_key(joined)
+        return Column(read.values, read.canonical, pc.and_(good, read.good))
+
+    def fields(self, cells: Cells, length: int) -> dict[str, Column]:
+        """The mapped fields, `attributes` as JSON among them."""
+        found = {name: self._text(name, cells, length) for name in _TEXTS if getattr(self._map, name) is not None}
+        if self._map.entity_key is not None:
+            found["entity_key"] = self._text("entity_key", cells, length)
+        if isinstance(self._map.value, str):
+            found["value"] = read_decimal(self._present(cells, self._map.value))
+        if isinstance(self._map.occurred_at, str):
+            times = self._present(cells, self._map.occurred_at)
+            found["occurred_at"] = read_time(times, naive_is_utc=self._naive_is_utc)
+        if self._map.tags is not None:
+            found["tags"] = self._tags(cells)
+        if self._map.attributes is not None:
+            found["attributes"] = self._attributes(cells, length)
+        return found
+
+    def _names_something(self, part: pa.Array) -> pa.Array:
+        return pc.and_not(pc.match_substring_regex(part, _LETTER_OR_DIGIT), pc.is_in(part, self._nulls))
+
+    def _present(self, cells: Cells, column: str) -> pa.Array:
+        return without_nulls(cells[column], self._nulls)
+
+    def _text(self, name: str, cells: Cells, length: int) -> Column:
+        target = getattr(self._map, name)
+        read: Callable[[pa.Array], Column] = read_key if name == "entity_key" else read_text
+        if isinstance(target, str):
+            return read(self._present(cells, target))
+        constant = normalized(pa.array([target.value], pa.string()))
+        return Column(pa.repeat(constant[0], length), pa.repeat(quoted(constant)[0], length), all_good(length))
+
+    def _tags(self, cells: Cells) -> Column:
+        targets = self._map.tags if isinstance(self._map.tags, tuple) else (self._map.tags,)
+        columns = [normalized(self._present(cells, str(target))) for target in targets]
+        rows = zip(*(column.to_pylist() for column in columns), strict=True)
+        lists = [[text for text in row if text is not None] or None for row in rows]
+        values = pa.array(lists, pa.list_(pa.string()))
+        return _or_nothing(values, enclosed([quoted(column) for column in columns], "[", "]"))
+
+    def _attributes(self, cells: Cells, length: int) -> Column:
+        members: list[pa.Array] = []
+        for name, column in sorted(self._attribute_columns(cells)):
+            cell = self._present(cells, column)
+            members.append(pc.binary_join_element_wise(f'{_quote(name)}:"', cell, '"', ""))
+        if not members:
+            blank = pa.nulls(length, pa.string())
+            return Column(blank, blank, all_good(length))
+        joined = enclosed(members, "{", "}")
+        return _or_nothing(joined, joined)
+
+    def _attribute_columns(self, cells: Cells) -> list[tuple[str, str]]:
+        """Names of attributes, each with its column."""
+        attributes = self._map.attributes
+        if isinstance(attributes, dict):
+            return [(name, str(target)) for name, target in attributes.items()]
+        mapped = frozenset(mapped_names(self._map))
+        return [(name, name) for name in cells if name not in mapped]
+
+
+def compile_columns(config: CsvSourceConfig) -> ColumnMapping | None:
+    """The mapping over columns; None where a record must be looked at as a whole, or where it is filtered."""
+    mapped = config.map
+    texts = [target for name in (*_TEXTS, "entity_key") if (target := getattr(mapped, name)) is not None]
+    plain: list[object] = [mapped.value, mapped.occurred_at]
+    plain.extend(mapped.tags if isinstance(mapped.tags, tuple) else [mapped.tags])
+    plain.extend(mapped.attributes.values() if isinstance(mapped.attributes, dict) else [])
+    if config.where is not None or not all(target is None or isinstance(target, str) for target in plain):
+        return None
+    return ColumnMapping(config) if all(map(_is_plain_text, texts)) else None
+
+
+def _is_plain_text(target: object) -> bool:
+    """Whether it is a column, or a constant that needs no escape in JSON."""
+    if isinstance(target, str):
+        return True
+    value = target.value if isinstance(target, ConstantTarget) else None
+    return isinstance(value, str) and value != "" and _quote(value)[1:-1] == value and "\x00" not in value
+
+
+def _or_nothing(values: pa.Array, canonical: pa.Array) -> Column:
+    """A list or object, null where there is nothing in it."""
+    empty = pc.equal(pc.binary_length(canonical), 2)
+    return Column(
+        pc.if_else(empty, pa.scalar(None, values.type), values),
+        pc.if_else(empty, pa.scalar(None, pa.string()), canonical),
+        all_good(len(values)),
+    )

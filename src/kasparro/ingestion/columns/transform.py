@@ -1,0 +1,85 @@
+"""Clean rows of text to what the store writes, column by column. Pure computing, meant for a thread."""
+
+# Arrow's stubs leave element types open.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownParameterType=false, reportMissingTypeArgument=false
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import reduce
+from typing import Any, cast
+
+import pyarrow as pa
+import pyarrow.compute
+
+from kasparro.ingestion.columns.hashing import hash_texts
+from kasparro.ingestion.columns.mapping import ColumnMapping
+from kasparro.ingestion.columns.reading import Column, enclosed
+from kasparro.ingestion.columns.text import TextColumns
+from kasparro.schemas.batches import STAGE_SCHEMA
+
+pc = cast("Any", pyarrow.compute)  # its stubs know few of the types that its functions take
+
+_quote = json.encoder.encode_basestring
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """`rows` are the accepted ones, by STAGE_SCHEMA; `declined` are positions of rows that must be judged alone."""
+
+    rows: pa.RecordBatch
+    declined: list[int]
+
+
+def transform_columns(mapping: ColumnMapping, part: TextColumns, first_ordinal: int) -> Judged:
+    """Judge all rows at once; the first has the ordinal `first_ordinal`."""
+    cells = dict(zip(part.cells.schema.names, part.cells.columns, strict=True))
+    length = len(part)
+    if not mapping.columns <= cells.keys():
+        return Judged(_nothing(), list(range(length)))
+    payloads = _payloads(cells)
+    hashes = hash_texts(payloads)
+    kept = {name: cell for name, cell in cells.items() if name not in mapping.ignore}
+    content_hashes = hashes if len(kept) == len(cells) else hash_texts(_payloads(kept))
+    keys, fields = mapping.record_keys(cells, hashes), mapping.fields(cells, length)
+    good = reduce(pc.and_, [field.good for field in fields.values()], keys.good)
+    columns = {
+        "ordinal": pa.array(range(first_ordinal, first_ordinal + length), pa.int64()),
+        "reject": pa.repeat(pa.scalar(value=False), length),
+        "record_key": keys.values,
+        "payload": payloads,
+        "content_hash": pa.array(content_hashes, pa.binary()),
+        "locator": part.locators(),
+        "record_hash": pa.array(hash_texts(_canonical(fields, length)), pa.binary()),
+        **{name: field.values for name, field in fields.items()},
+    }
+    rows = pa.RecordBatch.from_arrays(
+        [columns[item.name] if item.name in columns else pa.nulls(length, item.type) for item in STAGE_SCHEMA],
+        schema=STAGE_SCHEMA,
+    )
+    if pc.all(good, min_count=0).as_py():
+        return Judged(rows, [])
+    return Judged(rows.filter(good), pc.indices_nonzero(pc.invert(good)).to_pylist())
+
+
+def _payloads(cells: Mapping[str, pa.Array]) -> pa.Array:
+    """JSON of each row: names sorted, cells as they are."""
+    parts: list[pa.Array | str] = []
+    before = "{"
+    for name in sorted(cells):
+        parts += [f'{before}{_quote(name)}:"', cells[name]]
+        before = '",'
+    return pc.binary_join_element_wise(*parts, '"}', "")
+
+
+def _canonical(fields: Mapping[str, Column], length: int) -> pa.Array:
+    """The canonical form of each unified record: its fields by name, without those that have no value."""
+    members = [pc.binary_join_element_wise(f"{_quote(name)}:", fields[name].canonical, "") for name in sorted(fields)]
+    if not members:
+        return pa.repeat(pa.scalar("{}"), length)
+    return enclosed(members, "{", "}")
+
+
+def _nothing() -> pa.RecordBatch:
+    return pa.RecordBatch.from_pylist([], schema=STAGE_SCHEMA)
