@@ -36,9 +36,11 @@ async def service(options: ConnectionOptions, folder: Path, port: int) -> AsyncG
     while b"server.started" not in (line := await process.stdout.readline()):
         assert line
     drained = asyncio.create_task(process.communicate())
-    yield f"http://127.0.0.1:{port}", key.text
-    process.send_signal(signal.SIGTERM)
-    log, errors = await drained
+    try:
+        yield f"http://127.0.0.1:{port}", key.text
+    finally:
+        process.send_signal(signal.SIGTERM)
+        log, errors = await drained
     assert (process.returncode, errors) == (143, b"")
     assert b"http.crashed" not in log, log[log.index(b"http.crashed") - 2000 :][:4000]
 

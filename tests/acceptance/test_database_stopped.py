@@ -67,11 +67,13 @@ async def load_on(url: str) -> AsyncGenerator[Load]:
     async with httpx.AsyncClient(base_url=url, timeout=60) as client:
         load = Load(client)
         tasks = [asyncio.create_task(load.ask(path)) for path in PATHS for _ in range(CLIENTS)]
-        yield load
-        for task in tasks:
-            task.cancel()
-        for ended in await asyncio.gather(*tasks, return_exceptions=True):
-            assert isinstance(ended, asyncio.CancelledError), ended
+        try:
+            yield load
+        finally:
+            for task in tasks:
+                task.cancel()
+            all_ended = await asyncio.gather(*tasks, return_exceptions=True)
+        assert {type(ended) for ended in all_ended} == {asyncio.CancelledError}, all_ended
 
 
 @asynccontextmanager
@@ -83,10 +85,12 @@ async def serving(folder: Path, port: int, **variables: str) -> AsyncGenerator[s
     while b"server.started" not in (line := await process.stdout.readline()):
         assert line
     drained = asyncio.gather(process.stdout.read(), finish_errors(process))
-    yield f"http://127.0.0.1:{port}"
-    process.send_signal(signal.SIGTERM)
-    log, errors = await drained
-    await process.wait()
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.send_signal(signal.SIGTERM)
+        log, errors = await drained
+        await process.wait()
     assert errors == b""
     assert process.returncode == 143
     assert b"http.crashed" not in log
