@@ -57,7 +57,12 @@ async def ask_everything(url: str, key: str, folder: Path, *, seed: int, max_exa
         env=environment(SCHEMATHESIS_HOOKS="tests.schemathesis_hooks", PYTHONPATH=str(ROOT), PYTHONWARNINGS="default"),
         cwd=folder, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
-    async with asyncio.timeout(LONGEST_SECONDS):
-        stdout, stderr = await process.communicate()
+    try:
+        async with asyncio.timeout(LONGEST_SECONDS):
+            stdout, stderr = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
     assert process.returncode is not None
     return Ended(process.returncode, stdout.decode(), stderr.decode())
