@@ -103,6 +103,23 @@ def test_pages_name_no_place_outside_the_project(page: Path) -> None:
     assert SECRET_NEIGHBOURS.findall(page.read_text(encoding="utf-8").replace("/tmp is", "")) == []
 
 
+def test_every_route_stands_in_the_readme_and_is_explained() -> None:
+    import json
+
+    described = set(json.loads(read("docs/openapi.json"))["paths"])
+    named = set(
+        re.findall(r"[ `](/[a-z{}./]+)[`,? ]", read("README.md").partition("## Routes")[2].partition("\n## ")[0])
+    )
+    assert described == named & described
+    explained = read("docs/api.md")
+    assert [path for path in described if path.partition("/{")[0] not in explained] == []
+
+
+def test_every_command_stands_in_the_readme(command_names: list[str]) -> None:
+    table = read("README.md").partition("## Commands")[2].partition("\n## ")[0]
+    assert [name for name in command_names if f"{name.removeprefix('kasparro ')}`" not in table] == []
+
+
 def test_every_attack_of_the_table_is_tried_by_a_test_that_exists() -> None:
     table = read("docs/security.md").partition("## Attacks that are tried")[2]
     rows = [row for row in re.findall(r"^\|.*\|$", table, re.MULTILINE) if not row.startswith(("| attack", "|---"))]

@@ -226,5 +226,6 @@ def _summary(context: Context, url: str, sources: "list[SourceStatus]", exit_cod
 The API answers at {url}{", to whoever has a key: `kasparro keys create`" if key else ""}
   curl{key} '{url}/data?limit=10'
   curl '{url}/health'
+  {url}/docs shows everything that it answers
 Look at it with `kasparro status`, stop it with `make down` or `kasparro down`."""
     return Result(data, [sources_table(sources), hints], exit_code)
