@@ -1,6 +1,6 @@
 """Write the generated pages of docs/reference from the code, or check that they are fresh (`--check`).
 
-Pages: cli.md from the command tree, settings.md from the settings' model, errors.md from core/errors.py,
+Pages: cli.md from the command tree, settings.md from the settings' model, errors.md from core/errors,
 configuration.md and the JSON Schema beside this script from the configuration's models, openapi.json from the routes.
 """
 
