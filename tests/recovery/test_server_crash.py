@@ -18,6 +18,8 @@ from tests.recovery.facts import Facts, facts_of
 from tests.scripted import ScriptedSource, job_of, row
 
 ROWS = [row(f"k{n}", bad=n % 7 == 3) for n in range(40)] + [row("k5", "b"), row("k6")]
+FLUSHED_AT = 15
+"""Here the reader has everything that was committed written to disk: a crash loses what came after."""
 
 
 class CrashingSource(ScriptedSource):
@@ -33,12 +35,18 @@ class CrashingSource(ScriptedSource):
     async def read(self, partition: str, start: Start) -> AsyncIterator[Batch | FinalBatch]:
         position = int(start.cursor["position"]) if start.cursor else 0
         async for item in super().read(partition, start):
+            if position == FLUSHED_AT:
+                await self._flush()
             if self._at == position:
                 self._at = -1
                 self._crashing = asyncio.create_task(self._crash())
                 await asyncio.shield(self._crashing)
             yield item
             position += len(item.records) if isinstance(item, Batch) else 0
+
+    async def _flush(self) -> None:
+        """A commit that waits for the disk takes along what was committed before it."""
+        await on(self._server.options, lambda connection: connection.execute("create table if not exists flushed ()"))
 
     async def _crash(self) -> None:
         """In a task of its own: the run cancels its reader as soon as a lane has lost its connection."""
@@ -78,6 +86,7 @@ async def test_run_that_survives_the_server_starts_again_from_the_database(own_s
     resumed_at = int((source.starts[1].cursor or {"position": 0})["position"])
     assert source.acknowledged == expected.fetched + lost(source, resumed_at)
     assert lost(source, resumed_at) > 0 or at < 30, "the crash was to lose acknowledged batches"
+    assert resumed_at > 0 or at < 30, "the crash was to leave what was on disk"
 
 
 def lost(source: CrashingSource, resumed_at: int) -> int:
