@@ -85,7 +85,9 @@ TWICE = HttpPolicy(requests=1000, allow_private=True, attempts=2)
 @pytest.mark.parametrize("start", [b"", head(200, {"Content-Length": "10"}) + b"half"], ids=["at once", "in the body"])
 async def test_silence_ends_the_try(http: Http, upstream: Upstream, start: bytes) -> None:
     url = upstream.on("/", raw(start, Hang()))
-    with pytest.raises(UpstreamError, match=r"the server fell silent for longer than allowed \(tried 2 times"):
+    with pytest.raises(
+        UpstreamError, match=r"fell silent for longer than 0\.05 s, the source's `timeout` \(tried 2 times"
+    ):
         await http.fetcher(replace(TWICE, read_seconds=0.05)).get(url)
 
 
@@ -94,15 +96,33 @@ async def test_silence_ends_the_try(http: Http, upstream: Upstream, start: bytes
 )
 async def test_a_slow_drip_ends_with_the_time_of_one_try(http: Http, upstream: Upstream, start: bytes) -> None:
     url = upstream.on("/", raw(start, Drip(b"x")))
-    with pytest.raises(UpstreamError, match=r"the answer took longer than 0\.2 s \(tried 2 times"):
+    told = r"the answer took longer than 0\.2 s, the source's `total_timeout` \(tried 2 times"
+    with pytest.raises(UpstreamError, match=told):
         await http.fetcher(replace(TWICE, attempt_seconds=0.2)).get(url)
 
 
 async def test_no_try_takes_longer_than_what_is_left_in_all(http: Http, upstream: Upstream) -> None:
     url = upstream.on("/", raw(head(200, {"Content-Length": "100000"}), Drip(b"x")))
-    told = r"no answer in the 0\.1 s that were left of the 0\.1 s for all tries \(tried once\); no time for another try"
+    told = r"no complete answer in the 0\.1 s that were left of the 0\.1 s for all tries \(tried once\); no time"
     with pytest.raises(UpstreamError, match=told):
         await http.fetcher(replace(TWICE, total_seconds=0.1)).get(url)
+
+
+@pytest.mark.parametrize(
+    ("policy", "status", "headers", "hint"),
+    [
+        (TWICE, 401, {}, "does the server want a key? an API's is given by `auth:`"),
+        (replace(TWICE, secrets=["swordfish"]), 403, {}, "is the key of `auth:` (or `headers:`) right?"),
+        (TWICE, 403, {"Retry-After": "5"}, ""),
+        (TWICE, 404, {}, ""),
+    ],
+)
+async def test_a_refused_caller_is_told_where_keys_come_from(
+    http: Http, upstream: Upstream, policy: HttpPolicy, status: int, headers: dict[str, str], hint: str
+) -> None:
+    with pytest.raises(UpstreamError) as error:
+        await http.fetcher(policy).get(upstream.on("/", answer(status, headers=headers)))
+    assert (error.value.hint or "")[: len(hint) or None] == hint
 
 
 async def test_cancelling_ends_the_request_and_frees_its_place(http: Http, upstream: Upstream) -> None:

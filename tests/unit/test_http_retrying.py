@@ -61,6 +61,12 @@ async def test_it_is_bounded_in_time() -> None:
     assert await run(*[busy()] * 9, total_seconds=10) == (told, [1.0, 2.0, 4.0])
 
 
+async def test_a_last_try_that_was_cut_short_does_not_hide_what_the_server_did() -> None:
+    cut = AttemptFailed("timeout", "no complete answer in 1.7 s", retryable=True, cut_short=True)
+    assert await run(busy(), cut) == ("busy x2; the last try: no complete answer in 1.7 s", [1.0])
+    assert (await run(cut, attempts=1))[0] == "no complete answer in 1.7 s x1"
+
+
 async def test_what_cannot_succeed_later_is_not_tried_again() -> None:
     assert await run(busy(), AttemptFailed("tls", "not trusted")) == ("not trusted x2", [1.0])
 

@@ -55,15 +55,17 @@ async def exchange(
             finally:
                 await response.aclose()
     except TimeoutError as error:
-        raise AttemptFailed("timeout", _slow(policy, seconds), retryable=True) from error
+        raise _slow(policy, seconds) from error
     except httpx.HTTPError as error:
-        raise failure_of(error) from error
+        raise failure_of(error, policy) from error
 
 
-def _slow(policy: HttpPolicy, seconds: float) -> str:
+def _slow(policy: HttpPolicy, seconds: float) -> AttemptFailed:
     if seconds < policy.attempt_seconds:
-        return f"no answer in the {seconds:.1f} s that were left of the {policy.total_seconds:g} s for all tries"
-    return f"the answer took longer than {seconds:.1f} s"
+        left = f"the {seconds:.1f} s that were left of the {policy.total_seconds:g} s for all tries"
+        return AttemptFailed("timeout", f"no complete answer in {left}", retryable=True, cut_short=True)
+    told = f"the answer took longer than {seconds:.1f} s, the source's `total_timeout`"
+    return AttemptFailed("timeout", told, retryable=True)
 
 
 async def _received(response: httpx.Response, wanted: frozenset[int], cap_bytes: int) -> Response:

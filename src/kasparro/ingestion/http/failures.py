@@ -9,6 +9,8 @@ import h2.exceptions
 import h11
 import httpx
 
+from kasparro.ingestion.http.contract import HttpPolicy
+
 Reason = Literal[
     "address",
     "body",
@@ -30,6 +32,7 @@ RETRYABLE_STATUSES: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
 class AttemptFailed(Exception):
     """One try brought no answer; `retryable` says whether the next may.
 
+    `cut_short`: it was given less time than one try may take, for that was all that was left.
     `url` is the one at fault, in a form to show; `redirected_from` is where the way to it began, if elsewhere.
     """
 
@@ -41,6 +44,7 @@ class AttemptFailed(Exception):
         retryable: bool = False,
         status: int | None = None,
         retry_after_seconds: float | None = None,
+        cut_short: bool = False,
     ) -> None:
         super().__init__(message)
         self.reason: Reason = reason
@@ -48,11 +52,12 @@ class AttemptFailed(Exception):
         self.retryable = retryable
         self.status = status
         self.retry_after_seconds = retry_after_seconds
+        self.cut_short = cut_short
         self.url: str | None = None
         self.redirected_from: str | None = None
 
 
-def failure_of(error: httpx.HTTPError) -> AttemptFailed:
+def failure_of(error: httpx.HTTPError, policy: HttpPolicy) -> AttemptFailed:
     """What a failure on the wire means for the request."""
     certificate = _cause(error, ssl.SSLCertVerificationError)
     if certificate is not None:
@@ -61,7 +66,7 @@ def failure_of(error: httpx.HTTPError) -> AttemptFailed:
     if handshake is not None:
         return AttemptFailed("tls", f"no TLS connection: {handshake.reason or handshake}", retryable=True)
     if isinstance(error, httpx.TimeoutException):
-        return AttemptFailed("timeout", _slowness(error), retryable=True)
+        return AttemptFailed("timeout", _slowness(error, policy), retryable=True)
     if isinstance(error, httpx.ConnectError):
         return AttemptFailed("connect", f"no connection: {_deepest(error)}", retryable=True)
     violation = _cause(error, h2.exceptions.ProtocolError)
@@ -76,10 +81,10 @@ def failure_of(error: httpx.HTTPError) -> AttemptFailed:
     return AttemptFailed("connect", f"the connection broke: {_deepest(error)}", retryable=True)
 
 
-def _slowness(error: httpx.TimeoutException) -> str:
+def _slowness(error: httpx.TimeoutException, policy: HttpPolicy) -> str:
     if isinstance(error, httpx.ConnectTimeout):
-        return "no connection within the time allowed"
-    return "the server fell silent for longer than allowed"
+        return f"no connection within {policy.connect_seconds:g} s, the source's `connect_timeout`"
+    return f"the server fell silent for longer than {policy.read_seconds:g} s, the source's `timeout`"
 
 
 def _broken_answer(error: httpx.RemoteProtocolError) -> AttemptFailed:

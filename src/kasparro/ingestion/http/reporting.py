@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 import httpx
 
@@ -12,6 +12,13 @@ from kasparro.ingestion.http.failures import AttemptFailed, Reason
 from kasparro.ingestion.http.retrying import GaveUp
 from kasparro.ingestion.http.secrecy import Secrecy
 
+_NO_KEY_HINT: Final = (
+    "does the server want a key? an API's is given by `auth:` in the configuration, a feed's by `headers:`"
+)
+_KEY_HINT: Final = (
+    "is the key of `auth:` (or `headers:`) right? where it comes from a variable, what `kasparro up` has started keeps "
+    "the old one until the next `kasparro up`"
+)
 _log = get_logger(__name__)
 
 
@@ -98,8 +105,16 @@ class Reporter:
             url=shown,
             status=failure.status,
             retry_after_seconds=failure.retry_after_seconds,
-            hint="allow_private: true lets this source reach it" if failure.reason == "address" else None,
+            hint=self._hint(failure),
         )
+
+    def _hint(self, failure: AttemptFailed) -> str | None:
+        """What to do about it. A 403 for a quota used up says when to come back, and has nothing to do with keys."""
+        if failure.reason == "address":
+            return "allow_private: true lets this source reach it"
+        if failure.status not in (401, 403) or failure.retry_after_seconds is not None:
+            return None
+        return _KEY_HINT if self.secrecy.has_secrets else _NO_KEY_HINT
 
 
 def _tries(gave_up: GaveUp, spent_seconds: float) -> str:

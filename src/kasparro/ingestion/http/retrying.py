@@ -16,7 +16,10 @@ _Answer = TypeVar("_Answer")
 
 
 class GaveUp(Exception):
-    """No answer, and no further try: the last failure, how often it was tried, and why not once more."""
+    """No answer, and no further try: the last failure, how often it was tried, and why not once more.
+
+    A last try that was cut short says little of the server; then the failure is the one before it.
+    """
 
     def __init__(self, failure: AttemptFailed, tries: int, remark: str) -> None:
         super().__init__(failure.message)
@@ -34,16 +37,20 @@ async def retried(
 ) -> _Answer:
     """The first answer of `attempt`, which is given its number, from 1. Raises GaveUp."""
     number = 1
+    before: AttemptFailed | None = None
     while True:
         try:
             return await attempt(number)
         except AttemptFailed as failure:
+            if failure.cut_short and before is not None:
+                raise GaveUp(before, number, f"; the last try: {failure.message}") from failure
             if not failure.retryable or number >= attempts:
                 raise GaveUp(failure, number, come_back(failure, clock)) from failure
             wait = max(failure.retry_after_seconds or 0.0, backoff_seconds(number, clock))
             if wait > budget.remaining_seconds:
                 raise GaveUp(failure, number, _no_time(failure, wait, budget, clock)) from failure
             report(failure, number, wait)
+            before = failure
         await clock.sleep(wait)
         number += 1
 

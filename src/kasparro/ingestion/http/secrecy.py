@@ -21,6 +21,11 @@ class Secrecy:
         self._secrets: set[str] = set()
         self.learn([*secrets, *_header_secrets(headers)])
 
+    @property
+    def has_secrets(self) -> bool:
+        """Whether anything secret is sent."""
+        return bool(self._secrets)
+
     def learn(self, secrets: Collection[str]) -> None:
         """Keep these values to ourselves from now on, in the process's logs too."""
         given = {secret for secret in secrets if secret}
