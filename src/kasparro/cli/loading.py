@@ -112,7 +112,8 @@ async def _run_one(context: Context, job: "SourceJob", request: "Request", condi
     from kasparro.ingestion.run import run_source
 
     with step(context.output, job.source.name) as shown:
-        outcome = await run_source(job, request, replace(conditions, committed=_Tally(shown).add))
+        tally = _Tally(shown)
+        outcome = await run_source(job, request, replace(conditions, began=tally.begin, committed=tally.add))
         if outcome.error is not None:
             shown.end_early(outcome.state)
     if outcome.error is not None:
@@ -124,14 +125,25 @@ async def _run_one(context: Context, job: "SourceJob", request: "Request", condi
 
 
 class _Tally:
-    """Adds up what committed batches report, for the progress bar."""
+    """Adds up what committed batches report, for the progress bar: the figures that the run's row will have.
+
+    After a lost connection a source has another run, whose row counts from zero.
+    """
 
     def __init__(self, shown: Step) -> None:
         self._shown = shown
         self._fetched = 0
         self._rejected = 0
 
+    def begin(self, _source: str, _run_id: int) -> None:
+        if self._fetched:
+            self._fetched = self._rejected = 0
+            self._show()
+
     def add(self, _source: str, counters: "Counters") -> None:
         self._fetched += counters.fetched
         self._rejected += counters.rejected
+        self._show()
+
+    def _show(self) -> None:
         self._shown.advance(self._fetched, detail=f"{self._rejected:,} rejected" if self._rejected else "")

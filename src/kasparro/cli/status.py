@@ -9,9 +9,10 @@ from kasparro.core.errors import EXIT_DATABASE, EXIT_OK
 
 if TYPE_CHECKING:
     from kasparro.cli.processes import Running
-    from kasparro.services.health import SourceStatus
+    from kasparro.services.health import LatestRun, SourceStatus
 
 
+_MESSAGE_CHARACTERS: Final = 160
 _SCHEMA: Final = {
     "current": "",
     "pending": ", schema pending: run `kasparro migrate`",
@@ -42,11 +43,26 @@ async def status(context: Context) -> Result:
         "sources": [asdict(source) for source in sources],
     }
     rows = [("database", database), *((TITLES[name], _told(process)) for name, process in processes.items())]
-    human = [Table(("what", "state"), rows), *(["", sources_table(sources)] if sources else [])]
+    human = [Table(("what", "state"), rows), *(["", *shown_sources(sources)] if sources else [])]
     return Result(data, human, exit_code)
 
 
-def sources_table(sources: "list[SourceStatus]") -> Table:
+def shown_sources(sources: "list[SourceStatus]") -> "list[str | Table]":
+    """The table of the sources, and below it why the last run of one did not end well, and where to see more of it."""
+    failed = [_failure(source.name, source.last_run) for source in sources if source.last_run is not None]
+    lines = [line for line in failed if line]
+    return [_sources_table(sources), *(["", *lines] if lines else [])]
+
+
+def _failure(name: str, run: "LatestRun") -> str:
+    if run.error_code is None:
+        return ""
+    message = " ".join((run.error_message or "").split()).removeprefix(f"{name}: ")
+    shown = message if len(message) <= _MESSAGE_CHARACTERS else f"{message[:_MESSAGE_CHARACTERS]}..."
+    return f"{name}: {run.error_code}: {shown} (`kasparro runs show {run.id}`)"
+
+
+def _sources_table(sources: "list[SourceStatus]") -> Table:
     """One line for each source: how its last run ended and what it did."""
     columns = (
         "source", "type", "last run", "state", "finished", "inserted", "updated", "unchanged", "rejected",

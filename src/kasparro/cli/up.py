@@ -11,7 +11,7 @@ import typer
 from kasparro.cli.frame import Context, cancel_on_signals, command
 from kasparro.cli.output import Result
 from kasparro.cli.progress import step
-from kasparro.cli.status import sources_table
+from kasparro.cli.status import shown_sources
 from kasparro.core.errors import EXIT_CONFLICT, EXIT_OK, EXIT_SIGINT, EXIT_SIGTERM, ConfigurationError
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ async def up(context: Context, detach: DetachOption = False) -> Result | None:
     exit_code = await _load(context, options)
     sources = await _read_sources(options)
     if exit_code in {EXIT_SIGINT, EXIT_SIGTERM}:
-        return Result([asdict(source) for source in sources], [sources_table(sources)], exit_code)
+        return Result([asdict(source) for source in sources], shown_sources(sources), exit_code)
     if detach or server is not None:
         server = await asyncio.to_thread(_start_in_background, context)
         await asyncio.to_thread(_start_scheduler, context)
@@ -228,4 +228,4 @@ The API answers at {url}{", to whoever has a key: `kasparro keys create`" if key
   curl '{url}/health'
   {url}/docs shows everything that it answers
 Look at it with `kasparro status`, stop it with `make down` or `kasparro down`."""
-    return Result(data, [sources_table(sources), hints], exit_code)
+    return Result(data, [*shown_sources(sources), hints], exit_code)

@@ -38,7 +38,7 @@ log = structlog.get_logger()
 T = TypeVar("T")
 
 
-def _ignore(_source: str, _counters: Counters) -> None:
+def _ignore(_source: str, _news: object) -> None:
     """For callers that show no progress."""
 
 
@@ -48,8 +48,9 @@ async def _nothing_to_revive() -> None:
 
 @dataclass(frozen=True, slots=True)
 class Conditions:
-    """What a run is given from outside. Setting `stop` ends it at a batch's edge; `committed` hears of each batch.
+    """What a run is given from outside. Setting `stop` ends it at a batch's edge.
 
+    `began` hears of each run's number, `committed` of each batch that it commits then.
     After a lost connection `revive` may start the server again; then the run waits `reconnect_seconds` for it.
     """
 
@@ -57,6 +58,7 @@ class Conditions:
     revive: Callable[[], Awaitable[object]] = _nothing_to_revive
     reconnect_seconds: float = RECONNECT_SECONDS
     stop: asyncio.Event = field(default_factory=asyncio.Event)
+    began: Callable[[str, int], None] = _ignore
     committed: Callable[[str, Counters], None] = _ignore
     fault: FaultPlan | None = None
     limits: BatchLimits = field(default_factory=BatchLimits)
@@ -137,6 +139,7 @@ async def _run_claimed(
 ) -> RunOutcome:
     plan = await coordinator.claim(job, request)
     run_id = plan.stamp.run_id
+    conditions.began(job.source.name, run_id)
     bound = log.bind(source=job.source.name, run_id=run_id)
     bound.info("run.started", resumes_run_id=plan.resumes_run_id, partitions=len(plan.partitions))
     error: KasparroError | None = None
