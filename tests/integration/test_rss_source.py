@@ -129,6 +129,30 @@ async def test_a_feed_that_once_repeated_guids_keeps_its_keys(upstream: Upstream
     assert records_of(after)[0].payload["_key"] == records_of(before)[1].payload["_key"]
 
 
+async def test_a_guid_that_begins_to_repeat_makes_no_new_records_of_the_others(
+    upstream: Upstream, make: Make, database: ConnectionOptions
+) -> None:
+    items = [f'<guid isPermaLink="false">g{number}</guid><link>https://e.org/{number}</link>' for number in (1, 2, 3)]
+    again = '<guid isPermaLink="false">g1</guid><link>https://e.org/4</link>'
+    source = make(upstream.on("/feed", feed(rss(*items)), feed(rss(*items, again)), feed(rss(again, *items[1:]))))
+    names = ("inserted", "updated", "unchanged")
+    assert counts(await run(database, source), *names) == [3, 0, 0]
+    assert counts(await run(database, source), *names) == [2, 0, 2]
+    assert counts(await run(database, source), *names) == [0, 0, 3]
+
+
+async def test_a_feed_whose_state_has_the_first_form_keeps_its_keys(upstream: Upstream, make: Make) -> None:
+    items = [f'<guid isPermaLink="false">g{number}</guid><link>https://e.org/{number}</link>' for number in (1, 2)]
+    source = make(upstream.on("/feed", feed(rss(*items))))
+    written = {"document": "other", "identity": "guid+link", "reading": "1:auto", "ttl_minutes": None}
+    read_again = await again(source, written)
+    keys = [str(record.payload["_key"])[13:] for record in records_of(read_again)]
+    assert keys == ["g1|https://e.org/1", "g2|https://e.org/2"]
+    final = read_again[-1]
+    assert isinstance(final, FinalBatch)
+    assert (final.state["identity"], final.state["repeated"]) == ("guid+link", [])
+
+
 async def test_credentials_are_sent_and_appear_in_no_name(upstream: Upstream, make: Make) -> None:
     upstream.on("/feed", feed(numbered(1)))
     source = make(f"http://ann:s3cret@127.0.0.1:{upstream.port}/feed?token=t0ken", secrets=["t0ken"])

@@ -1,18 +1,22 @@
 """By what entries are told from each other, and what a feed's URL has to do with it."""
 
+import json
 from hashlib import blake2b
 from typing import Any
 
 import pytest
 
 from kasparro.core.errors import ConfigurationError
+from kasparro.ingestion.http.contract import Validators
 from kasparro.ingestion.sources.rss.document import Request, parse_document
-from kasparro.ingestion.sources.rss.identity import Repeated
+from kasparro.ingestion.sources.rss.identity import Repeated, guid_hash
 from kasparro.ingestion.sources.rss.options import RssOptions, partition_name
+from kasparro.ingestion.sources.rss.progress import Cursor, Known, Settled, reading
 from tests.feeds import rss
 
 FEED = "https://example.org/feed.xml"
 PREFIX = "fa3a87b32920"
+A = blake2b(b"a", digest_size=6).hexdigest()
 
 
 def keys(*items: str, identity: Any = "auto", feed: str = FEED) -> list[str | None]:
@@ -40,15 +44,55 @@ def test_a_guid_is_enough() -> None:
     assert own(item("a", "https://example.org/1"), item("b", "https://example.org/1")) == ["a", "b"]
 
 
-def test_where_guids_repeat_the_link_counts_for_every_entry_that_has_a_guid() -> None:
+def test_the_link_counts_for_the_entries_whose_guid_repeats_and_for_no_others() -> None:
     items = [item("a", "https://example.org/1"), item("b", "https://example.org/2"), item("a", "https://example.org/3")]
-    assert own(*items) == ["a|https://example.org/1", "b|https://example.org/2", "a|https://example.org/3"]
+    assert own(*items) == ["a|https://example.org/1", "b", "a|https://example.org/3"]
     document = parse_document(rss(*items), Request(FEED, None, "auto"))
-    assert (document.identity, document.repeated) == ("guid+link", Repeated("a", 1, 3))
+    assert (document.repeated, document.found) == ([A], Repeated("a", 1, 3))
 
 
-def test_a_feed_known_to_repeat_guids_keeps_its_keys_when_none_repeats() -> None:
-    assert own(item("a", "https://example.org/1"), identity="guid+link") == ["a|https://example.org/1"]
+def test_a_guid_known_to_repeat_keeps_its_key_when_it_stands_alone() -> None:
+    items = [item("a", "https://example.org/1"), item("b", "https://example.org/2")]
+    document = parse_document(rss(*items), Request(FEED, None, "auto", [A]))
+    assert [entry.get("_key") for entry in document.entries] == [f"{PREFIX}:a|https://example.org/1", f"{PREFIX}:b"]
+    assert (document.repeated, document.found) == ([A], None)
+
+
+def test_a_repeated_guid_is_told_of_once_and_each_is_remembered() -> None:
+    items = [item(guid, f"https://example.org/{number}") for number, guid in enumerate("abab")]
+    document = parse_document(rss(*items), Request(FEED, None, "auto", [A]))
+    assert (document.repeated, document.found) == ([A, guid_hash("b")], Repeated("b", 2, 4))
+
+
+def test_other_policies_remember_no_guids() -> None:
+    items = [item("a", "https://example.org/1"), item("a", "https://example.org/2")]
+    assert parse_document(rss(*items), Request(FEED, None, "guid+link")).repeated == []
+
+
+def test_beyond_the_limit_the_guids_that_were_not_seen_for_longest_are_forgotten() -> None:
+    known = [A, *(f"{number:012x}" for number in range(9_999))]
+    items = [item("a", "https://example.org/1"), *(item("b", f"https://example.org/{link}") for link in "12")]
+    document = parse_document(rss(*items), Request(FEED, None, "auto", known))
+    assert document.repeated == [*known[2:], A, guid_hash("b")]
+
+
+def test_state_in_its_first_form_keeps_guid_and_link_for_the_whole_feed() -> None:
+    state = {"document": "d", "etag": None, "last_modified": None, "identity": "guid+link", "reading": "1:auto"}
+    settled = Settled.from_json(state | {"ttl_minutes": None})
+    cursor = Cursor.from_json({"document": "d", "entries": 2, "identity": "guid+link", "reading": "1:auto"})
+    assert settled is not None
+    assert cursor is not None
+    assert settled.known == cursor.known == Known("guid+link", [])
+    assert reading("auto") == settled.reading
+
+
+def test_what_is_remembered_survives_json() -> None:
+    known = Known("auto", [A])
+    assert Cursor.from_json(json.loads(json.dumps(Cursor("d", 2, known, "1:auto").to_json()))) == (
+        Cursor("d", 2, known, "1:auto")
+    )
+    settled = Settled("d", Validators(), known, "1:auto", None)
+    assert Settled.from_json(json.loads(json.dumps(settled.to_json()))) == settled
 
 
 def test_an_entry_that_stands_there_twice_has_one_key_and_is_no_repetition() -> None:

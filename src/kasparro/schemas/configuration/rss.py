@@ -24,7 +24,7 @@ class RssSourceConfig(HttpSourceConfig):
     """The feeds, where there are several; read one after another, and independently of each other."""
     key: Annotated[Paths, OneOrMore] | None = None
     """The path, or the list of paths, to the values that name an entry. When absent, entries are named by their guid
-    (and link, where the feed repeats guids), else by their link, else by the hash of title and content. Fixed once
+    (and link, where the feed repeats that guid), else by their link, else by the hash of title and content. Fixed once
     there is data."""
     identity: Literal["auto", "guid", "guid+link", "link", "content"] = "auto"
     """What names an entry where `key` does not. Fixed once there is data."""

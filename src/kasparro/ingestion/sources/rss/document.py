@@ -1,11 +1,12 @@
 """From the bytes of one document to its entries: which format it is, what its entries are told by."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from kasparro.ingestion.sources.rss.entry import Entry
 from kasparro.ingestion.sources.rss.errors import NoFeedError
-from kasparro.ingestion.sources.rss.identity import Repeated, keys_of, repeated_guid
+from kasparro.ingestion.sources.rss.identity import Repeated, guid_hash, keys_of, remembered, repeated_guids
 from kasparro.ingestion.sources.rss.json_feed import read_json_feed
 from kasparro.ingestion.sources.rss.options import IdentityPolicy
 from kasparro.ingestion.sources.rss.xml_feed import XmlFeed, read_xml_feed
@@ -18,20 +19,22 @@ class Request:
     """What is known of a document. `feed` is the partition, and what relative references are relative to.
 
     Not the address after redirects: with a mirror's name in them, guids and links would change from day to day.
+    `repeated` has the hashes of guids that the feed was seen to repeat earlier.
     """
 
     feed: str
     content_type: str | None
     identity: IdentityPolicy
+    repeated: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A parsed document. `identity` is `guid+link` once guids repeat; `repeated` is what was found in this one."""
+    """A parsed document. `repeated` are all guids known to repeat, as hashes; `found` is one that nobody knew of."""
 
     entries: list[Entry]
-    identity: IdentityPolicy
-    repeated: Repeated | None
+    repeated: list[str]
+    found: Repeated | None
     ttl_minutes: int | None
     malformed: str | None
 
@@ -41,13 +44,19 @@ def parse_document(body: bytes, request: Request) -> Document:
     if not body.strip(_SPACES_AND_MARKS):
         raise NoFeedError("is empty")
     feed = _read(body, request)
-    repeated = repeated_guid(feed.entries) if request.identity == "auto" else None
-    identity = "guid+link" if repeated else request.identity
-    keys = keys_of(feed.entries, request.feed, identity)
+    here = {guid_hash(found.guid): found for found in _repeated(feed.entries, request.identity)}
+    earlier = frozenset(request.repeated)
+    keys = keys_of(feed.entries, request.feed, request.identity, earlier | here.keys())
     for entry, key in zip(feed.entries, keys, strict=True):
         entry["_key"] = key
         entry["feed"] = {"url": request.feed, "title": feed.title}
-    return Document(feed.entries, identity, repeated, feed.ttl_minutes, feed.malformed)
+    found = next((here[guid] for guid in here if guid not in earlier), None)
+    kept = remembered(request.repeated, list(here), feed.entries)
+    return Document(feed.entries, kept, found, feed.ttl_minutes, feed.malformed)
+
+
+def _repeated(entries: Sequence[Entry], identity: IdentityPolicy) -> Iterator[Repeated]:
+    return repeated_guids(entries) if identity == "auto" else iter(())
 
 
 def _read(body: bytes, request: Request) -> XmlFeed:

@@ -1,12 +1,12 @@
 """By what an entry is told from others: the ladder of docs/decisions/0008-feeds.md.
 
-guid; guid and link where the feed repeats guids for different entries; link; hash of title and content. Keys begin
+guid; guid and link where the feed gives this guid to different entries; link; hash of title and content. Keys begin
 with a hash of the feed's URL, since guids such as `1` are unique in their feed only.
 """
 
 import json
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Final
@@ -16,6 +16,8 @@ from kasparro.ingestion.sources.rss.options import IdentityPolicy
 
 _READABLE_BYTES: Final = 900
 """Longer ones are hashed: a key has 1,024 bytes (schemas/unified.py)."""
+MAX_REMEMBERED: Final = 10_000
+"""Repeated guids of one feed: 150 kB in its state."""
 _Parts = tuple[str, ...]
 
 
@@ -28,26 +30,44 @@ class Repeated:
     second: int
 
 
-def repeated_guid(entries: Sequence[Entry]) -> Repeated | None:
-    """The first guid that occurs with two different links."""
+def guid_hash(guid: str) -> str:
+    """What is remembered of a guid: 12 hexadecimal digits."""
+    return blake2b(guid.encode("utf-8", "surrogatepass"), digest_size=6).hexdigest()
+
+
+def repeated_guids(entries: Sequence[Entry]) -> Iterator[Repeated]:
+    """The guids that occur with different links, each once, in the order in which that shows."""
     seen: dict[str, tuple[int, str | None]] = {}
+    told: set[str] = set()
     for number, entry in enumerate(entries, 1):
         guid = entry["guid"]
         if not guid:
             continue
         first, link = seen.setdefault(guid, (number, entry["link"]))
-        if link != entry["link"]:
-            return Repeated(guid, first, number)
-    return None
+        if link != entry["link"] and guid not in told:
+            told.add(guid)
+            yield Repeated(guid, first, number)
 
 
-def keys_of(entries: Sequence[Entry], feed: str, policy: IdentityPolicy) -> list[str | None]:
-    """A key for each entry, None where there is nothing to tell it by. `auto` here means: guids are not repeated.
+def remembered(known: Sequence[str], found: Sequence[str], entries: Sequence[Entry]) -> list[str]:
+    """The hashes of repeated guids to keep after a document, given those kept before and those found in it.
+
+    At most MAX_REMEMBERED: those that have not occurred for longest are forgotten first.
+    """
+    present = {guid_hash(guid) for entry in entries if (guid := entry["guid"])} if known else set[str]()
+    absent = [kept for kept in known if kept not in present]
+    return list(dict.fromkeys([*absent, *(kept for kept in known if kept in present), *found]))[-MAX_REMEMBERED:]
+
+
+def keys_of(
+    entries: Sequence[Entry], feed: str, policy: IdentityPolicy, repeated: Collection[str] = frozenset()
+) -> list[str | None]:
+    """A key for each entry, None where there is nothing to tell it by. `repeated` has hashes of guids; only these get
+    the link beside them under `auto`.
 
     Entries that would share a key although their title or content differ are told apart by a hash of these as well.
     """
-    rungs = _RUNGS[policy]
-    parts = [next(filter(None, (rung(entry) for rung in rungs)), None) for entry in entries]
+    parts = [_parts(entry, policy, repeated) for entry in entries]
     bodies = [_body_hash(entry) for entry in entries]
     variants = Counter(part for part, _ in set(zip(parts, bodies, strict=True)))
     prefix = blake2b(feed.encode(), digest_size=6).hexdigest()
@@ -55,6 +75,12 @@ def keys_of(entries: Sequence[Entry], feed: str, policy: IdentityPolicy) -> list
         None if part is None else f"{prefix}:{_joined(part if variants[part] == 1 else (*part, body))}"
         for part, body in zip(parts, bodies, strict=True)
     ]
+
+
+def _parts(entry: Entry, policy: IdentityPolicy, repeated: Collection[str]) -> _Parts | None:
+    is_repeated = policy == "auto" and bool(repeated and entry["guid"] and guid_hash(entry["guid"]) in repeated)
+    rungs = _RUNGS["guid+link" if is_repeated else policy]
+    return next(filter(None, (rung(entry) for rung in rungs)), None)
 
 
 def _joined(parts: _Parts) -> str:

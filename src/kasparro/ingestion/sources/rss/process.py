@@ -18,7 +18,6 @@ from typing import Any, Final, Self
 from kasparro.core.errors import SourceError
 from kasparro.ingestion.sources.rss.document import Request
 from kasparro.ingestion.sources.rss.identity import Repeated
-from kasparro.ingestion.sources.rss.options import IdentityPolicy
 
 _CHILD: Final = "kasparro.ingestion.sources.rss.child"
 
@@ -28,8 +27,8 @@ class Parsed:
     """A document's entries, each as a line of JSON; the rest as in `document.Document`."""
 
     lines: Sequence[bytes]
-    identity: IdentityPolicy
-    repeated: Repeated | None
+    repeated: Sequence[str]
+    found: Repeated | None
     ttl_minutes: int | None
     malformed: str | None
 
@@ -65,8 +64,8 @@ class ParserProcess:
         about: dict[str, Any] = json.loads(header)
         if about["error"] is not None:
             raise SourceError(f"{request.feed}: {about['error']}")
-        repeated = Repeated(**about["repeated"]) if about["repeated"] else None
-        return Parsed(lines, about["identity"], repeated, about["ttl_minutes"], about["malformed"])
+        found = Repeated(**about["found"]) if about["found"] else None
+        return Parsed(lines, about["repeated"], found, about["ttl_minutes"], about["malformed"])
 
     async def _reason(self, process: asyncio.subprocess.Process) -> str:
         """Why the process ended without an answer."""

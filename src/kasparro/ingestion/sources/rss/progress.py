@@ -1,6 +1,6 @@
 """Cursors and settled states of a feed: a document has no position inside, only a hash of the whole."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Self, cast
@@ -21,24 +21,43 @@ def reading(policy: IdentityPolicy) -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class Known:
+    """How a feed's entries are told apart: the policy, and hashes of the guids that it was seen to repeat.
+
+    State in its first form has no hashes, and `guid+link` under the policy `auto` for a feed that repeated any guid:
+    such a feed stays at that, so that its keys do not change.
+    """
+
+    identity: IdentityPolicy
+    repeated: Sequence[str] = ()
+
+    def to_json(self) -> Json:
+        return {"identity": self.identity, "repeated": list(self.repeated)}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, object]) -> Self:
+        hashes = value.get("repeated")
+        repeated = [str(each) for each in cast("list[object]", hashes)] if isinstance(hashes, list) else []
+        return cls(cast("IdentityPolicy", value.get("identity", "auto")), repeated)
+
+
+@dataclass(frozen=True, slots=True)
 class Cursor:
-    """`entries` of the document with this hash were read. `identity` is how they were told apart."""
+    """`entries` of the document with this hash were read, told apart by what was known when the pass began."""
 
     document: str
     entries: int
-    identity: IdentityPolicy
+    known: Known
     reading: str
 
     def to_json(self) -> Json:
-        return {
-            "document": self.document, "entries": self.entries, "identity": self.identity, "reading": self.reading
-        }  # fmt: skip
+        return {"document": self.document, "entries": self.entries, "reading": self.reading, **self.known.to_json()}
 
     @classmethod
     def from_json(cls, value: Json) -> Self | None:
         """None for an object that this version did not write."""
         try:
-            cursor = cls(value["document"], value["entries"], value["identity"], value["reading"])
+            cursor = cls(value["document"], value["entries"], Known.from_json(value), value["reading"])
         except (KeyError, TypeError):
             return None
         return cursor if isinstance(cast("object", cursor.entries), int) else None
@@ -50,7 +69,7 @@ class Settled:
 
     document: str
     validators: Validators
-    identity: IdentityPolicy
+    known: Known
     reading: str
     ttl_minutes: int | None
 
@@ -59,9 +78,9 @@ class Settled:
             "document": self.document,
             "etag": self.validators.etag,
             "last_modified": self.validators.last_modified,
-            "identity": self.identity,
             "reading": self.reading,
             "ttl_minutes": self.ttl_minutes,
+            **self.known.to_json(),
         }
 
     @classmethod
@@ -74,7 +93,7 @@ class Settled:
         return cls(
             str(value["document"]),
             Validators(**texts),
-            cast("IdentityPolicy", value.get("identity", "auto")),
+            Known.from_json(value),
             str(value["reading"]),
             minutes if isinstance(minutes, int) else None,
         )

@@ -14,7 +14,7 @@ from kasparro.ingestion.sources.rss.document import Request
 from kasparro.ingestion.sources.rss.entry import KEY_FIELD
 from kasparro.ingestion.sources.rss.options import RssOptions
 from kasparro.ingestion.sources.rss.process import Parsed, ParserProcess
-from kasparro.ingestion.sources.rss.progress import Cursor, Settled, document_hash, reading
+from kasparro.ingestion.sources.rss.progress import Cursor, Known, Settled, document_hash, reading
 
 ACCEPT: Final = (
     "application/atom+xml, application/rss+xml, application/feed+json, application/rdf+xml, "
@@ -73,20 +73,21 @@ class RssSource:
         body = fetched.body
         document = document_hash(body)
         cursor = self._checked(partition, start, document)
-        known = settled if settled and settled.reading == self._reading else None
-        if cursor is None and known and known.document == document:
-            state = Settled(document, fetched.validators, known.identity, self._reading, known.ttl_minutes)
+        settled = settled if settled and settled.reading == self._reading else None
+        if cursor is None and settled and settled.document == document:
+            state = Settled(document, fetched.validators, settled.known, self._reading, settled.ttl_minutes)
             yield FinalBatch(state.to_json(), "none")
             return
-        identity = cursor.identity if cursor else known.identity if known else self._options.identity
-        request = Request(partition, fetched.headers.get("content-type"), identity)
+        known = cursor.known if cursor else settled.known if settled else Known(self._options.identity)
+        request = Request(partition, fetched.headers.get("content-type"), known.identity, known.repeated)
         parsed = await self._parse(body, request)
         self._warn(partition, parsed)
         position = cursor.entries if cursor else 0
         for count, batch in _batches(partition, parsed.lines[position:], position, start.limits):
-            here = Cursor(document, count, parsed.identity, self._reading)
+            here = Cursor(document, count, known, self._reading)
             yield Batch(batch, here.to_json(), sum(map(len, parsed.lines[count - len(batch) : count])))
-        state = Settled(document, fetched.validators, parsed.identity, self._reading, parsed.ttl_minutes)
+        known = Known(known.identity, parsed.repeated)
+        state = Settled(document, fetched.validators, known, self._reading, parsed.ttl_minutes)
         yield FinalBatch(state.to_json(), "window")
 
     def normalize(self, payload: Payload) -> dict[str, object]:
@@ -122,10 +123,11 @@ class RssSource:
         if parsed.malformed:
             bound.warning("feed.malformed", message=f"{partition}: not well-formed, read as far as possible",
                           reason=parsed.malformed, records_fetched=len(parsed.lines))  # fmt: skip
-        if parsed.repeated:
-            first, second = (f"{partition}#{number}" for number in (parsed.repeated.first, parsed.repeated.second))
-            bound.warning("feed.guid_repeated", message=f"{first} and {second} share a guid: the link counts as well",
-                          guid=parsed.repeated.guid[:200])  # fmt: skip
+        if parsed.found:
+            first, second = (f"{partition}#{number}" for number in (parsed.found.first, parsed.found.second))
+            bound.warning("feed.guid_repeated",
+                          message=f"{first} and {second} share a guid: the link counts as well where a guid repeats",
+                          guid=parsed.found.guid[:200])  # fmt: skip
 
 
 def _batches(
