@@ -47,7 +47,7 @@ async def down(context: Context, force: ForceOption = False) -> Result:
         settings.home, force=force, report=context.note
     )
     if database_stopped:
-        said.append("stopped the embedded PostgreSQL; its data stays")
+        said.append(f"stopped the embedded PostgreSQL; its data stays in {embedded.status(settings.home).folder}")
     if not (database_stopped or any(stopped.values())):
         said.insert(0, "nothing was running")
     if settings.database_url is not None:

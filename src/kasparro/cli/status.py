@@ -26,6 +26,7 @@ _SCHEMA: Final = {
 async def status(context: Context) -> Result:
     """Show what runs here, and how each source fared: its last run, and what all of its runs wrote."""
     from kasparro.cli.background import SERVER, TITLES, Background
+    from kasparro.core import embedded
     from kasparro.core.errors import DatabaseError
 
     sources: list[SourceStatus] = []
@@ -34,15 +35,17 @@ async def status(context: Context) -> Result:
     except DatabaseError as error:
         context.output.complain(error)
         database, exit_code = error.message, error.exit_code
+    folder = None if context.settings.database_url else str(embedded.status(context.settings.home).folder)
     processes = {name: Background(context.settings.home, name).find() for name in TITLES}
     server = processes[SERVER]
     data = {
         "server": {"running": server is not None, **({"url": server.url, "pid": server.pid} if server else {})},
         "processes": {name: None if process is None else process.pid for name, process in processes.items()},
-        "database": {"state": database},
+        "database": {"state": database, "folder": folder},
         "sources": [asdict(source) for source in sources],
     }
-    rows = [("database", database), *((TITLES[name], _told(process)) for name, process in processes.items())]
+    where = [] if folder is None else [("its folder", folder)]
+    rows = [("database", database), *where, *((TITLES[name], _told(process)) for name, process in processes.items())]
     human = [Table(("what", "state"), rows), *(["", *shown_sources(sources)] if sources else [])]
     return Result(data, human, exit_code)
 

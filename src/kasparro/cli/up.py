@@ -227,5 +227,14 @@ The API answers at {url}{", to whoever has a key: `kasparro keys create`" if key
   curl{key} '{url}/data?limit=10'
   curl '{url}/health'
   {url}/docs shows everything that it answers
-Look at it with `kasparro status`, stop it with `make down` or `kasparro down`."""
+{_folder(context)}Look at it with `kasparro status`, stop it with `make down` or `kasparro down`."""
     return Result(data, [*shown_sources(sources), hints], exit_code)
+
+
+def _folder(context: Context) -> str:
+    """A line on where the embedded server's data is; nothing where the database is somebody else's."""
+    from kasparro.core import embedded
+
+    if context.settings.database_url is not None:
+        return ""
+    return f"Its data is in {embedded.status(context.settings.home).folder}\n"

@@ -18,6 +18,7 @@ from pydantic import SecretStr
 
 from kasparro.core.database.options import ConnectionOptions, Tls
 from kasparro.core.embedded.account import launch
+from kasparro.core.embedded.belonging import is_of_former_home, own_layout
 from kasparro.core.embedded.cluster import DATABASE, ROLE, initialize, read_password, require_same_major
 from kasparro.core.embedded.configuration import write_configuration
 from kasparro.core.embedded.installation import find_installation, reachable_installation
@@ -36,11 +37,15 @@ _NO_LIMIT_SECONDS: Final = "2000000"
 
 @dataclass(frozen=True, slots=True)
 class EmbeddedStatus:
-    """What is known of a home's server; `version` is the major version of its data, None before the first start."""
+    """What is known of a home's server; `version` is the major version of its data, None before the first start.
+
+    `folder` is all that there is of it: `data` and `logs` are in it.
+    """
 
     running: bool
     pid: int | None
     version: str | None
+    folder: Path
     data: Path
     logs: Path
     sockets: Path
@@ -60,7 +65,7 @@ def ensure(
     configuration if this call starts it; `durable=False` is for tests.
     """
     with _house_errors(home):
-        layout = layout_for(home)
+        layout = own_layout(home, patience)
         if not _is_usable(layout):
             make_root(layout)
             with locked(layout.lock, patience):
@@ -76,7 +81,7 @@ def shut_down(home: Path, mode: StopMode, patience: Patience, *, force: bool = F
     """Stop the server and wait for its end, which `force` brings about; False when none was running."""
     with _house_errors(home):
         layout = layout_for(home)
-        if not layout.root.exists():
+        if not layout.root.exists() or is_of_former_home(home, layout):
             return False
         with locked(layout.lock, patience):
             if running_postmaster(layout) is None:
@@ -91,12 +96,14 @@ def inspect(home: Path) -> EmbeddedStatus:
     """The state of the server, without touching anything."""
     with _house_errors(home):
         layout = layout_for(home)
-        found = running_postmaster(layout)
+        ours = not is_of_former_home(home, layout)
+        found = running_postmaster(layout) if ours else None
         version = layout.data / "PG_VERSION"
         return EmbeddedStatus(
             running=found is not None and found.state == "ready",
             pid=found.pid if found else None,
-            version=version.read_text(encoding="ascii").strip() if version.exists() else None,
+            version=version.read_text(encoding="ascii").strip() if ours and version.exists() else None,
+            folder=layout.root,
             data=layout.data,
             logs=layout.logs,
             sockets=layout.sockets,
