@@ -23,7 +23,8 @@ list: ## list these targets
 	@awk -F ':.*## ' '/^[a-z -]+:.*## / {printf "  make %-26s %s\n", $$1, $$2}' Makefile
 
 up: $(VENV)/.runtime ## start everything: database, first load, API on 127.0.0.1:8000
-	@grep -qs "^API_KEY=" .env || { umask 077; printf "API_KEY=%s\n" "$$($(BIN)/python -c "import secrets; print(secrets.token_hex(16))")" >>.env; }
+	@grep -qs "^API_KEY=" .env || { umask 077; touch .env; chmod 600 .env; [ -z "$$(tail -c 1 .env)" ] || echo >>.env; \
+		printf "API_KEY=%s\n" "$$($(BIN)/python -c "import secrets; print(secrets.token_hex(16))")" >>.env; }
 	@$(BIN)/kasparro up --detach
 
 down: $(VENV)/.runtime ## stop what `make up` started; the data stays

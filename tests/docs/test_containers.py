@@ -28,9 +28,30 @@ def test_only_the_api_is_published_and_on_loopback_alone() -> None:
 
 
 def test_no_secret_has_a_default() -> None:
-    references = re.findall(r"\$\{(\w*(?:PASSWORD|KEY|SECRET|TOKEN)\w*)([^}]*)\}", COMPOSE)
+    references = re.findall(r"\$\{(\w*(?:PASSWORD|KEY|SECRET|TOKEN)(?!_REQUIRED)\w*)([^}]*)\}", COMPOSE)
     assert {name for name, _ in references} == {"POSTGRES_PASSWORD", "API_KEY"}
     assert {rest.partition("?")[0] for _, rest in references} == {":"}
+
+
+@pytest.mark.parametrize(
+    ("service", "names"),
+    [
+        ("api", "READ_KEY_REQUIRED ALLOWED_HOSTS CORS_ORIGINS TRUSTED_PROXIES API_CONNECTIONS REQUESTS_PER_MINUTE"),
+        ("scheduler", "BATCH_RECORDS CONTACT"),
+    ],
+)
+def test_what_is_set_in_the_environment_file_reaches_the_containers(service: str, names: str) -> None:
+    environment = SERVICES[service]["environment"]
+    for name in [f"KASPARRO_{name}" for name in names.split()] + ["LOG_LEVEL"]:
+        assert environment[name].startswith(f"${{{name}:-"), name
+    assert SERVICES["scheduler"]["environment"]["ETL_INTERVAL_MINUTES"] == "${ETL_INTERVAL_MINUTES:-5}"
+
+
+def test_web_pages_cannot_read_the_published_port_by_a_name_of_their_own() -> None:
+    """DNS rebinding: reading is open there, so the names are listed under which it may be asked."""
+    environment = SERVICES["api"]["environment"]
+    assert environment["KASPARRO_READ_KEY_REQUIRED"] == "${KASPARRO_READ_KEY_REQUIRED:-false}"
+    assert environment["KASPARRO_ALLOWED_HOSTS"] == "${KASPARRO_ALLOWED_HOSTS:-localhost,127.0.0.1,[::1],api}"
 
 
 def test_only_those_that_need_the_database_can_reach_it() -> None:

@@ -13,10 +13,11 @@ import structlog
 
 from kasparro.api.app import create_app
 from kasparro.api.authentication import KeyRing
-from kasparro.api.options import ApiOptions
+from kasparro.api.options import ApiOptions, options_from
 from kasparro.core.database import Connection, Pool
 from kasparro.core.log_lines import direct_lines_to
 from kasparro.core.logging import configure_logging
+from kasparro.core.settings import load_settings
 from tests.test_api.test_access import UNKNOWN, bearer, client_of, made
 
 PREFLIGHT = {"Access-Control-Request-Method": "GET", "Access-Control-Request-Headers": "authorization"}
@@ -159,6 +160,27 @@ async def test_other_names_for_this_machine_are_refused_where_only_it_may_read(s
         assert (host, response.status_code) == (host, status)
         assert (await client.get("/health/live", headers={"Host": host})).status_code == 200
     assert (await served(ApiOptions()).get("/data", headers={"Host": "evil.example"})).status_code == 200
+
+
+async def test_only_listed_names_are_answered(served: Served) -> None:
+    """As in the containers, where reading is open by a decision; a list also narrows what loopback would allow."""
+    settings = load_settings(
+        {"KASPARRO_READ_KEY_REQUIRED": "false", "KASPARRO_ALLOWED_HOSTS": "localhost, API.example,[::1]"}
+    )
+    client = served(options_from(settings, "0.0.0.0"))
+    for host, status in (
+        ("localhost:8000", 200), ("LocalHost", 200), ("api.example:80", 200), ("[::1]:8000", 200), ("127.0.0.1", 421),
+        ("evil.example:8000", 421), ("api.example.evil.example", 421), ("evil@localhost", 421), ("localhost:", 421),
+        ("", 421),
+    ):  # fmt: skip
+        response = await client.get("/data", headers={"Host": host})
+        assert (host, response.status_code) == (host, status)
+        assert (await client.get("/health/ready", headers={"Host": host})).status_code == 200
+
+
+async def test_a_star_lets_any_name_in(served: Served) -> None:
+    client = served(options_from(load_settings({"KASPARRO_ALLOWED_HOSTS": "*"}), "127.0.0.1"))
+    assert (await client.get("/data", headers={"Host": "anything.example"})).status_code == 200
 
 
 async def test_pages_elsewhere_read_nothing_by_default(client: httpx.AsyncClient) -> None:

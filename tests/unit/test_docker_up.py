@@ -81,3 +81,11 @@ def test_a_source_that_fails_shows_in_the_exit_code(place: Place, code: int, exp
     outcome = place.run(f'case "$*" in *scheduler\\ run*) exit {code};; *port*) echo 127.0.0.1:8000;; esac')
     assert outcome.returncode == expected
     assert "The API answers at http://127.0.0.1:8000\n" in outcome.stdout
+
+
+def test_a_file_that_others_could_read_is_closed_to_them_before_a_secret_is_in_it(place: Place) -> None:
+    place.env_file.write_text("LOG_LEVEL=DEBUG\n", encoding="utf-8")
+    place.env_file.chmod(0o644)
+    place.run("exit 0")
+    assert re.fullmatch(f"LOG_LEVEL=DEBUG\n{SECRETS}", place.secrets)
+    assert stat.S_IMODE(place.env_file.stat().st_mode) == 0o600

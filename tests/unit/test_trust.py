@@ -4,7 +4,7 @@ import pytest
 
 from kasparro.core.errors import ConfigurationError
 from kasparro.core.settings import load_settings
-from kasparro.core.trust import origins, proxies
+from kasparro.core.trust import hosts, origins, proxies
 
 
 def test_origins_are_written_as_browsers_send_them() -> None:
@@ -34,3 +34,15 @@ def test_proxies_are_addresses_and_networks() -> None:
 def test_what_is_no_network_is_refused(text: str) -> None:
     with pytest.raises(ConfigurationError, match="KASPARRO_TRUSTED_PROXIES"):
         load_settings({"KASPARRO_TRUSTED_PROXIES": text})
+
+
+def test_hosts_are_names_and_addresses_in_any_case() -> None:
+    assert hosts("LocalHost, 127.0.0.1,[::1],app.example.org") == ("localhost", "127.0.0.1", "[::1]", "app.example.org")
+    assert hosts(" * ") == ("*",)
+    assert hosts(None) == ()
+
+
+@pytest.mark.parametrize("text", ["localhost:8000", "https://a.example", "*.a.example", "a,*", "::1", "a b", ","])
+def test_what_is_no_host_is_refused(text: str) -> None:
+    with pytest.raises(ConfigurationError, match="KASPARRO_ALLOWED_HOSTS"):
+        load_settings({"KASPARRO_ALLOWED_HOSTS": text})

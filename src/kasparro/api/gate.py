@@ -37,6 +37,7 @@ MAX_HEADER_BYTES: Final = 32 * 1024
 BAD_KEYS_PER_MINUTE: Final = 60
 """From one address; fewer where fewer requests are allowed."""
 _LOCAL_NAME: Final = re.compile(rb"(localhost|127(\.[0-9]{1,3}){3}|\[::1\])(:[0-9]{1,5})?", re.IGNORECASE)
+_PORT: Final = re.compile(r":[0-9]{1,5}\Z")
 _WITH_BODY: Final = frozenset({"POST", "PUT", "PATCH"})
 
 
@@ -79,8 +80,7 @@ class Gate:
         scope["state"]["client_address"] = address
         scope["state"]["holder"] = await self._admit(scope, headers, address)
         _refuse_oversize(scope, headers)
-        if self._options.local_names_only:
-            _refuse_other_names(headers)
+        _refuse_other_names(headers, self._options)
         return await read_whole(receive, headers.content_type) if scope["method"] in _WITH_BODY else receive
 
     async def _admit(self, scope: Scope, headers: _Headers, address: str) -> KeyHolder | None:
@@ -162,10 +162,17 @@ def _refuse_oversize(scope: Scope, headers: _Headers) -> None:
         refuse_large(headers.content_length)
 
 
-def _refuse_other_names(headers: _Headers) -> None:
+def _refuse_other_names(headers: _Headers, options: ApiOptions) -> None:
     """A page that turns its own name to this machine (DNS rebinding) still says that name here."""
-    if not all(map(_LOCAL_NAME.fullmatch, headers.hosts)):
+    if options.allowed_hosts:
+        names = {_PORT.sub("", host.decode("latin-1").lower()) for host in headers.hosts}
+        if not names <= options.allowed_hosts:
+            raise MisdirectedRequestError(
+                "this server does not answer as the host that was asked",
+                hint="KASPARRO_ALLOWED_HOSTS lists the names that it answers as",
+            )
+    elif options.local_names_only and not all(map(_LOCAL_NAME.fullmatch, headers.hosts)):
         raise MisdirectedRequestError(
             "this server answers as localhost, 127.0.0.1 or [::1] only",
-            hint="for other names, behind a proxy for instance, set KASPARRO_READ_KEY_REQUIRED to true or false",
+            hint="for other names, behind a proxy for instance, list them in KASPARRO_ALLOWED_HOSTS",
         )

@@ -26,7 +26,9 @@ _READ_BY: Final[Mapping[str, frozenset[str]]] = {
     **dict.fromkeys(("DATABASE_URL", "KASPARRO_BATCH_RECORDS", "KASPARRO_ENVIRONMENT"), frozenset({SCHEDULER, SERVER})),
     **dict.fromkeys(("KASPARRO_HOST", "KASPARRO_PORT", "KASPARRO_READ_KEY_REQUIRED"), frozenset({SERVER})),
     **dict.fromkeys(("KASPARRO_REQUESTS_PER_MINUTE", "KASPARRO_API_CONNECTIONS"), frozenset({SERVER})),
-    **dict.fromkeys(("KASPARRO_CORS_ORIGINS", "KASPARRO_TRUSTED_PROXIES"), frozenset({SERVER})),
+    **dict.fromkeys(
+        ("KASPARRO_CORS_ORIGINS", "KASPARRO_TRUSTED_PROXIES", "KASPARRO_ALLOWED_HOSTS"), frozenset({SERVER})
+    ),
     **dict.fromkeys(("KASPARRO_HOME", "KASPARRO_ENV_FILE", "KASPARRO_INJECT", "KASPARRO_DEMO_HOST"), _NOBODY),
 }
 """Which processes a setting matters to; one that is not listed matters to all of them."""

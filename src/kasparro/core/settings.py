@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, Va
 
 from kasparro.core.address import numeric
 from kasparro.core.errors import ConfigurationError
-from kasparro.core.trust import checked_origins, checked_proxies
+from kasparro.core.trust import checked_hosts, checked_origins, checked_proxies
 
 DEFAULT_CONFIG_NAME = "kasparro.yaml"
 DEFAULT_HOME_NAME = ".kasparro"
@@ -48,8 +48,9 @@ class Settings(BaseModel):
     )
     """The configuration file; `--config` wins."""
     home: Annotated[AbsolutePath, Field(alias="KASPARRO_HOME", validate_default=True)] = Path(DEFAULT_HOME_NAME)
-    """Where embedded PostgreSQL, process ids and logs of the background processes live; unset: `.kasparro` beside the
-    configuration file."""
+    """Where the embedded PostgreSQL's data, process ids and logs of the background processes live; unset: `.kasparro`
+    beside the configuration file. Run as root, where PostgreSQL's own user cannot reach that folder, the data is below
+    `/var/lib/kasparro` instead (`kasparro status` shows it)."""
     env_file: Annotated[Path, Field(alias="KASPARRO_ENV_FILE")] = Path(".env")
     """A file of `NAME=value` lines that every command reads first; what the environment sets already wins. Unset:
     `.env` beside the configuration file, or, only where there is none, `.env` in the current folder. Paths in it are
@@ -66,6 +67,10 @@ class Settings(BaseModel):
     read_key_required: Annotated[bool | None, Field(alias="KASPARRO_READ_KEY_REQUIRED")] = None
     """Whether reading needs a key (`true` or `false`). Unset: not on loopback; another address is only bound
     once this is set by hand."""
+    allowed_hosts: Annotated[str | None, AfterValidator(checked_hosts), Field(alias="KASPARRO_ALLOWED_HOSTS")] = None
+    """Names and addresses, separated by commas and without ports, under which the API may be asked (`Host`), such as
+    `localhost,app.example.org`; `*`: any. Unset: names of loopback where reading is open because only this machine
+    reaches the API, else any."""
     requests_per_minute: Annotated[int, Field(alias="KASPARRO_REQUESTS_PER_MINUTE", ge=0, le=1_000_000)] = 6000
     """How many requests a minute the API takes of each key, and of each address without one; 0: no limit."""
     api_connections: Annotated[int, Field(alias="KASPARRO_API_CONNECTIONS", ge=2, le=1000)] = 10
