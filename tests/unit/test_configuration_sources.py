@@ -9,8 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kasparro.core.errors import InvalidConfigurationError
+from kasparro.ingestion.sources.rss.entry import Entry
 from kasparro.schemas.configuration import ApiSourceConfig, RssSourceConfig, config_hash, identity, parse_configuration
 from kasparro.schemas.configuration.api import ApiKeyAuth, CursorPagination, Incremental
+from kasparro.schemas.configuration.entries import ENTRY_MEMBERS
 from kasparro.schemas.configuration.export import shown_configuration
 from kasparro.schemas.configuration.secrets import secret_values
 
@@ -177,6 +179,36 @@ def test_every_problem_of_an_api_source_is_reported_at_once() -> None:
 )
 def test_a_wrong_setting_says_what_is_wrong(fields: str, problem: str) -> None:
     assert problems_of(fields) == [problem]
+
+
+def test_a_path_that_begins_with_no_member_of_an_entry_is_a_problem() -> None:
+    known = ", ".join(member for member in ENTRY_MEMBERS if member != "_key")
+    assert problems_of(
+        f"{RSS}, key: [guid, Link], where: titel, ignore: [title, feed.x, category, zzz], map: {{title: titel,"
+        " body: 'content[0].value', author: 'author[0].name', tags: [language, tag], attributes: {x: sumary.y}}"
+    ) == [
+        'sources[0].key[1]: "Link" is no member of an entry; did you mean "link"?',
+        'sources[0].where: "titel" is no member of an entry; did you mean "title"?',
+        'sources[0].ignore[2]: "category" is no member of an entry; did you mean "categories"?',
+        f'sources[0].ignore[3]: "zzz" is no member of an entry; members are {known}',
+        'sources[0].map.title: "titel" is no member of an entry; did you mean "title"?',
+        'sources[0].map.author: "author" is no member of an entry; did you mean "authors"?',
+        f'sources[0].map.tags[1]: "tag" is no member of an entry; members are {known}',
+        'sources[0].map.attributes.x: "sumary" is no member of an entry; did you mean "summary"?',
+    ]
+
+
+def test_expressions_over_entries_are_not_judged_by_their_names() -> None:
+    source_of(f"{RSS}, where: \"contains(titel, 'x')\", map: {{title: {{expr: 'titel || title'}}, body: 'join(x, y)'}}")
+
+
+def test_the_members_of_an_entry_are_those_that_are_kept() -> None:
+    assert set(ENTRY_MEMBERS) == set(Entry.__annotations__)
+
+
+def test_a_name_from_a_variable_is_not_shown() -> None:
+    problems = problems_of(f"{RSS}, map: {{title: '${{V}}'}}", V="hunter2")
+    assert problems == ["sources[0].map.title: has an unusable value (it comes from V)"]
 
 
 def test_without_a_type_the_fields_say_which_is_meant() -> None:

@@ -157,10 +157,11 @@ def test_a_feed_without_a_map_says_what_its_fields_are() -> None:
 
 
 def test_what_is_mapped_from_a_feed_wins_and_is_made_harmless() -> None:
-    fields = compile_mapping(feed_of(", key: guid, map: {title: extra, body: extra, entity_key: guid}"))(ENTRY)
+    mapped = feed_of(", key: guid, map: {title: {expr: extra}, body: {expr: extra}, entity_key: guid}")
+    fields = compile_mapping(mapped)(ENTRY)
     assert (fields["record_key"], fields["title"], fields["entity_key"]) == ("g", "bold rel", "g")
     assert (fields["url"], fields["occurred_at"]) == ("https://x.org/1", datetime(2026, 11, 1, 5, tzinfo=UTC))
     body = str(fields["body"])
     assert "script" not in body
     assert 'href="https://x.org/rel"' in body
-    assert compile_mapping(feed_of(", map: {url: bad}"))(ENTRY)["url"] is None
+    assert compile_mapping(feed_of(", map: {url: {expr: bad}}"))(ENTRY)["url"] is None

@@ -69,9 +69,10 @@ number, where `to_number` gives null) and `parse_time(value, format)` (a format 
 for seconds or milliseconds since 1970, as numbers or text). All give null for null.
 
 Records of type `rss` have these members, whatever the feed's format, each null or an empty list where the feed says
-nothing: `guid, link, title, authors, summary, content, categories, enclosures, published, published_parsed, updated,
-updated_parsed, language, feed.title, feed.url`. Text and links that are mapped from them are made harmless, as the
-default ones are.
+nothing: `guid, link, title, title_type, authors, summary, summary_type, content, categories, enclosures, published,
+published_parsed, updated, updated_parsed, language, base, feed.title, feed.url`. A path in `map`, `key`, `where` or
+`ignore` that begins with another name is a mistake; `{expr: ...}` is not judged by its names. Text and links that are
+mapped from them are made harmless, as the default ones are.
 """
 
 

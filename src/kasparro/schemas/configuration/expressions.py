@@ -12,6 +12,10 @@ from pydantic_core import PydanticCustomError
 from kasparro.schemas.configuration.functions import HouseFunctions
 from kasparro.schemas.configuration.nearest import nearest
 
+_FROM_LEFT: Final = frozenset(
+    ("subexpression", "index_expression", "projection", "filter_projection", "value_projection", "flatten", "pipe")
+)
+"""Nodes of a parsed expression whose first child is what is looked up in the value itself."""
 _FUNCTIONS: Final = cast("dict[str, Any]", HouseFunctions.FUNCTION_TABLE)
 
 
@@ -32,6 +36,14 @@ def compile_expression(expression: str) -> ParsedResult:
 def evaluate(compiled: ParsedResult, payload: Any) -> Any:
     """The expression's result. Raises ValueError, TypeError, ArithmeticError, LookupError or RecursionError."""
     return compiled.search(payload, options=jmespath.Options(custom_functions=HouseFunctions()))
+
+
+def first_name(expression: str) -> str | None:
+    """The name that a path such as `a.b` or `a[0]` begins with; None for any other expression."""
+    node: Any = compile_expression(expression).parsed
+    while node["type"] in _FROM_LEFT:
+        node = node["children"][0]
+    return str(node["value"]) if node["type"] == "field" else None
 
 
 def _checked(expression: str) -> str:
