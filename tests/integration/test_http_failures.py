@@ -108,6 +108,16 @@ async def test_no_try_takes_longer_than_what_is_left_in_all(http: Http, upstream
         await http.fetcher(replace(TWICE, total_seconds=0.1)).get(url)
 
 
+async def test_a_last_try_without_time_does_not_hide_why_the_one_before_failed(http: Http, upstream: Upstream) -> None:
+    url = upstream.on("/", raw(head(200, {"Content-Length": "100000"}), Drip(b"x")))
+    told = (
+        r"the answer took longer than 0\.2 s, the source's `total_timeout` \(tried 2 times in 1\.0 s\); "
+        r"the last try: no complete answer in the 0\.1 s that were left of the 1\.1 s for all tries"
+    )
+    with pytest.raises(UpstreamError, match=told):
+        await http.fetcher(replace(TWICE, attempt_seconds=0.2, total_seconds=1.1)).get(url)
+
+
 @pytest.mark.parametrize(
     ("policy", "status", "headers", "hint"),
     [
