@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from kasparro.core.canonical import hash_text
 from kasparro.core.database import Connection, ConnectionOptions
@@ -429,6 +430,53 @@ async def test_records_without_a_usable_time_are_delivered_and_move_nothing(
     options = options_of(upstream, "whole", incremental=WATCHED)
     found = await read(source_of(http, options, now=lambda: NOW))
     assert (len(ids_of(found)), final_of(found).state["watermark"]) == (8, at(3))
+
+
+@pytest.mark.parametrize(
+    ("said", "settled", "cost"),
+    [
+        (Incremental("updatd", "since"), None, "everything"),
+        (Incremental("updated", "since", "epoch_s"), None, "everything"),
+        (Incremental("late", "since"), None, "everything"),
+        (Incremental("updatd", "since", initial=at(0)), None, f"what changed since {at(0)}"),
+        (Incremental("updatd", "since"), at(1), f"what changed since {at(1)}"),
+    ],
+)
+async def test_pass_in_which_no_record_can_move_the_watermark_says_so_once(
+    upstream: Upstream, http: HttpClient, said: Incremental, settled: str | None, cost: str
+) -> None:
+    records = [each | {"late": "2999-01-01T00:00:00Z"} for each in stamped(*range(1, 11))]
+    upstream.on("/items", Collection(records))
+    options = options_of(upstream, incremental=said)
+    state = None if settled is None else {"options": options.watching_hash(), "watermark": settled}
+    with capture_logs() as logs:
+        found = await read(source_of(http, options, now=lambda: NOW), Start(state, limits=SMALL))
+    assert final_of(found).state["watermark"] == settled
+    assert [line for line in logs if line["event"] == "api.no_watermark"] == [
+        {
+            "event": "api.no_watermark",
+            "log_level": "warning",
+            "source": "items",
+            "field": said.field,
+            "message": f'no record has a time at "{said.field}" that reads as {said.format} and is not in the future:'
+            f" every run reads {cost} again",
+        }
+    ]
+
+
+async def test_pass_with_one_time_or_without_records_is_not_warned_of(upstream: Upstream, http: HttpClient) -> None:
+    pages = Collection([*stamped(1), *({"id": number} for number in range(2, 11))])
+    upstream.on("/items", pages)
+    source = source_of(http, options_of(upstream, incremental=WATCHED))
+    with capture_logs() as logs:
+        first = batches_of(await read(source, Start(limits=SMALL)))[0]
+        await read(source, Start(cursor=through_json(first.cursor)))
+        older = through_json(first.cursor)
+        del older["timed"]
+        await read(source, Start(cursor=older))
+        pages.records = []
+        await read(source)
+    assert "api.no_watermark" not in [line["event"] for line in logs]
 
 
 async def test_record_that_changes_behind_the_reader_is_found_by_the_next_pass(

@@ -137,6 +137,24 @@ def test_an_api_is_sampled_and_explained(upstream: Upstream, tmp_path: Path) -> 
     assert "key candidates: id, name" in shown
 
 
+NOWHERE = 'no record has a time at "updatd_at" that reads as iso8601 and is not in the future'
+
+
+@pytest.mark.parametrize(
+    ("incremental", "found"),
+    [
+        ("field: updated_at, param: since", "2026-11-03T05:00:00Z"),
+        ("field: updatd_at, param: since", f"{NOWHERE}: every run reads them again"),
+    ],
+)
+def test_a_watermark_is_explained(upstream: Upstream, tmp_path: Path, incremental: str, found: str) -> None:
+    text = CONFIGURATION.format(port=upstream.port).replace(
+        "    key: id", f"    incremental: {{{incremental}}}\n    key: id"
+    )
+    (tmp_path / "kasparro.yaml").write_text(text, encoding="utf-8")
+    assert answered("sample", "items", "--explain")["findings"]["watermark"] == found
+
+
 @pytest.mark.parametrize(
     ("name", "described"),
     [("atom", 'Atom, "News & more", 2 entries'), ("rss", 'RSS 2.0, "Old", 1 entry')],

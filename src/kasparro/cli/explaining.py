@@ -5,6 +5,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from kasparro.schemas.readings import Defective, shown, time_reading
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from kasparro.ingestion.http.contract import Fetched, Fetcher, HttpPolicy
     from kasparro.ingestion.registry import Fetchers
     from kasparro.ingestion.source import Payload, Source, SourceRecord
+    from kasparro.schemas.configuration import AnySourceConfig
 
 _DEEPEST: Final = 4
 _MOST: Final = 8
@@ -77,6 +79,21 @@ def findings_of(records: "Sequence[SourceRecord]", answers: "Sequence[Fetched]",
         findings["key candidates"] = _key_candidates(payloads)
         findings["watermark candidates"] = _watermark_candidates(payloads)
     return {name: ", ".join(texts[:_MOST]) or "none found" for name, texts in findings.items()}
+
+
+def watermark_in(config: "AnySourceConfig", records: "Sequence[SourceRecord]") -> dict[str, str]:
+    """Where `incremental` is configured, which time of these records would be the watermark, or that none can be."""
+    from kasparro.ingestion.registry import api_options
+    from kasparro.ingestion.sources.api.parsing import greatest_stamp
+    from kasparro.ingestion.sources.api.search import Search
+    from kasparro.schemas.configuration import ApiSourceConfig
+
+    incremental = api_options(config).incremental if isinstance(config, ApiSourceConfig) else None
+    if incremental is None or not records:
+        return {}
+    payloads = [record.payload for record in records]
+    greatest = greatest_stamp(incremental, Search(incremental.field), payloads, datetime.now(UTC))
+    return {"watermark": greatest.text if greatest else f"{incremental.found_nowhere()}: every run reads them again"}
 
 
 def _described_feed(answer: "Fetched") -> str:

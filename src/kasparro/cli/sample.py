@@ -30,7 +30,7 @@ async def sample(
     explain: Annotated[bool, typer.Option("--explain", help="Show what was detected, and what might be set.")] = False,
 ) -> Result:
     """Fetch a few records of a source and show them raw and normalized side by side. Writes nothing."""
-    from kasparro.cli.explaining import Answers, detected_in, findings_of
+    from kasparro.cli.explaining import Answers, detected_in, findings_of, watermark_in
     from kasparro.cli.jobs import choose, open_fetchers
     from kasparro.ingestion.registry import build_source, build_transformer
 
@@ -50,7 +50,7 @@ async def sample(
     batch = build_transformer(chosen).transform(records, 1)
     shown = [_shown(ordinal, record, batch) for ordinal, record in enumerate(records, 1)]
     human: list[str | Table] = [f"{place}: {text}" for place, text in detected.items()]
-    findings = findings_of(fetched, answered, reader.type) if explain else {}
+    findings = findings_of(fetched, answered, reader.type) | watermark_in(chosen, fetched) if explain else {}
     human += [_told({name: text}) for name, text in findings.items()]
     for record in shown:
         human += ["", *_side_by_side(record)]

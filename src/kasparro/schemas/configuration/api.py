@@ -125,7 +125,8 @@ class Incremental(Strict):
     """Asks only for what changed since the last complete pass."""
 
     field: JsonPath
-    """Where the time of the last change stands in a record, such as `updated_at`."""
+    """Where the time of the last change stands in a record, such as `updated_at`. Where no record of a run has a usable
+    one, the next run reads all of them again, and the log says so (`api.no_watermark`)."""
     param: ParamName
     """The parameter that asks for records changed since then."""
     format: Literal["iso8601", "epoch_ms", "epoch_s"] = "iso8601"

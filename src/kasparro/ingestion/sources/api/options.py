@@ -111,6 +111,10 @@ class Incremental:
     initial: str | None = None
     param_format: StampFormat | None = None
 
+    def found_nowhere(self) -> str:
+        """What is wrong where no record has a time that can be a watermark."""
+        return f'no record has a time at "{self.field}" that reads as {self.format} and is not in the future'
+
 
 @dataclass(frozen=True, slots=True)
 class ApiOptions:

@@ -1,6 +1,6 @@
 """From an answer to a page: its records, the greatest time in them, and the position behind it. Pure computing."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
@@ -20,7 +20,7 @@ from kasparro.ingestion.sources.api.pagination import PageFacts, advance
 from kasparro.ingestion.sources.api.position import Position, Validated, short_hash
 from kasparro.ingestion.sources.api.records import find_records, raw_records
 from kasparro.ingestion.sources.api.search import Search
-from kasparro.ingestion.sources.api.stamps import parse_stamp, seconds_of
+from kasparro.ingestion.sources.api.stamps import Stamp, parse_stamp, seconds_of
 from kasparro.ingestion.sources.api.urls import next_link, without_params
 
 _NO_CONTENT: Final = 204
@@ -67,8 +67,8 @@ class PageParser:
         behind = advance(self._options, position, facts)
         behind = replace(behind, validated=self._validated(fetched, url))
         if self._options.incremental is not None and self._field is not None:
-            candidate = _greatest(self._options.incremental, self._field, items, position.candidate, began)
-            behind = replace(behind, candidate=candidate, began=began.isoformat())
+            greatest = greatest_stamp(self._options.incremental, self._field, items, began)
+            behind = replace(_moved(behind, greatest, self._options.incremental), began=began.isoformat())
         prefix = shown + ("#" if self._options.pagination is None else f"#{behind.pages}.")
         return Page(raw_records(document, items, lambda n: f"{prefix}{n}"), len(fetched.body), behind)
 
@@ -97,15 +97,13 @@ def _digest(items: list[Any], body: bytes) -> str:
         return short_hash(body)
 
 
-def _greatest(
-    incremental: Incremental, field: Search, items: Sequence[Any], candidate: str | None, began: datetime
-) -> str | None:
-    """The greatest time in the records and before them. A record without one, or with nonsense, counts for nothing.
+def greatest_stamp(incremental: Incremental, field: Search, items: Iterable[Any], began: datetime) -> Stamp | None:
+    """The greatest time in the records. A record without one, or with nonsense, counts for nothing.
 
     Nor does a time after the pass began: a page that was read before may have changed by then, and a time that lies in
     the future would hide everything until it comes.
     """
-    greatest = parse_stamp(candidate, incremental.format)
+    greatest: Stamp | None = None
     limit = seconds_of(began)
     for item in items:
         try:
@@ -114,4 +112,13 @@ def _greatest(
             continue
         if stamp is not None and stamp.at <= limit and (greatest is None or stamp.at > greatest.at):
             greatest = stamp
-    return greatest.text if greatest else None
+    return greatest
+
+
+def _moved(position: Position, greatest: Stamp | None, incremental: Incremental) -> Position:
+    """The position with the greater of its candidate and the greatest time of a page."""
+    if greatest is None:
+        return position
+    before = parse_stamp(position.candidate, incremental.format)
+    candidate = position.candidate if before is not None and before.at >= greatest.at else greatest.text
+    return replace(position, candidate=candidate, timed=True)

@@ -52,7 +52,8 @@ class Position:
     `at` asks for the next page: a number, a token or a URL (None: the first page of those that have none yet).
     `counted`: a page was asked for by its place among the others, where one slips past when others are deleted.
     `candidate` is the greatest time seen, in the source's form; `last` the hash of the last page that held records.
-    `began` is when the first page was asked for, by the server's clock (ISO 8601).
+    `timed`: a record had a time that can be a watermark. `began` is when the first page was asked for, by the server's
+    clock (ISO 8601).
     """
 
     options: str
@@ -64,6 +65,7 @@ class Position:
     done: bool = False
     counted: bool = False
     candidate: str | None = None
+    timed: bool = False
     last: str | None = None
     trail: Trail | None = None
     validated: Validated | None = None
@@ -82,6 +84,7 @@ class Position:
             },
             "trail": asdict(self.trail) if self.trail else None,
             "candidate": self.candidate,
+            "timed": self.timed,
             "validated": asdict(self.validated) if self.validated else None,
         }
 
@@ -104,6 +107,7 @@ class Position:
             done=bool(page["done"]),
             counted=bool(page["counted"]),
             candidate=value["candidate"],
+            timed=bool(value.get("timed", True)),  # cursors did not always have it: unknown is no reason to warn
             last=page["last"],
             trail=Trail(**value["trail"]) if value["trail"] else None,
             validated=Validated(**value["validated"]) if value["validated"] else None,

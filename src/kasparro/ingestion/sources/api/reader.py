@@ -8,6 +8,7 @@ from time import monotonic
 from typing import Final
 
 from kasparro.core.errors import PassExpiredError, RecordsMissingError, SourceError
+from kasparro.core.logging import get_logger
 from kasparro.ingestion.http.contract import Fetched, Fetcher
 from kasparro.ingestion.source import Batch, BatchLimits, Coverage, FinalBatch, SourceRecord, Start
 from kasparro.ingestion.sources.api.options import ApiOptions
@@ -16,6 +17,7 @@ from kasparro.ingestion.sources.api.position import Position, begin
 from kasparro.ingestion.sources.api.requests import has_tokens, page_request
 from kasparro.ingestion.sources.api.stamps import began_at
 
+log = get_logger(__name__)
 _EXPIRED: Final = frozenset((400, 404, 409, 410, 412, 422))
 """What a server may say to a token that it does not know any more."""
 _AMBIGUOUS_END: Final = 400
@@ -95,9 +97,19 @@ class ApiReader:
             if self._gathered.records or (ahead is not None and self._gathered.since is not None):
                 yield self._gathered.batch(position)
             coverage = "full" if ahead is None else self._end(ahead).coverage
+            self._warn(position)
             yield FinalBatch(position.settled_json(self._options), self._covered(position, coverage))
         finally:
             await _dismiss(ahead)
+
+    def _warn(self, position: Position) -> None:
+        """Of a pass that showed records, none of which can move the watermark: the next one reads them again."""
+        incremental = self._options.incremental
+        if incremental is None or position.timed or position.last is None:
+            return
+        cost = "everything" if position.since is None else f"what changed since {position.since}"
+        log.warning("api.no_watermark", source=self._options.name, field=incremental.field,
+                    message=f"{incremental.found_nowhere()}: every run reads {cost} again")  # fmt: skip
 
     def _ask(self, position: Position, *, resumed: bool = False) -> "asyncio.Task[Page | End]":
         task = asyncio.create_task(self._page(position, resumed=resumed))
