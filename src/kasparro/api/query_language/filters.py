@@ -3,6 +3,7 @@
 import re
 from typing import Any, Final, cast
 
+from kasparro.api.errors import shortened
 from kasparro.api.query_language.operands import MAX_CHARACTERS, READERS, Refused, comparable, listed, pattern
 from kasparro.services.data import Field, Filter, Kind, Operator
 
@@ -11,6 +12,7 @@ IS_WORDS: Final = ("null", "notnull", "true", "false")
 SOURCE_TYPES: Final = ("api", "csv", "rss")
 _ORDERED: Final = {"gt", "gte", "lt", "lte"}
 _PATTERNS: Final = {"like", "ilike"}
+_OF_TEXT: Final = {"text", "tags", "source", "attributes"}
 _FORM: Final = re.compile(rf"(not\.)?(?:({'|'.join(OPERATORS)})\.)?(.*)", re.DOTALL)
 _WITHOUT: Final[dict[Kind, set[str]]] = {
     "integer": _PATTERNS,
@@ -32,9 +34,9 @@ def read_filter(field: Field, value: str) -> Filter:
     operator = cast("Operator | None", match[2])
     if operator is None:
         if negated:
-            raise Refused("an operator must follow not.; write eq.not... for the text itself")
+            raise Refused(f"an operator must follow not.{_as_text(field, value)}")
         operator = "eq"
-    _refuse_senseless(field, operator)
+    _refuse_senseless(field, operator, value)
     return Filter(field, operator, _operand(field, operator, operand), negated)
 
 
@@ -43,14 +45,19 @@ def operators_of(kind: Kind) -> list[str]:
     return [operator for operator in OPERATORS if operator not in _WITHOUT.get(kind, ())]
 
 
-def _refuse_senseless(field: Field, operator: str) -> None:
+def _refuse_senseless(field: Field, operator: str, value: str) -> None:
     if field.column.kind == "attributes" and not field.path:
         raise Refused("name a value inside it, as in attributes.name=value")
     known = operators_of(field.column.kind)
     if operator not in known:
-        raise Refused(
-            f"{operator} cannot be used here, only {', '.join(known)}; write eq.{operator}.. for the text itself"
-        )
+        raise Refused(f"{operator} cannot be used here, only {', '.join(known)}{_as_text(field, value)}")
+
+
+def _as_text(field: Field, value: str) -> str:
+    """How to ask for a text that begins like an operator, where there may be such a text."""
+    if field.column.kind not in _OF_TEXT or field.name == "source_type":
+        return ""
+    return f"; if the text itself is meant, write eq. before it, as in {shortened(f'{field.name}=eq.{value}')}"
 
 
 def _operand(field: Field, operator: str, text: str) -> Any:

@@ -3,7 +3,7 @@
 import re
 import unicodedata
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
 
@@ -21,10 +21,11 @@ _DAY: Final = (
     r"(?:(?:0[13578]|1[02])-(?:0[1-9]|[12][0-9]|3[01])|(?:0[469]|11)-(?:0[1-9]|[12][0-9]|30)"
     r"|02-(?:0[1-9]|1[0-9]|2[0-8]))"
 )
-_CLOCK: Final = r"(?:[01][0-9]|2[0-3]):[0-5][0-9](?::[0-5][0-9](?:\.[0-9]{1,9})?)?"
+_CLOCK: Final = r"(?:[01][0-9]|2[0-3]):[0-5][0-9](?::(?:[0-5][0-9]|60)(?:\.[0-9]{1,9})?)?"
 _ZONE: Final = r"(?:Z|[+-](?:[01][0-9]|2[0-3]):?[0-5][0-9])"
-TIME: Final = re.compile(rf"(?!000[01])(?:{_LEAP_YEAR}-02-29|[0-9]{{4}}-{_DAY})(?:[T ]{_CLOCK}{_ZONE}?)?")
-"""Every date that there is, from the year 2 on: before it, zones lead out of what can be said."""
+TIME: Final = re.compile(rf"(?!0000)(?:{_LEAP_YEAR}-02-29|[0-9]{{4}}-{_DAY})(?:[T ]{_CLOCK}{_ZONE}?)?")
+"""Every date from the year 1 on; and the 60th second of any minute, as PostgreSQL takes it."""
+_LEAP_SECOND: Final = re.compile(r"(:[0-9]{2}):60")
 PATTERN: Final = re.compile(rf"(?:[^\\\x00]|\\[^\x00]){{0,{MAX_PATTERN_CHARACTERS}}}")
 _PLUS_BECAME_SPACE: Final = re.compile(r"(:[0-9]{2}(?:\.[0-9]+)?) ([0-9]{2}:?[0-9]{2})$")
 _LISTED: Final = re.compile(r'(?:"((?:[^"\\]|\\.)*)"|([^",()]*))(,|$)', re.DOTALL)
@@ -50,16 +51,22 @@ def decimal(text: str) -> Decimal:
     raise Refused(f"expected {_NUMBER_EXPECTED}")
 
 
-def time(text: str) -> datetime:
-    """A date (its midnight) or date and time, without a zone in UTC; a `+` that was not encoded came as a space."""
+def time(text: str) -> str:
+    """A date (its midnight) or date and time, as PostgreSQL reads it; without a zone in UTC.
+
+    A `+` that was not encoded came as a space. A leap second (RFC 3339, 5.6) is the first one of the next minute, as in PostgreSQL.
+    """
     text = _PLUS_BECAME_SPACE.sub(r"\1+\2", text)
     if not TIME.fullmatch(text):
         raise Refused("expected a date or time such as 2013-01-31 or 2013-01-31T06:00:00Z")
-    moment = datetime.fromisoformat(text)
+    without_leap, leaps = _LEAP_SECOND.subn(r"\1:59", text)
+    moment = datetime.fromisoformat(without_leap)
     try:
-        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-    except OverflowError:  # the end of 9999, further west: later than anything
-        return datetime.max.replace(tzinfo=UTC)
+        moment += timedelta(seconds=leaps)
+        moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except OverflowError:  # the end of 9999, further west; or the beginning of the year 1, further east
+        return "-infinity" if moment.year == 1 else "infinity"
+    return moment.isoformat()
 
 
 def text(text: str) -> str:

@@ -26,6 +26,7 @@ SQL_TYPES: Final[dict[Kind, str]] = {
     "time": "timestamptz",
 }
 """As what a value is compared, by the column's kind."""
+_TAGS: Final = "nullif(u.tags, '{}')"
 _NUMBER: Final = "'^[+-]?[0-9]{1,200}([.][0-9]{0,200})?([eE][+-]?[0-9]{1,3})?$'"
 """What reads as a number and is sure to be within PostgreSQL's numeric."""
 
@@ -108,18 +109,24 @@ def _attribute_is(path: str, word: str) -> str:
 
 def _compared(sql: str, item: Filter, type_: str, parameters: Parameters) -> str:
     if item.operator == "in":
-        return f"({sql} = any({parameters.add(list(item.operand))}::{type_}[]))"
-    return f"({sql} {_COMPARISONS[item.operator]} {parameters.add(item.operand)}::{type_})"
+        return f"({sql} = any({parameters.add(list(item.operand))}{_cast(type_, '[]')}))"
+    return f"({sql} {_COMPARISONS[item.operator]} {parameters.add(item.operand)}{_cast(type_)})"
+
+
+def _cast(type_: str, many: str = "") -> str:
+    """Times are given as text: the driver takes the first and the last moment that it knows for infinities."""
+    return f"::text{many}::{type_}{many}" if type_ == SQL_TYPES["time"] else f"::{type_}{many}"
 
 
 def _tags_condition(item: Filter, parameters: Parameters) -> str:
-    """A list that is missing is empty; `neq` is no tag of this text."""
+    """An empty list is missing; `neq` is no tag of this text."""
     if item.operator == "is":
-        return f"(coalesce(cardinality(u.tags), 0) {'=' if item.operand == 'null' else '>'} 0)"
+        return f"({_TAGS} is {'null' if item.operand == 'null' else 'not null'})"
     if item.operator == "in":
-        return f"(coalesce(u.tags, '{{}}') && {parameters.add(list(item.operand))}::text[])"
+        return f"({_TAGS} && {parameters.add(list(item.operand))}::text[])"
     operand = f"{parameters.add(item.operand)}::text"
     if item.operator in {"like", "ilike"}:
-        return f"(exists(select from unnest(u.tags) tag where tag {_COMPARISONS[item.operator]} {operand}))"
-    contained = f"({operand} = any(coalesce(u.tags, '{{}}')))"
+        some = f"exists(select from unnest(u.tags) tag where tag {_COMPARISONS[item.operator]} {operand})"
+        return f"(case when {_TAGS} is not null then {some} end)"
+    contained = f"({operand} = any({_TAGS}))"
     return f"(not {contained})" if item.operator == "neq" else contained

@@ -12,7 +12,7 @@ TotalKind = CountKind
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """`operand` has the column's type: int, Decimal, datetime or text; for `in` a list; for `is` a word.
+    """`operand` has the column's type: int, Decimal or text, and for times text too; for `in` a list; for `is` a word.
 
     Inside `attributes` a Decimal is compared with what reads as a number there, text with text.
     """
