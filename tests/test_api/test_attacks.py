@@ -74,7 +74,9 @@ async def test_other_spellings_of_a_path_lead_nowhere(hostile: httpx.AsyncClient
     assert json.loads(body)["code"] == "not_found"
 
 
-@pytest.mark.parametrize("text", [".", "1%0a", "%F0%9F%92%A3", "1.0", "+1", "%EF%BC%91", "0x1", "1e0", "%00", "1%00"])
+@pytest.mark.parametrize(
+    "text", [".", "-1", "1%0a", "%F0%9F%92%A3", "1.0", "+1", "%EF%BC%91", "0x1", "1e0", "%00", "1%00"]
+)
 async def test_an_id_is_plain_digits(hostile: httpx.AsyncClient, text: str) -> None:
     for path in ("/data", "/raw", "/runs"):
         status, _, body = await ask_raw(hostile, f"{path}/{text}")

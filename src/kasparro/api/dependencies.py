@@ -6,9 +6,11 @@ from typing import Annotated, Any, Final, TypeVar, cast
 
 from fastapi import Depends, Path, Request
 from pydantic import BaseModel, BeforeValidator, ConfigDict, model_validator
+from pydantic_core import PydanticCustomError
 
 from kasparro.api.asking import ask_long
-from kasparro.api.errors import shortened, unknown_parameter
+from kasparro.api.errors import refuse_undecodable, shortened, unknown_parameter
+from kasparro.api.wording import whole_number_expected
 from kasparro.core.database import Connection, Pool
 from kasparro.core.errors import NotFoundError, ParameterError
 
@@ -17,20 +19,34 @@ TIMEOUT_SECONDS: Final = 2.5
 LONGEST_SECONDS: Final = 40.0
 """More than the server's own limit for a statement, which ends it in order."""
 MAX_ID: Final = 2**63 - 1
+_FLAGS: Final = {"true": True, "false": False}
 _Answer = TypeVar("_Answer")
 
 
+def whole_number(lowest: int, highest: int) -> BeforeValidator:
+    """Reads plain digits, and says of anything else what is expected."""
+
+    def read(value: object) -> object:
+        if isinstance(value, str) and not (re.fullmatch("-?[0-9]{1,30}", value) and lowest <= int(value) <= highest):
+            raise PydanticCustomError(
+                "whole_number", "{expected}", {"expected": whole_number_expected(lowest, highest)}
+            )
+        return value
+
+    return BeforeValidator(read)
+
+
 def _digits(value: object) -> object:
-    """A whole number in plain digits; the number's own check says what is wrong with anything else."""
-    return value if not isinstance(value, str) or re.fullmatch("-?[0-9]{1,30}", value) else "no integer"
-
-
-WholeNumber = Annotated[int, BeforeValidator(_digits)]
+    if isinstance(value, str) and not re.fullmatch("[0-9]{1,30}", value):
+        raise PydanticCustomError("id", "expected a whole number of at most 30 digits, and nothing but digits")
+    return value
 
 
 def _true_or_false(value: object) -> object:
     """As JSON writes it, and in no other of the words that would do."""
-    return {"true": True, "false": False}.get(value, "no boolean") if isinstance(value, str) else value
+    if isinstance(value, str) and value not in _FLAGS:
+        raise PydanticCustomError("flag", "expected true or false")
+    return _FLAGS[value] if isinstance(value, str) else value
 
 
 Flag = Annotated[bool, BeforeValidator(_true_or_false)]
@@ -52,7 +68,8 @@ class Parameters(BaseModel):
 
 
 async def refuse_repeated(request: Request) -> None:
-    """A parameter given twice has no one meaning. Raises ParameterError."""
+    """A parameter given twice has no one meaning, and one that is not UTF-8 none. Raises ParameterError."""
+    refuse_undecodable(request.scope["query_string"])
     names = [name for name, _ in request.query_params.multi_items()]
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
@@ -82,8 +99,10 @@ async def ask_database(request: Request, question: Callable[[Connection], Awaita
     )
 
 
-async def _existing_id(number: Annotated[WholeNumber, Path(alias="id", description="As lists show it.")]) -> int:
-    if 0 <= number <= MAX_ID:
+async def _existing_id(
+    number: Annotated[int, BeforeValidator(_digits), Path(alias="id", description="As lists show it.")],
+) -> int:
+    if number <= MAX_ID:
         return number
     raise NotFoundError(f"there is nothing with the id {shortened(str(number))}")
 

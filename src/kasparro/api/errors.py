@@ -4,6 +4,7 @@ import difflib
 from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any, Final
+from urllib.parse import unquote_to_bytes
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -12,6 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Match
 from starlette.types import Scope
 
+from kasparro.api.wording import told
 from kasparro.core.errors import (
     BodyError,
     DatabaseError,
@@ -52,6 +54,21 @@ def unknown_parameter(name: str, known: Sequence[str]) -> str:
     return (
         f"unknown parameter; did you mean {near[0]!r}?" if near else f"unknown parameter; known are {', '.join(known)}"
     )
+
+
+def refuse_undecodable(query_string: bytes) -> None:
+    """Raises ParameterError for what is not UTF-8, lest it be read as something else."""
+    if query_string.isascii() and b"%" not in query_string:
+        return
+    problems: dict[str, str] = {}
+    for pair in query_string.split(b"&"):
+        try:
+            unquote_to_bytes(pair).decode("utf-8")
+        except UnicodeDecodeError:
+            name = unquote_to_bytes(pair.partition(b"=")[0]).decode("utf-8", "backslashreplace")
+            problems[shortened(name)] = "is not UTF-8"
+    if problems:
+        raise ParameterError(problems)
 
 
 def problem_response(request: Request, error: KasparroError, *, status: int | None = None) -> JSONResponse:
@@ -126,10 +143,10 @@ async def _on_house_error(request: Request, error: Exception) -> JSONResponse:
 async def _on_invalid_request(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
     items = error.errors()
-    parameters = {".".join(map(str, item["loc"][1:])): str(item["msg"]) for item in items if item["loc"][0] != "body"}
+    parameters = {".".join(map(str, item["loc"][1:])): told(item) for item in items if item["loc"][0] != "body"}
     if parameters:
         return problem_response(request, ParameterError(parameters))
-    return problem_response(request, BodyError({_pointer(item): str(item["msg"]) for item in items}))
+    return problem_response(request, BodyError({_pointer(item): told(item) for item in items}))
 
 
 def _pointer(item: dict[str, Any]) -> str:

@@ -32,7 +32,7 @@ TAGS: Final = {
 
 _UNSEEN: Final = "the log has the details under this request_id"
 PROBLEMS: Final[dict[int, tuple[str, str, str]]] = {
-    400: ("The request is malformed.", "parameter", "limit: Input should be less than or equal to 1000"),
+    400: ("The request is malformed.", "parameter", "limit: expected a whole number from 1 to 1000"),
     401: ("A key is missing or not valid.", "unauthorized", "this needs a key"),
     403: ("The key does not grant this.", "forbidden", "the key does not grant the scope 'operate'"),
     404: ("There is no such thing.", "not_found", "source: 'nowz' is neither a source's name nor a type"),

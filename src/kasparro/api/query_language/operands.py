@@ -54,7 +54,8 @@ def decimal(text: str) -> Decimal:
 def time(text: str) -> str:
     """A date (its midnight) or date and time, as PostgreSQL reads it; without a zone in UTC.
 
-    A `+` that was not encoded came as a space. A leap second (RFC 3339, 5.6) is the first one of the next minute, as in PostgreSQL.
+    A `+` that was not encoded came as a space. A leap second (RFC 3339, 5.6) is the first one of the next
+    minute, as in PostgreSQL.
     """
     text = _PLUS_BECAME_SPACE.sub(r"\1+\2", text)
     if not TIME.fullmatch(text):

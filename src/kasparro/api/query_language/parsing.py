@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal, cast, get_args
 from urllib.parse import parse_qsl
 
-from kasparro.api.errors import shortened, unknown_parameter
+from kasparro.api.errors import refuse_undecodable, shortened, unknown_parameter
 from kasparro.api.query_language.filters import read_filter
 from kasparro.api.query_language.names import ATTRIBUTES, field_of, read_fields, read_sort
 from kasparro.api.query_language.operands import MAX_PATTERN_CHARACTERS, Refused, text
+from kasparro.api.wording import whole_number_expected
 from kasparro.core.errors import ParameterError
 from kasparro.schemas.pages import MAX_LIMIT, MAX_OFFSET
 from kasparro.services.data import COLUMNS, Filter
@@ -41,7 +42,8 @@ class Asked:
 
 def parse(query_string: bytes) -> Asked:
     """Read it. Raises ParameterError with every parameter that is wrong."""
-    pairs = parse_qsl(query_string.decode("utf-8", "replace"), keep_blank_values=True)
+    refuse_undecodable(query_string)
+    pairs = parse_qsl(query_string.decode("utf-8"), keep_blank_values=True)
     if not pairs:
         return _NOTHING
     if len(pairs) > MAX_PARAMETERS:
@@ -100,14 +102,9 @@ def _identity(filters: _Pairs, options: _Pairs) -> str:
 
 def _whole_number(lowest: int, highest: int) -> Callable[[str], int]:
     def read(value: str) -> int:
-        if not re.fullmatch("-?[0-9]{1,30}", value):
-            raise Refused("expected a whole number (integer)")
-        number = int(value)
-        if number < lowest:
-            raise Refused(f"should be greater than or equal to {lowest}")
-        if number > highest:
-            raise Refused(f"should be less than or equal to {highest}")
-        return number
+        if re.fullmatch("-?[0-9]{1,30}", value) and lowest <= int(value) <= highest:
+            return int(value)
+        raise Refused(whole_number_expected(lowest, highest))
 
     return read
 

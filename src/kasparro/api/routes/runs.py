@@ -9,7 +9,15 @@ from pydantic import Field
 from kasparro.api.access import require_operate, require_read
 from kasparro.api.answers import around, next_link, problems
 from kasparro.api.cursors import open_cursor, sign
-from kasparro.api.dependencies import Flag, Parameters, RecordId, WholeNumber, ask_database, refuse_all, refuse_repeated
+from kasparro.api.dependencies import (
+    Flag,
+    Parameters,
+    RecordId,
+    ask_database,
+    refuse_all,
+    refuse_repeated,
+    whole_number,
+)
 from kasparro.api.errors import shortened
 from kasparro.api.routes.waiting import wait_until_ended
 from kasparro.api.shown_runs import shown_run, shown_run_detail
@@ -22,6 +30,7 @@ from kasparro.services import batches, runs, sources
 from kasparro.services.runs import RunFilter
 
 SOURCE_TYPES: Final = get_args(SourceType)
+_LONGEST_WAIT_SECONDS: Final = 3600
 router = APIRouter(tags=["runs"])
 IdempotencyKey = Annotated[
     str | None,
@@ -36,7 +45,9 @@ IdempotencyKey = Annotated[
 class RunsParameters(Parameters):
     """`GET /runs`."""
 
-    limit: Annotated[WholeNumber, Field(ge=1, le=MAX_LIMIT, description="How many runs at most.")] = DEFAULT_LIMIT
+    limit: Annotated[
+        int, whole_number(1, MAX_LIMIT), Field(ge=1, le=MAX_LIMIT, description="How many runs at most.")
+    ] = DEFAULT_LIMIT
     source: Annotated[
         str | None, Field(min_length=1, description="Only runs of the source of this name, or of sources of this type.")
     ] = None
@@ -49,7 +60,13 @@ class StartParameters(Parameters):
 
     wait: Annotated[Flag, Field(description="Answer when the runs have ended.")] = False
     timeout: Annotated[
-        WholeNumber, Field(ge=1, le=3600, description="With `wait`: answer after so many seconds all the same.")
+        int,
+        whole_number(1, _LONGEST_WAIT_SECONDS),
+        Field(
+            ge=1,
+            le=_LONGEST_WAIT_SECONDS,
+            description="With `wait`: answer after so many seconds all the same. Without it nothing is waited for.",
+        ),
     ] = 300
 
 

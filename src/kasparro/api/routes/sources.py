@@ -9,7 +9,7 @@ from pydantic import Field
 
 from kasparro.api.answers import around, next_link, problems
 from kasparro.api.cursors import open_cursor, sign
-from kasparro.api.dependencies import Parameters, WholeNumber, ask_database, refuse_all, refuse_repeated
+from kasparro.api.dependencies import Parameters, ask_database, refuse_all, refuse_repeated, whole_number
 from kasparro.api.errors import shortened
 from kasparro.core.errors import NotFoundError
 from kasparro.schemas.pages import DEFAULT_LIMIT, MAX_LIMIT, LastRun, Page
@@ -24,7 +24,9 @@ _BOUND = "sources"
 class SourcesParameters(Parameters):
     """`GET /sources`."""
 
-    limit: Annotated[WholeNumber, Field(ge=1, le=MAX_LIMIT, description="How many sources at most.")] = DEFAULT_LIMIT
+    limit: Annotated[
+        int, whole_number(1, MAX_LIMIT), Field(ge=1, le=MAX_LIMIT, description="How many sources at most.")
+    ] = DEFAULT_LIMIT
     cursor: Annotated[str | None, Field(min_length=1, description="`page.next_cursor` of the page before.")] = None
 
 
