@@ -57,3 +57,12 @@ async def test_nothing_of_it_is_stored_with_errors(place: Place, connection: Con
     assert 'there is no column "${FOLDER}"' in messages
     assert any("decimal('${FOLDER}')" in message for message in messages)
     assert await connection.fetchval("select title from unified_data where record_key = 'i1'") == PLAIN
+
+
+async def test_sources_shows_no_secret_of_an_error_that_was_stored(place: Place, connection: Connection) -> None:
+    await place.run()
+    await connection.execute("update etl_runs set error_message = 'http://host/x?token=tops3cret: 404'")
+    ended = [await place.kasparro("sources"), await place.kasparro("sources", "--json")]
+    assert [("tops3cret" in one.stdout, "http://host/x?token=***" in one.stdout) for one in ended] == [
+        (False, True)
+    ] * 2

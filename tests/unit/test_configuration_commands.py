@@ -108,3 +108,26 @@ def test_config_show_shows_what_is_written_not_what_variables_hold(monkeypatch: 
 def test_config_schema_is_the_published_one() -> None:
     published = Path(__file__).resolve().parents[2] / "docs/configuration.schema.json"
     assert answered("config", "schema") == json.loads(published.read_text(encoding="utf-8"))
+
+
+def test_a_secret_in_the_query_of_a_url_is_shown_by_no_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FEED_TOKEN", "another-secret")
+    (tmp_path / "kasparro.yaml").write_text("""
+sources:
+  - {name: one, type: api, url: 'https://example.org/x?page=1&token=tops3cret', key: id, map: {title: t}}
+  - {name: two, type: rss, urls: ['https://example.org/a?api_key=tops3cret', 'https://example.org/b?key=tops3cret']}
+  - {name: three, type: rss, url: 'https://example.org/c?token=${FEED_TOKEN}'}
+""")
+    assert [source["path"] for source in answered("check")["sources"]] == [
+        "https://example.org/x?page=1&token=***",
+        "https://example.org/a?api_key=*** and 1 more",
+        "https://example.org/c?token=${FEED_TOKEN}",
+    ]
+    shown = {source["name"]: source for source in answered("config", "show")["sources"]}
+    assert shown["one"]["url"] == "https://example.org/x?page=1&token=***"
+    assert shown["two"]["urls"] == ["https://example.org/a?api_key=***", "https://example.org/b?key=***"]
+    assert shown["three"]["url"] == "https://example.org/c?token=${FEED_TOKEN}"
+    for command in (("check",), ("check", "--json"), ("config", "show"), ("config", "show", "--json")):
+        assert "another-secret" not in ran(*command)
+        assert "tops3cret" not in ran(*command)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from kasparro.cli.frame import Context, command
 from kasparro.cli.output import Result, Table
 from kasparro.core.errors import InvalidConfigurationError, SourceError
-from kasparro.core.masking import mask_text
+from kasparro.core.masking import mask_secrets, mask_text
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,8 +48,9 @@ class _Summary:
 
 
 def _masked(summary: _Summary) -> _Summary:
-    """Its warnings without secrets and variables' values."""
-    return replace(summary, warnings=[mask_text(warning) for warning in summary.warnings])
+    """Its path or URL without secrets, and its warnings without variables' values as well."""
+    warnings = [mask_text(warning) for warning in summary.warnings]
+    return replace(summary, path=mask_secrets(summary.path), warnings=warnings)
 
 
 async def _summary(source: "AnySourceConfig", base_dir: "Path") -> _Summary:

@@ -6,6 +6,7 @@ from typing import Any
 from kasparro.cli.database import connected
 from kasparro.cli.frame import Context, command
 from kasparro.cli.output import Result, Table
+from kasparro.core.masking import mask_text
 
 _COLUMNS = ("name", "type", "configured", "state", "run_id", "finished_at", "last_success_at", "error_message")
 
@@ -29,4 +30,5 @@ async def sources(context: Context) -> Result:
 
 
 def _present(row: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in row.items() if value is not None}
+    shown = {name: value for name, value in row.items() if value is not None}
+    return {**shown, "error_message": mask_text(row["error_message"])} if shown.get("error_message") else shown

@@ -23,10 +23,10 @@ _URL_CREDENTIALS: Final = re.compile(
 """`user:password@host` is what our own hints write for them."""
 _QUERY_SECRET: Final = re.compile(
     r"(?P<name>[?&;\s](?:api[-_]?key|access[-_]?token|auth[-_]?token|token|key|password|passwd|secret|sig|signature)=)"
-    r"(?!value pairs\b)(?:[^&#\s\"']*[^&#\s\"':;,.)\]}>]|[^&#\s\"']+)",
+    r"(?!value pairs\b|\$\{\w+\}(?:[&#\s\"']|$))(?:[^&#\s\"']*[^&#\s\"':;,.)\]}>]|[^&#\s\"']+)",
     re.IGNORECASE,
 )
-"""Punctuation at the end is the sentence's, as in `https://host/?token=...: 404`."""
+"""Punctuation at the end is the sentence's, as in `https://host/?token=...: 404`. A variable's name is no secret."""
 _BEARER: Final = re.compile(r"(?P<kind>\b(?:bearer|basic)\s+)[A-Za-z0-9._~+/=-]{8,}", re.IGNORECASE)
 _API_KEY: Final = re.compile(r"(?P<id>ksp_[0-9a-f]{12}_)[0-9a-f]{8,}", re.IGNORECASE)
 _MINIMUM_SECRET_LENGTH: Final = 4
@@ -104,10 +104,11 @@ def mask_registered(text: str) -> str:
 
 def mask_text(text: str) -> str:
     """The same, and without URL credentials, secret query parameters and bearer tokens: for all messages."""
-    return _unfilled(_without_secrets(text))
+    return _unfilled(mask_secrets(text))
 
 
-def _without_secrets(text: str) -> str:
+def mask_secrets(text: str) -> str:
+    """The text without secrets of any kind, and with variables' values as they are: for settings that are shown."""
     text = mask_known(text)
     if "://" in text:  # else the search is quadratic in the length of a word
         text = _URL_CREDENTIALS.sub(rf"\g<scheme>{MASK}@", text)
@@ -131,7 +132,7 @@ def masked(name: str, value: object) -> Any:
     if value is not None and is_secret_name(name):
         return MASK
     if isinstance(value, str):
-        return _without_secrets(value) if name in _CONSTANT_FIELDS else mask_text(value)
+        return mask_secrets(value) if name in _CONSTANT_FIELDS else mask_text(value)
     if isinstance(value, Mapping):
         members = cast("Mapping[object, object]", value)
         return {str(key): masked(str(key), item) for key, item in members.items()}

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Union, cast, get_args, get_origin
 
 from pydantic import BaseModel, SecretStr
 
-from kasparro.core.masking import masked
+from kasparro.core.masking import mask_secrets, masked
 from kasparro.schemas.configuration import api, base, csv, mapping, rss, schedule, upstream
 from kasparro.schemas.configuration.choice import type_of
 from kasparro.schemas.configuration.document import replace_scalars, scalars
@@ -124,7 +124,16 @@ def _members(union: Any) -> list[type[BaseModel]]:
 def _shown_source(source: AnySourceConfig) -> dict[str, Any]:
     fields = {"name": source.name, "type": source.type} | source.model_dump(mode="json", exclude_none=True)
     fields |= {name: masked(name, fields[name]) for name in ("headers", "params") if name in fields}
-    return {name: _as_written(value, source.written.get(name)) for name, value in fields.items()}
+    return {name: _without_secrets(_as_written(value, source.written.get(name))) for name, value in fields.items()}
+
+
+def _without_secrets(value: Any) -> Any:
+    """A setting without what is secret in the URLs in it."""
+    if isinstance(value, dict):
+        return {name: _without_secrets(each) for name, each in cast("dict[str, Any]", value).items()}
+    if isinstance(value, list | tuple):
+        return [_without_secrets(each) for each in cast("list[Any]", value)]
+    return mask_secrets(value) if isinstance(value, str) and "://" in value else value
 
 
 def _as_written(value: Any, written: Any) -> Any:
