@@ -67,6 +67,7 @@ async def test_a_key_that_is_none_cannot_be_revoked(place: Place) -> None:
         (["x"], "--scope"), (["x", "--scope", "root"], "root"), (["", "--scope", "read"], "printable"),
         (["a\nb", "--scope", "read"], "printable"), (["x" * 101, "--scope", "read"], "printable"),
         (["x", "--scope", "read", "--expires", "soon"], "soon"),
+        (["x", "--scope", "read", "--expires", "1y"], "weeks, days, hours, minutes or seconds (52w, 90d, 12h"),
         (["x", "--scope", "read", "--expires", "2020-01-01"], "passed"),
         (["x", "--scope", "read", "--expires", "2020-13-01"], "2020-13-01"),
         (["x", "--scope", "read", "--expires", "0d"], "passed"),

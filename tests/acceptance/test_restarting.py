@@ -1,5 +1,6 @@
 """`up` over processes that were started with other settings: exactly those are started anew, and it says why."""
 
+import json
 import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -103,6 +104,8 @@ async def test_a_new_key_reaches_the_demo_and_whoever_reads_from_it(place: Place
     found = await rows(place)
     assert {check for check, (verdict, *_) in found.items() if verdict != "ok"} <= {"disk"}
     assert found["scheduler"][1] == f"running (process {second[SCHEDULER]}), started with the present settings"
+    logged = [json.loads(line) for line in Background(place.home, DEMO).log_path.read_text("utf-8").splitlines()]
+    assert [line["event"] for line in logged].count("demo.started") == 2
 
 
 async def test_what_was_started_by_hand_is_left_to_whoever_did_that(place: Place) -> None:

@@ -43,6 +43,16 @@ class Place:
         finally:
             connection.close()
 
+    def ask_for_a_run(self, key: str) -> int:
+        """The status of `POST /runs`."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
+        try:
+            connection.request("POST", "/runs", body='{"source": "trades"}', headers=headers)
+            return connection.getresponse().status
+        finally:
+            connection.close()
+
     def answers(self) -> bool:
         with socket.socket() as client:
             return client.connect_ex(("127.0.0.1", self.port)) == 0
@@ -102,6 +112,28 @@ async def test_up_twice_keeps_the_server_and_loads_what_is_new(made_place: Place
     assert ended.exit_code == 0, ended.stderr
     assert ended.document["sources"][0]["last_run"]["inserted"] == 1
     assert (await made_place.kasparro("status", "--json")).document["server"] == before
+
+
+async def test_a_run_can_be_asked_for_as_soon_as_up_returns(made_place: Place) -> None:
+    """The scheduler that `up` starts, or starts anew, is at work by then."""
+    await made_place.kasparro("up", "--detach")
+    created = await made_place.kasparro("keys", "create", "me", "--scope", "operate", "--quiet")
+    assert made_place.ask_for_a_run(created.stdout.strip()) == 202
+    changed = CONFIGURATION.replace("key: id,", "key: id, schedule: {every: 1h},")
+    (made_place.folder / "kasparro.yaml").write_text(changed, encoding="utf-8")
+    ended = await made_place.kasparro("up", "--detach")
+    assert "was started with another configuration: restarting it" in ended.stderr
+    assert made_place.ask_for_a_run(created.stdout.strip()) == 202
+
+
+async def test_up_ends_with_what_was_not_loaded_and_the_exit_code(made_place: Place) -> None:
+    absent = CONFIGURATION + "  - {name: absent, type: csv, path: nowhere.csv, key: id, map: {title: id}}\n"
+    (made_place.folder / "kasparro.yaml").write_text(absent, encoding="utf-8")
+    ended = await made_place.kasparro("up", "--detach")
+    assert ended.exit_code != 0
+    *_, last = ended.stdout.splitlines()
+    assert last == f"Not loaded: absent (why is said above); so the exit code is {ended.exit_code}."
+    assert f"The API answers at http://127.0.0.1:{made_place.port}" in ended.stdout
 
 
 async def test_a_killed_server_is_known_to_be_gone_and_started_anew(made_place: Place) -> None:

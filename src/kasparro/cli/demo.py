@@ -59,9 +59,10 @@ async def demo(  # noqa: PLR0913, PLR0917  options arrive as arguments
     feed. The week goes by while it runs: events appear and are revised. See docs/demo.md."""
     from datetime import UTC, datetime
 
-    from kasparro.cli.background import DEMO, Background
+    from kasparro.cli.background import DEMO, INHERITED, Background
     from kasparro.cli.demo_process import began
     from kasparro.cli.fingerprint import take
+    from kasparro.core.logging import get_logger
     from kasparro.core.serving import serve_application
     from kasparro.demo.app import REFUSED_EVERY, create_app
     from kasparro.demo.replay import Replay, moment
@@ -71,13 +72,17 @@ async def demo(  # noqa: PLR0913, PLR0917  options arrive as arguments
     _require_free(host, port)
     first = _one_of(started, began(context.settings.home) if resume else None)
     replay = Replay(_time("--started", first) or datetime.now(UTC), _finite(speed), _time("--at", at))
-    week = load_week()
+    week, in_background = load_week(), INHERITED in os.environ
 
     def clock() -> int:
         return moment(week, replay, datetime.now(UTC))
 
     def announce() -> None:
-        context.note(f"the week stands at {instant(clock()):%Y-%m-%d %H:%M}Z; Ctrl-C stops the demo")
+        stands = f"the week stands at {instant(clock()):%Y-%m-%d %H:%M}Z"
+        if in_background:  # its log has JSON alone
+            get_logger(__name__).info("demo.started", message=stands)
+        else:
+            context.note(f"{stands}; Ctrl-C stops the demo")
 
     app = create_app(week, clock=clock, key=key, refused_every=REFUSED_EVERY if limits else None)
     with Background(context.settings.home, DEMO).held(host, port, take(context.settings, DEMO, host, port)):

@@ -93,7 +93,10 @@ def _expiry(text: str, now: datetime) -> datetime:
     try:
         expiry = _moment(text) if _DATE.fullmatch(text) else now + parse_duration(text)
     except ValueError as error:
-        raise UsageError(f"--expires: {text!r} is neither a time such as 90d nor a date such as 2027-01-31") from error
+        raise UsageError(
+            f"--expires: {text!r} is neither a time of weeks, days, hours, minutes or seconds (52w, 90d, 12h, 30m, "
+            "45s; ten years at most) nor a date such as 2027-01-31"
+        ) from error
     if expiry <= now:
         raise UsageError(f"--expires: {text} has passed")
     return expiry

@@ -2,8 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
-from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -11,6 +10,7 @@ import typer
 from kasparro.cli.frame import Context, cancel_on_signals, command
 from kasparro.cli.output import Result
 from kasparro.cli.progress import step
+from kasparro.cli.scheduler_start import start_scheduler
 from kasparro.cli.status import shown_sources
 from kasparro.core.errors import EXIT_CONFLICT, EXIT_OK, EXIT_SIGINT, EXIT_SIGTERM, ConfigurationError
 
@@ -25,6 +25,21 @@ DetachOption = Annotated[
 ]
 
 
+@dataclass(frozen=True, slots=True)
+class _Loaded:
+    """How the first load ended: the exit code, and the sources that were not loaded."""
+
+    exit_code: int
+    failed: tuple[str, ...]
+
+    def told(self, *, ends: bool) -> list[str]:
+        """The last line that people see, where something failed; the exit code is this one if the command `ends`."""
+        if not self.failed:
+            return []
+        therefore = f"; so the exit code is {self.exit_code}" if ends else ""
+        return [f"Not loaded: {', '.join(self.failed)} (why is said above){therefore}."]
+
+
 @command(example="kasparro up --detach")
 async def up(context: Context, detach: DetachOption = False) -> Result | None:
     """Start the database, apply migrations, load every source once, and serve the API.
@@ -36,17 +51,17 @@ async def up(context: Context, detach: DetachOption = False) -> Result | None:
     await asyncio.to_thread(_stop_outdated_scheduler, context)
     await asyncio.to_thread(_start_demo, context)
     options = await _prepare_database(context)
-    exit_code = await _load(context, options)
+    loaded = await _load(context, options)
     sources = await _read_sources(options)
-    if exit_code in {EXIT_SIGINT, EXIT_SIGTERM}:
-        return Result([asdict(source) for source in sources], shown_sources(sources), exit_code)
+    if loaded.exit_code in {EXIT_SIGINT, EXIT_SIGTERM}:
+        return Result([asdict(source) for source in sources], shown_sources(sources), loaded.exit_code)
     if detach or server is not None:
         server = await asyncio.to_thread(_start_in_background, context)
-        await asyncio.to_thread(_start_scheduler, context)
+        await start_scheduler(context, options)
         if not detach:
             context.note(f"the API server runs in another process: {server.url}")
-        return _summary(context, server.url, sources, exit_code)
-    await _serve(context, options, sources)
+        return _summary(context, server.url, sources, loaded)
+    await _serve(context, options, sources, loaded)
     return None
 
 
@@ -96,7 +111,7 @@ async def _prepare_database(context: Context) -> "ConnectionOptions":
     return options
 
 
-async def _load(context: Context, options: "ConnectionOptions") -> int:
+async def _load(context: Context, options: "ConnectionOptions") -> _Loaded:
     """Run every source once; the exit code is that of `kasparro run`. One that fails keeps no other from work.
 
     A source that another process loads at the moment is loaded, which is all that is wanted.
@@ -106,11 +121,13 @@ async def _load(context: Context, options: "ConnectionOptions") -> int:
     from kasparro.ingestion.coordinator import Request
 
     async with open_jobs(context, []) as jobs:
-        _, exit_code = await run_jobs(context, options, jobs, Request(trigger="cli"), context.settings.inject)
+        outcomes, exit_code = await run_jobs(context, options, jobs, Request(trigger="cli"), context.settings.inject)
     task = asyncio.current_task()
     assert task is not None
     cancel_on_signals(task)
-    return EXIT_OK if exit_code == EXIT_CONFLICT else exit_code
+    errors = {outcome.source: outcome.error for outcome in outcomes if outcome.error is not None}
+    failed = tuple(source for source, error in errors.items() if error.exit_code != EXIT_CONFLICT)
+    return _Loaded(EXIT_OK if exit_code == EXIT_CONFLICT else exit_code, failed)
 
 
 async def _read_sources(options: "ConnectionOptions") -> "list[SourceStatus]":
@@ -164,20 +181,6 @@ def _start_or_find(context: Context, background: "Background") -> "tuple[bool, R
         return _start_or_find(context, background)
 
 
-def _start_scheduler(context: Context) -> None:
-    """Go on loading what is new, in the background; unless the scheduler of this home runs already."""
-    from kasparro.cli.background import SCHEDULER, Background
-    from kasparro.cli.fingerprint import take
-    from kasparro.core.errors import RunConflictError
-
-    scheduler = Background(context.settings.home, SCHEDULER)
-    if scheduler.find() is not None:
-        return
-    with step(context.output, "scheduler", unit=None), suppress(RunConflictError):  # another process was faster
-        arguments = ["scheduler", "--config", str(context.config_path)]
-        scheduler.start(arguments, fingerprint=take(context.settings, SCHEDULER))
-
-
 def _start_demo(context: Context) -> None:
     """Start the demo upstream (anew where it is outdated) if a source reads from it, and wait until it answers."""
     from kasparro.cli.demo_process import is_wanted, start_demo, stop_outdated_demo
@@ -188,7 +191,9 @@ def _start_demo(context: Context) -> None:
             start_demo(context.settings)
 
 
-async def _serve(context: Context, options: "ConnectionOptions", sources: "list[SourceStatus]") -> None:
+async def _serve(
+    context: Context, options: "ConnectionOptions", sources: "list[SourceStatus]", loaded: _Loaded
+) -> None:
     """Serve in the foreground until stopped; the embedded server stays, for other processes may use it."""
     from kasparro.api.server import serve
     from kasparro.cli.background import DEMO, SCHEDULER, SERVER, Background
@@ -201,20 +206,22 @@ async def _serve(context: Context, options: "ConnectionOptions", sources: "list[
     url = Running(0, settings.host, settings.port).url
 
     def announce() -> None:
-        context.output.emit(_summary(context, url, sources, 0))
+        context.output.emit(_summary(context, url, sources, loaded, ends=False))
         context.note("Ctrl-C stops the API server; `kasparro down` the database as well")
 
     fingerprint = take(settings, SERVER, settings.host, settings.port)
     with Background(settings.home, SERVER).held(settings.host, settings.port, fingerprint):
-        await asyncio.to_thread(_start_scheduler, context)
         try:
+            await start_scheduler(context, options)
             await serve(options, settings, host=settings.host, port=settings.port, on_ready=announce)
         finally:
             await asyncio.to_thread(Background(settings.home, SCHEDULER).stop)
             await asyncio.to_thread(Background(settings.home, DEMO).stop)
 
 
-def _summary(context: Context, url: str, sources: "list[SourceStatus]", exit_code: int) -> Result:
+def _summary(
+    context: Context, url: str, sources: "list[SourceStatus]", loaded: _Loaded, *, ends: bool = True
+) -> Result:
     data: Mapping[str, Any] = {
         "url": url,
         "config": context.config_path,
@@ -228,7 +235,7 @@ The API answers at {url}{", to whoever has a key: `kasparro keys create`" if key
   curl '{url}/health'
   {url}/docs shows everything that it answers
 {_folder(context)}Look at it with `kasparro status`, stop it with `make down` or `kasparro down`."""
-    return Result(data, [*shown_sources(sources), hints], exit_code)
+    return Result(data, [*shown_sources(sources), hints, *loaded.told(ends=ends)], loaded.exit_code)
 
 
 def _folder(context: Context) -> str:

@@ -1,5 +1,6 @@
 """Processes that claim queued runs, and when each last asked for one. No lock depends on these rows."""
 
+import socket
 from typing import Final
 
 from kasparro.core.database import Connection
@@ -15,6 +16,11 @@ _POLL = "insert into workers (name) values ($1::text) on conflict (name) do upda
 _LEAVE = "delete from workers where name = $1::text"
 _FORGET = "delete from workers where polled_at < now() - make_interval(secs => $1::double precision)"
 _ALIVE = "select name from workers where polled_at > now() - make_interval(secs => $1::double precision) order by name"
+
+
+def name_of(pid: int) -> str:
+    """What a process of this machine calls itself here."""
+    return f"{socket.gethostname()}:{pid}"
 
 
 async def join(connection: Connection, name: str) -> None:

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import socket
 from typing import Final
 
 import structlog
@@ -29,7 +28,7 @@ class Queue:
     def __init__(self, options: ConnectionOptions, wake: asyncio.Event) -> None:
         self._options = options
         self._wake = wake
-        self._name = f"{socket.gethostname()}:{os.getpid()}"
+        self._name = workers.name_of(os.getpid())
         self._connection: Connection | None = None
 
     async def ask(self, sources: list[str]) -> list[QueuedRun]:
