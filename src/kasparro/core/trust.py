@@ -66,9 +66,7 @@ def _origin(number: int, item: str) -> str:
 def _host(number: int, item: str) -> str:
     host = item.lower()
     if not _HOST.fullmatch(host):
-        raise ValueError(
-            f"item {number} is no host: write a name or address without port: app.example.org, [::1]"
-        )
+        raise ValueError(f"item {number} is no host: write a name or address without port: app.example.org, [::1]")
     return host
 
 
