@@ -145,6 +145,17 @@ async def test_an_unknown_source_is_a_404(client: httpx.AsyncClient, name: str) 
     assert (response.status_code, response.json()["code"]) == (404, "not_found")
 
 
+async def test_one_thing_is_found_in_all_sources_by_its_entity(
+    client: httpx.AsyncClient, connection: Connection
+) -> None:
+    await connection.execute("update unified_data set entity_key = 'e1' where record_key in ('q1', 'n2', 'gone')")
+    for name in ("entity", "entity_key"):
+        found = (await client.get("/data", params={name: "e1"})).json()["data"]
+        assert [(record["source"], record["record_key"]) for record in found] == [("quakes", "q1"), ("news", "n2")]
+    refused = (await client.get("/data", params={"entity": "in.()"})).json()
+    assert [problem["parameter"] for problem in refused["errors"]] == ["entity"]
+
+
 async def test_an_unknown_source_suggests_the_nearest(client: httpx.AsyncClient) -> None:
     assert "did you mean 'quakes'?" in (await client.get("/data?source=quaks")).json()["detail"]
 

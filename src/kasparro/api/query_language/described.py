@@ -13,7 +13,7 @@ from kasparro.api.query_language.operands import (
     PATTERN,
     TIME,
 )
-from kasparro.api.query_language.parsing import MAX_FILTERS_OF_A_FIELD, Count, Format
+from kasparro.api.query_language.parsing import MAX_FILTERS_OF_A_FIELD, SHORT_NAMES, Count, Format
 from kasparro.schemas.pages import DEFAULT_LIMIT, MAX_LIMIT, MAX_OFFSET
 from kasparro.services.data import COLUMNS, Column, Kind
 
@@ -129,4 +129,8 @@ DATA_PARAMETERS: Final[list[_Object]] = [
     ),
     _parameter("format", "In which form; without it as `Accept` says.", _choice(get_args(Format))),
     *(_filter(column) for column in COLUMNS.values() if column.kind != "attributes"),
+    *(
+        {**_filter(COLUMNS[name]), "name": short, "description": f"Another name of the filter `{name}`."}
+        for short, name in SHORT_NAMES.items()
+    ),
 ]

@@ -22,6 +22,8 @@ Count = Literal["exact", "planned", "estimated", "none"]
 MAX_FILTERS: Final = 60
 MAX_FILTERS_OF_A_FIELD: Final = 3
 MAX_PARAMETERS: Final = 100
+SHORT_NAMES: Final = {"entity": "entity_key"}
+"""Filters that go by a second name."""
 _ORDER_VERSION: Final = 1
 """Of what `services.data.order` makes of a sort: positions of another version are for another query."""
 _Pairs = list[tuple[str, str]]
@@ -83,11 +85,12 @@ def _read_filters(pairs: _Pairs, problems: dict[str, str]) -> tuple[Filter, ...]
         if times[name] > MAX_FILTERS_OF_A_FIELD:
             problems[shortened(name)] = f"at most {MAX_FILTERS_OF_A_FIELD} filters of one field"
             continue
-        if name not in COLUMNS and not name.startswith(ATTRIBUTES):
+        column = SHORT_NAMES.get(name, name)
+        if column not in COLUMNS and not name.startswith(ATTRIBUTES):
             problems[shortened(name)] = unknown_parameter(shortened(name), _KNOWN)
             continue
         try:
-            filters.append(read_filter(field_of(name), value))
+            filters.append(read_filter(field_of(column), value))
         except Refused as refused:
             problems.setdefault(shortened(name), str(refused))
     if len(filters) > MAX_FILTERS:
@@ -143,5 +146,5 @@ _OPTIONS: Final = cast(
         "format": _one_of(get_args(Format)),
     },
 )
-_KNOWN: Final = [*_OPTIONS, *COLUMNS, "attributes.<name>"]
+_KNOWN: Final = [*_OPTIONS, *COLUMNS, *SHORT_NAMES, "attributes.<name>"]
 _NOTHING: Final = Asked((), {}, _identity([], []))
