@@ -1,10 +1,10 @@
 """`GET /data`: what a client can ask, and what it reads."""
 
-import asyncpg
 import httpx
 import pytest
 
-from kasparro.core.database import Connection, Pool
+from kasparro.core.database import Connection, Pool, house_errors
+from kasparro.core.errors import ConnectionLostError
 from kasparro.schemas.pages import DataPage
 
 pytestmark = pytest.mark.usefixtures("records")
@@ -235,6 +235,6 @@ async def test_a_lost_connection_is_a_503_once_and_forgotten(
     async with pool.acquire() as borrowed:
         victim = borrowed.get_server_pid()
         await connection.fetchval("select pg_terminate_backend($1, 5000)", victim)
-        with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError, OSError)):
+        with pytest.raises(ConnectionLostError), house_errors():
             await borrowed.fetchval("select 1")
     assert await keys(client, "?limit=1") == ["q1"]
