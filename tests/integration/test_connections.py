@@ -26,8 +26,11 @@ from kasparro.core.errors import (
     ConnectionLostError,
     ContentionError,
     DatabaseFullError,
+    DatabaseReadOnlyError,
+    DatabaseStartingError,
     DatabaseUnreachableError,
     DatabaseVersionError,
+    TooManyConnectionsError,
 )
 from kasparro.core.settings import load_settings
 from tests.fix_database import OwnServer
@@ -238,7 +241,12 @@ def test_bare_network_error_is_a_lost_connection(error: OSError) -> None:
         (asyncpg.AdminShutdownError("x"), ConnectionLostError),
         (asyncpg.CrashShutdownError("x"), ConnectionLostError),
         (asyncpg.TransactionResolutionUnknownError("x"), ConnectionLostError),
-        (asyncpg.CannotConnectNowError("the database system is starting up"), DatabaseUnreachableError),
+        (asyncpg.CannotConnectNowError("the database system is starting up"), DatabaseStartingError),
+        (asyncpg.TooManyConnectionsError("sorry, too many clients already"), TooManyConnectionsError),
+        (asyncpg.ReadOnlySQLTransactionError("cannot execute INSERT"), DatabaseReadOnlyError),
+        (asyncpg.DeadlockDetectedError("deadlock detected"), ContentionError),
+        (asyncpg.IdleSessionTimeoutError("x"), ConnectionLostError),
+        (asyncpg.TransactionTimeoutError("x"), ConnectionLostError),
     ],
 )
 def test_state_that_no_test_can_bring_about_is_translated_too(error: Exception, kind: type[Exception]) -> None:

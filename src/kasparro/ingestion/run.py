@@ -5,34 +5,24 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any, Final, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import structlog
 
 from kasparro.core.canonical import storable_text
-from kasparro.core.database import ConnectionOptions, wait_until_ready
-from kasparro.core.errors import (
-    ConnectionLostError,
-    FencedError,
-    KasparroError,
-    PassExpiredError,
-    SourceError,
-    StoppedError,
-    SystemicError,
-)
+from kasparro.core.database import ConnectionOptions
+from kasparro.core.errors import KasparroError, PassExpiredError, SourceError, StoppedError, SystemicError
 from kasparro.ingestion.connections import LANE_SETTINGS, LiveConnection
 from kasparro.ingestion.coordinator import Coordinator, Request, RunPlan, hold
-from kasparro.ingestion.faults import FaultPlan, FaultyStore
+from kasparro.ingestion.faults import Faults, faulty_job, faulty_store
 from kasparro.ingestion.job import SourceJob
 from kasparro.ingestion.passes import PartitionPlan
 from kasparro.ingestion.pipeline import Lane, Pipeline
+from kasparro.ingestion.recovery import MAY_PASS, RECONNECT_SECONDS, Recovery
 from kasparro.ingestion.source import BatchLimits, ReadsDocuments, Source, Start
 from kasparro.ingestion.store import LaneStore, PostgresLaneStore
 from kasparro.schemas.counters import Counters
 from kasparro.services import locks, runs
-
-RECONNECT_SECONDS: Final = 60.0
-LOSSES_WITHOUT_PROGRESS: Final = 5
 
 log = structlog.get_logger()
 T = TypeVar("T")
@@ -51,7 +41,7 @@ class Conditions:
     """What a run is given from outside. Setting `stop` ends it at a batch's edge.
 
     `began` hears of each run's number, `committed` of each batch that it commits then.
-    After a lost connection `revive` may start the server again; then the run waits `reconnect_seconds` for it.
+    After a failure that may pass, `revive` may start the server; then the run waits `reconnect_seconds` for it.
     """
 
     options: ConnectionOptions
@@ -60,7 +50,7 @@ class Conditions:
     stop: asyncio.Event = field(default_factory=asyncio.Event)
     began: Callable[[str, int], None] = _ignore
     committed: Callable[[str, Counters], None] = _ignore
-    fault: FaultPlan | None = None
+    faults: Faults = field(default_factory=Faults)
     limits: BatchLimits = field(default_factory=BatchLimits)
 
 
@@ -88,50 +78,43 @@ async def run_source(job: SourceJob, request: Request, conditions: Conditions) -
 
     What nobody expected is logged here, once, with its stack.
     """
-    progress = _Progress(conditions.committed, job.source.name)
+    recovery = Recovery(
+        job.source.name, conditions.options, revive=conditions.revive,
+        reconnect_seconds=conditions.reconnect_seconds, stop=conditions.stop,
+    )  # fmt: skip
+    progress = _Progress(conditions.committed, recovery)
     while True:
         try:
             async with hold(conditions.options, job) as coordinator:
+                recovery.connected()
                 observed = replace(conditions, committed=progress.committed)
-                outcome = await _run_claimed(coordinator, job, request, observed)
+                conditions.faults.sever_coordinator = coordinator.live.sever
+                outcome = await _run_claimed(coordinator, faulty_job(job, conditions.faults), request, observed)
                 return replace(outcome, rejected=progress.rejected)
         except PassExpiredError as error:
             if request.abandon:
                 return RunOutcome(job.source.name, "failed", None, error)
             log.warning("run.pass_abandoned", source=job.source.name, message=error.message)
             request = replace(request, abandon=True)
-        except (ConnectionLostError, FencedError) as error:
-            if progress.losses_without_progress() > LOSSES_WITHOUT_PROGRESS:
-                return RunOutcome(job.source.name, "failed", None, error)
-            log.warning("run.restarted", source=job.source.name, message=error.message)
-            try:
-                await conditions.revive()
-                await wait_until_ready(conditions.options, conditions.reconnect_seconds)
-            except KasparroError as unreachable:
-                return RunOutcome(job.source.name, "failed", None, unreachable)
         except KasparroError as error:
-            return RunOutcome(job.source.name, "failed", None, error)
+            if (ended := await recovery.after(error)) is not None:
+                return RunOutcome(job.source.name, "failed", None, ended)
         except Exception as bug:  # noqa: BLE001  a bug that one source meets must not stop the others
             return RunOutcome(job.source.name, "failed", None, _unexpected(log.bind(source=job.source.name), bug))
 
 
 class _Progress:
-    """Counts rejects, and lost connections since the last committed batch."""
+    """Counts rejects, and tells the recovery of committed batches."""
 
-    def __init__(self, committed: Callable[[str, Counters], None], source: str) -> None:
+    def __init__(self, committed: Callable[[str, Counters], None], recovery: Recovery) -> None:
         self._committed = committed
-        self._source = source
-        self._losses = 0
+        self._recovery = recovery
         self.rejected = 0
 
     def committed(self, source: str, counters: Counters) -> None:
-        self._losses = 0
+        self._recovery.progressed()
         self.rejected += counters.rejected
         self._committed(source, counters)
-
-    def losses_without_progress(self) -> int:
-        self._losses += 1
-        return self._losses
 
 
 async def _run_claimed(
@@ -145,7 +128,7 @@ async def _run_claimed(
     error: KasparroError | None = None
     try:
         await _attended_by([coordinator.live], lambda: _read_all(coordinator, job, plan, conditions))
-    except (ConnectionLostError, FencedError):
+    except MAY_PASS:
         raise
     except KasparroError as caught:
         error = caught
@@ -248,7 +231,7 @@ async def _lanes(plan: RunPlan, conditions: Conditions) -> AsyncGenerator[list[L
             stack.push_async_callback(live.close)
             async with live.use() as connection:
                 store: LaneStore = PostgresLaneStore(connection, plan.stamp, first=plan.first_load)
-            lanes.append(Lane(live, FaultyStore(store, conditions.fault) if conditions.fault else store))
+            lanes.append(Lane(live, faulty_store(store, live, conditions.faults)))
         yield lanes
 
 
@@ -267,9 +250,9 @@ async def _attended_by(connections: list[LiveConnection], work: Callable[[], Awa
 
 
 def _weightiest(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """The error that decides what happens next: a lost connection or claim before all others."""
+    """The error that decides what happens next: one that a run outlives before all others."""
     flat = list(_flatten(group))
-    for kind in ((ConnectionLostError, FencedError), KasparroError):
+    for kind in (MAY_PASS, KasparroError):
         for error in flat:
             if isinstance(error, kind):
                 return error

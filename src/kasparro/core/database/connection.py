@@ -2,14 +2,21 @@
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import asyncpg
 
 from kasparro.core.database.options import ConnectionOptions
 from kasparro.core.database.tls import driver_tls
-from kasparro.core.database.translation import house_errors
-from kasparro.core.errors import DatabaseFullError, DatabaseUnreachableError, DatabaseVersionError
+from kasparro.core.database.translation import HINTS, house_errors
+from kasparro.core.errors import (
+    ConnectionLostError,
+    DatabaseFullError,
+    DatabaseReadOnlyError,
+    DatabaseUnreachableError,
+    DatabaseVersionError,
+)
 
 if TYPE_CHECKING:
     Connection = asyncpg.Connection[asyncpg.Record]
@@ -23,7 +30,10 @@ _SETTINGS: Final = {"jit": "off", "timezone": "UTC"}
 """The planner's JIT costs more than our short statements take; times are read and shown in UTC."""
 _FIRST_WAIT_SECONDS: Final = 0.05
 _LONGEST_WAIT_SECONDS: Final = 1.0
+_MAY_HEAL: Final = (DatabaseUnreachableError, DatabaseFullError, DatabaseReadOnlyError, ConnectionLostError)
 _WILL_NOT_HEAL: Final = ("28", "3D")
+_LOOK_SECONDS: Final = 10.0
+"""For a connection and a word of the server, which may be gone without a word."""
 
 
 async def connect(
@@ -60,8 +70,8 @@ async def create_pool(
         return await asyncpg.create_pool(min_size=min_size, max_size=max_size, **arguments)
 
 
-async def wait_until_ready(options: ConnectionOptions, timeout_seconds: float) -> None:
-    """Return once the server takes connections, for instance after a restart or recovery.
+async def wait_until_ready(options: ConnectionOptions, timeout_seconds: float, *, writable: bool = False) -> None:
+    """Return once the server takes connections, for instance after a restart or recovery; `writable`: and writes.
 
     Raises the last error after `timeout_seconds`; a refused password or an unknown database at once.
     """
@@ -70,16 +80,27 @@ async def wait_until_ready(options: ConnectionOptions, timeout_seconds: float) -
     wait_seconds = _FIRST_WAIT_SECONDS
     while True:
         try:
-            connection = await connect(options, application_name="kasparro:wait")
-        except (DatabaseUnreachableError, DatabaseFullError) as error:
+            return await _look(options, writable=writable)
+        except _MAY_HEAL as error:
             state = str(getattr(error.__cause__, "sqlstate", None) or "")
             if state[:2] in _WILL_NOT_HEAL or loop.time() + wait_seconds > deadline:
                 raise
-        else:
-            await connection.close()
-            return
         await asyncio.sleep(wait_seconds)
         wait_seconds = min(wait_seconds * 2, _LONGEST_WAIT_SECONDS)
+
+
+async def _look(options: ConnectionOptions, *, writable: bool) -> None:
+    """Raises what `connect` raises, ConnectionLostError, and DatabaseReadOnlyError where there is no `writable` one."""
+    brief = replace(options, connect_timeout_seconds=min(options.connect_timeout_seconds, _LOOK_SECONDS))
+    connection = await connect(brief, application_name="kasparro:wait")
+    try:
+        with house_errors(where=str(options)):
+            refusing = await connection.fetchval("show transaction_read_only", timeout=_LOOK_SECONDS)
+            await connection.close(timeout=_LOOK_SECONDS)
+    finally:
+        connection.terminate()
+    if writable and refusing == "on":
+        raise DatabaseReadOnlyError(f"{options}: the server takes no writes", hint=HINTS[DatabaseReadOnlyError])
 
 
 def _arguments(

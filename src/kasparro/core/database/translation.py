@@ -11,9 +11,12 @@ from kasparro.core.errors import (
     ContentionError,
     DatabaseError,
     DatabaseFullError,
+    DatabaseReadOnlyError,
+    DatabaseStartingError,
     DatabaseUnreachableError,
     KasparroError,
     QueryTimeoutError,
+    TooManyConnectionsError,
 )
 
 _BY_STATE: Final[dict[str, type[DatabaseError]]] = {
@@ -25,12 +28,13 @@ _BY_STATE: Final[dict[str, type[DatabaseError]]] = {
     "57014": QueryTimeoutError,  # query_canceled, also statement_timeout
     "57P01": ConnectionLostError,  # admin_shutdown, also pg_terminate_backend
     "57P02": ConnectionLostError,  # crash_shutdown
-    "57P03": DatabaseUnreachableError,  # cannot_connect_now
+    "57P03": DatabaseStartingError,  # cannot_connect_now
     "57P04": ConnectionLostError,  # database_dropped
     "57P05": ConnectionLostError,  # idle_session_timeout
     "3D000": DatabaseUnreachableError,  # invalid_catalog_name
     "42501": DatabaseError,  # insufficient_privilege
-    "25006": DatabaseError,  # read_only_sql_transaction
+    "25006": DatabaseReadOnlyError,  # read_only_sql_transaction
+    "53300": TooManyConnectionsError,
     "58030": DatabaseError,  # io_error
 }
 _BY_CLASS: Final[dict[str, type[DatabaseError]]] = {
@@ -40,9 +44,18 @@ _BY_CLASS: Final[dict[str, type[DatabaseError]]] = {
     "XX": DatabaseError,  # internal errors, corrupted data and indexes
 }
 _CLOSED: Final = ("connection is closed", "underlying connection is closed")
-_HINTS: Final[dict[type[DatabaseError], str]] = {
-    DatabaseFullError: "free disk space or connections of the database server, then run again",
+HINTS: Final[dict[type[DatabaseError], str]] = {
+    DatabaseFullError: "make room on the database server, then run again: it goes on from what the database holds",
+    TooManyConnectionsError: "end other connections, or raise max_connections or the role's or database's limit",
+    DatabaseReadOnlyError: "name all servers in DATABASE_URL, with target_session_attrs=read-write, or allow writes",
+    DatabaseStartingError: "try again in a moment",
+    ContentionError: "another session holds what is needed: see pg_stat_activity and pg_locks, then run again",
     ConnectionLostError: "run again: it goes on from what the database holds",
+}
+_HINTS_BY_STATE: Final = {
+    "53100": "free disk space of the database server, then run again: it goes on from what the database holds",
+    "53200": "give the database server more memory, or fewer connections and lanes, then run again",
+    "57014": "raise or remove statement_timeout for this role and database",
 }
 
 
@@ -57,7 +70,8 @@ def translate(error: BaseException, *, connecting: bool = False, where: str = "d
     kind = _kind(error, connecting=connecting)
     if kind is None:
         return None
-    return kind(f"{where}: {_message(error)}", hint=_HINTS.get(kind))
+    hint = _HINTS_BY_STATE.get(getattr(error, "sqlstate", None) or "") or HINTS.get(kind)
+    return kind(f"{where}: {_message(error)}", hint=hint)
 
 
 @contextmanager

@@ -24,6 +24,12 @@ class DatabaseUnreachableError(DatabaseError):
     code = "database_unreachable"
 
 
+class DatabaseStartingError(DatabaseUnreachableError):
+    """The server is starting, recovering or shutting down, and says so: it will take connections again."""
+
+    code = "database_starting"
+
+
 class DatabaseVersionError(DatabaseError):
     """The server is older than the oldest PostgreSQL that is supported."""
 
@@ -34,6 +40,18 @@ class DatabaseFullError(DatabaseError):
     """The server has no room left (disk, or connections)."""
 
     code = "database_full"
+
+
+class TooManyConnectionsError(DatabaseFullError):
+    """The server has no connection left for this role or database; others have to end first."""
+
+    code = "too_many_connections"
+
+
+class DatabaseReadOnlyError(DatabaseError):
+    """The database takes no writes: it is a standby, has been demoted to one, or was made read-only."""
+
+    code = "database_read_only"
 
 
 class QueryTimeoutError(DatabaseError):

@@ -72,10 +72,18 @@ class ConservationError(KasparroError):
 
 
 class StoppedError(KasparroError):
-    """The run was asked to stop (SIGINT, SIGTERM) and did so at a batch's edge; the next run goes on from there."""
+    """The run was asked to stop (SIGINT, SIGTERM), and what it had committed stays; the next run goes on from there."""
 
     code = "stopped"
     exit_code = EXIT_SIGTERM
+
+
+class DeadlineError(KasparroError):
+    """The run took longer than a run may (`KASPARRO_RUN_DEADLINE_SECONDS`, `deadline:`); the next one goes on from its
+    last committed batch."""
+
+    code = "deadline"
+    exit_code = EXIT_SOURCE
 
 
 class RunConflictError(KasparroError):
