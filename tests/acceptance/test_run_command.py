@@ -58,7 +58,7 @@ def error_of(ended: Ended) -> dict[str, Any]:
 
 
 async def test_run_prints_one_document(place: Place) -> None:
-    ended = await place.run()
+    ended = await place.run("--concurrency", "1")
     assert ended.exit_code == 0, ended.stderr
     assert set(ended.document) == {"data"}
     [run] = ended.document["data"]
@@ -99,15 +99,15 @@ async def test_sources_tell_of_those_configured_and_those_remembered(place: Plac
 
 
 async def test_state_is_shown_set_and_cleared(place: Place, connection: Connection) -> None:
-    await place.run()
+    await place.run("--concurrency", "2")
     rows = (await place.kasparro("state", "show", "items", "--json")).document["data"]
-    assert [(row["partition"], row["lane"]) for row in rows] == [("items.csv", -1), ("items.csv", 0)]
-    assert (rows[0]["coverage"], rows[1]["ordinal"]) == ("full", 2)
+    assert [(row["partition"], row["lane"]) for row in rows] == [("items.csv", lane) for lane in (-1, 0, 1)]
+    assert (rows[0]["coverage"], rows[1]["ordinal"], rows[2]["ordinal"]) == ("full", 2, 2)
 
     again = await place.run()
     assert again.document["data"][0]["records"]["fetched"] == 0
     cleared = await place.kasparro("state", "clear", "items", "--json")
-    assert [row["lane"] for row in cleared.document["removed"]] == [-1, 0]
+    assert [row["lane"] for row in cleared.document["removed"]] == [-1, 0, 1]
     reread = (await place.run()).document["data"][0]
     assert (reread["records"]["fetched"], reread["records"]["unchanged"], reread["raw_written"]) == (2, 2, 0)
 

@@ -35,7 +35,9 @@ class Place:
     def __init__(self, folder: Path, options: ConnectionOptions) -> None:
         write_files(folder)
         self.folder = folder
-        self.env = environment(DATABASE_URL=url_of(options), KASPARRO_BATCH_RECORDS=str(BATCH_RECORDS))
+        self.env = environment(
+            DATABASE_URL=url_of(options), KASPARRO_BATCH_RECORDS=str(BATCH_RECORDS), KASPARRO_CONCURRENCY="1"
+        )
 
     async def run(self, *arguments: str) -> Ended:
         return await kasparro("run", "--json", *arguments, env=self.env, cwd=self.folder)

@@ -47,21 +47,22 @@ async def run_jobs(
     A database that cannot be used ends it: no other source would fare better.
     """
     from kasparro.core.database import resolve
-    from kasparro.ingestion.faults import parse_plan
+    from kasparro.ingestion.faults import Faults, parse_plans
     from kasparro.ingestion.run import Conditions
     from kasparro.ingestion.source import BatchLimits
 
     settings = context.settings
-    fault = parse_plan(inject, environment=settings.environment) if inject else None
+    plans = parse_plans(inject, environment=settings.environment) if inject else ()
     limits = BatchLimits(records=settings.batch_records)
     outcomes: list[RunOutcome] = []
     with stop_on_signals() as stop:
         revive = partial(resolve, settings, even_if_stopped=False)
-        conditions = Conditions(options, revive=revive, stop=stop.event, fault=fault, limits=limits)
+        conditions = Conditions(options, revive=revive, stop=stop.event, limits=limits)
         for job in jobs:
             if stop.event.is_set() or (outcomes and _is_without_database(outcomes[-1])):
                 break
-            outcomes.append(await _run_one(context, job, request, conditions))
+            own = replace(conditions, faults=Faults(plans))
+            outcomes.append(await _run_one(context, job, request, own))
     codes = [EXIT_OK if outcome.error is None else outcome.error.exit_code for outcome in outcomes]
     return outcomes, exit_code_of([stop.exit_code or EXIT_OK, *codes])
 

@@ -7,10 +7,15 @@ import typer
 from kasparro.cli.frame import Context, command
 from kasparro.cli.output import Result
 from kasparro.core.errors import EXIT_OK, EXIT_REJECTS
+from kasparro.core.settings import MOST_LANES
 
 SourcesArgument = Annotated[list[str] | None, typer.Argument(metavar="SOURCE", help="Sources (default: all).")]
 FullRefreshOption = Annotated[
     bool, typer.Option("--full-refresh", help="Read again from the start; deletes nothing, leaves raw payloads alone.")
+]
+ConcurrencyOption = Annotated[
+    int | None,
+    typer.Option("--concurrency", metavar="N", min=1, max=MOST_LANES, help="Lanes that write (default: processors)."),
 ]
 StrictOption = Annotated[bool, typer.Option("--strict", help="Exit with 6 when records were rejected.")]
 InjectOption = Annotated[
@@ -24,6 +29,7 @@ async def run(
     context: Context,
     sources: SourcesArgument = None,
     full_refresh: FullRefreshOption = False,
+    concurrency: ConcurrencyOption = None,
     strict: StrictOption = False,
     inject: InjectOption = None,
 ) -> Result:
@@ -36,7 +42,8 @@ async def run(
     from kasparro.core.database import resolve
     from kasparro.ingestion.coordinator import Request
 
-    request = Request(trigger="cli", full_refresh=full_refresh)
+    lanes = concurrency or context.settings.lanes
+    request = Request(trigger="cli", lanes=lanes, full_refresh=full_refresh)
     async with open_jobs(context, sources or []) as jobs:
         options = await resolve(context.settings, report=context.note)
         outcomes, exit_code = await run_jobs(context, options, jobs, request, inject or context.settings.inject)

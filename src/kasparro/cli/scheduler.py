@@ -36,5 +36,5 @@ async def _work(context: Context) -> Result:
             limits = BatchLimits(records=settings.batch_records)
             revive = partial(resolve, settings, even_if_stopped=False)
             conditions = Conditions(options, revive=revive, stop=stop.event, limits=limits)
-            await Scheduler(scheduled, conditions).run()
+            await Scheduler(scheduled, conditions, lanes=settings.lanes).run()
     return Result({"stopped": True}, [], stop.exit_code or 0)

@@ -120,8 +120,9 @@ async def _load(context: Context, options: "ConnectionOptions") -> _Loaded:
     from kasparro.cli.loading import run_jobs
     from kasparro.ingestion.coordinator import Request
 
+    request = Request(trigger="cli", lanes=context.settings.lanes)
     async with open_jobs(context, []) as jobs:
-        outcomes, exit_code = await run_jobs(context, options, jobs, Request(trigger="cli"), context.settings.inject)
+        outcomes, exit_code = await run_jobs(context, options, jobs, request, context.settings.inject)
     task = asyncio.current_task()
     assert task is not None
     cancel_on_signals(task)

@@ -118,6 +118,11 @@ def without_paths(payload: Mapping[str, Any], paths: Collection[str]) -> dict[st
     return copy
 
 
+def canonical_number(value: Decimal | int) -> str:
+    """A number by its value: 1.50 and 1.5 have one form. Raises UnstorableError for one that jsonb cannot hold."""
+    return _number(value, exact=False)
+
+
 def _is_flat_text(payload: Mapping[str, Any]) -> bool:
     return all(type(value) is str or value is None for value in payload.values())
 

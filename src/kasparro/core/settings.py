@@ -16,6 +16,8 @@ from kasparro.core.trust import checked_hosts, checked_origins, checked_proxies
 
 DEFAULT_CONFIG_NAME = "kasparro.yaml"
 DEFAULT_HOME_NAME = ".kasparro"
+MOST_LANES = 32
+_LANES_UNASKED = 8
 
 
 def _absolute(path: Path) -> Path:
@@ -83,10 +85,23 @@ class Settings(BaseModel):
     """Addresses or networks, separated by commas, whose `X-Forwarded-For` says who is asking, such as `10.0.0.0/8`."""
     batch_records: Annotated[int, Field(alias="KASPARRO_BATCH_RECORDS", ge=1, le=100_000)] = 20_000
     """How many records a batch, and so a transaction, may hold; fewer take less memory and more time."""
+    concurrency: Annotated[int | None, Field(alias="KASPARRO_CONCURRENCY", ge=1, le=MOST_LANES)] = None
+    """How many lanes (connections that write at the same time) a run of a source has; `--concurrency` wins. Unset: one
+    for each processor, eight at most. The result is the same for any number."""
     inject: Annotated[str | None, Field(alias="KASPARRO_INJECT")] = None
     """Plan of injected faults, such as `commit:kill:3`, for tests; refused in production."""
     environment: Annotated[Literal["development", "production"], Field(alias="KASPARRO_ENVIRONMENT")] = "development"
     """`production` refuses injected faults."""
+
+    @property
+    def lanes(self) -> int:
+        """`concurrency`, or what it is when unset."""
+        return self.concurrency or min(_LANES_UNASKED, _processors())
+
+
+def _processors() -> int:
+    """How many this process may use; macOS and Windows cannot say, so there it is how many there are."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def variable_names() -> list[str]:

@@ -7,7 +7,7 @@ keep a live client's sessions alive. https://www.postgresql.org/docs/current/run
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from typing import Final, Self
+from typing import Any, Final, Self, cast
 
 import structlog
 
@@ -54,6 +54,14 @@ class LiveConnection:
             if not self._lock.locked():
                 async with self.use() as connection:
                     await connection.execute("select 1", timeout=_PING_TIMEOUT_SECONDS)
+
+    def sever(self) -> None:
+        """End the connection at its socket, without a word to the driver, as a network may."""
+        cast("Any", self._connection)._transport.abort()  # noqa: SLF001  the driver offers no way to lose its peer
+
+    def cut_off(self) -> None:
+        """End the connection at once, whoever uses it: what waits for the server fails, and is rolled back there."""
+        self._connection.terminate()
 
     async def close(self) -> None:
         """Close, without waiting for a server that does not answer. What is lost by then was lost before."""

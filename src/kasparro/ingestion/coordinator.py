@@ -16,7 +16,14 @@ import structlog
 from kasparro import __version__
 from kasparro.core.canonical import storable_text
 from kasparro.core.database import Connection, ConnectionOptions, house_errors
-from kasparro.core.errors import ConservationError, ContentionError, KasparroError, RunConflictError, SourceError
+from kasparro.core.errors import (
+    ConservationError,
+    ContentionError,
+    KasparroError,
+    RunConflictError,
+    SourceError,
+    StoppedError,
+)
 from kasparro.core.masking import mask_text
 from kasparro.ingestion.connections import COORDINATOR_SETTINGS, LiveConnection
 from kasparro.ingestion.http.contract import LONGEST_PAUSE_SECONDS
@@ -233,14 +240,18 @@ async def hold(
     *,
     lock_wait_seconds: float = LOCK_WAIT_SECONDS,
     stuck_after_seconds: float = STUCK_AFTER_SECONDS,
+    stop: asyncio.Event | None = None,
 ) -> AsyncGenerator[Coordinator]:
-    """A coordinator that holds the source's lock; raises RunConflictError when another session keeps it for 10 s."""
+    """A coordinator that holds the source's lock; raises RunConflictError when another session keeps it for 10 s.
+
+    Raises StoppedError when `stop` is set before that.
+    """
     async with _connected(options) as live:
         async with live.use() as connection:
             source = await sources.register(
                 connection, name=job.source.name, source_type=job.source.type, identity=job.identity
             )
-            await _lock(connection, source, lock_wait_seconds)
+            await _lock(connection, source, lock_wait_seconds, stop)
         yield Coordinator(live, source, stuck_after_seconds=stuck_after_seconds)
 
 
@@ -266,9 +277,13 @@ async def _connected(options: ConnectionOptions) -> AsyncGenerator[LiveConnectio
         await live.close()
 
 
-async def _lock(connection: Connection, source: SourceInfo, wait_seconds: float) -> None:
+async def _lock(
+    connection: Connection, source: SourceInfo, wait_seconds: float, stop: asyncio.Event | None = None
+) -> None:
     deadline = asyncio.get_running_loop().time() + wait_seconds
     while not await locks.try_lock(connection, source.id):
+        if stop is not None and stop.is_set():
+            raise StoppedError(f"source {source.name}: stopped while another run holds it")
         if asyncio.get_running_loop().time() >= deadline:
             raise RunConflictError(
                 f"source {source.name}: another run holds it", hint="wait for it to end, see `kasparro runs list`"

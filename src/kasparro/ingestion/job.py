@@ -1,12 +1,14 @@
 """All that the pipeline needs to know to run one source, made from its configuration."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from kasparro.ingestion.registry import Fetchers, build_source, build_transformer
-from kasparro.ingestion.source import Source
-from kasparro.ingestion.transform import Transformer
+from kasparro.ingestion.source import Source, SourceRecord
+from kasparro.ingestion.transform import TransformedBatch
 from kasparro.schemas.configuration import (
     AnySourceConfig,
     RejectLimit,
@@ -18,6 +20,12 @@ from kasparro.schemas.configuration import (
 )
 
 
+class Transforms(Protocol):
+    """What the pipeline needs of a `Transformer`, so that it can be wrapped."""
+
+    def transform(self, records: Sequence[SourceRecord], first_ordinal: int) -> TransformedBatch: ...
+
+
 @dataclass(frozen=True, slots=True)
 class SourceJob:
     """A source with its transform, and the hashes by which a later run tells whether it may resume.
@@ -27,7 +35,7 @@ class SourceJob:
     """
 
     source: Source
-    transformer: Transformer
+    transformer: Transforms
     reject_limit: RejectLimit
     identity: dict[str, Any]
     config_hash: str
@@ -35,6 +43,8 @@ class SourceJob:
     mapping_text: str
     schedule: Schedule | None = None
     """When the scheduler reads it; None: at the default interval."""
+    deadline: timedelta | None = None
+    """How long a run of it may take; None: as long as a run may."""
 
 
 def build_job(config: AnySourceConfig, base_dir: Path, fetchers: Fetchers | None = None) -> SourceJob:
@@ -48,4 +58,5 @@ def build_job(config: AnySourceConfig, base_dir: Path, fetchers: Fetchers | None
         mapping_hash=mapping_hash(config),
         mapping_text=mapping_text(config),
         schedule=config.schedule,
+        deadline=config.deadline,
     )

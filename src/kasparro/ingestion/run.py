@@ -11,9 +11,18 @@ import structlog
 
 from kasparro.core.canonical import storable_text
 from kasparro.core.database import ConnectionOptions
-from kasparro.core.errors import KasparroError, PassExpiredError, SourceError, StoppedError, SystemicError
+from kasparro.core.errors import (
+    DeadlineError,
+    FencedError,
+    KasparroError,
+    PassExpiredError,
+    SourceError,
+    StoppedError,
+    SystemicError,
+)
 from kasparro.ingestion.connections import LANE_SETTINGS, LiveConnection
 from kasparro.ingestion.coordinator import Coordinator, Request, RunPlan, hold
+from kasparro.ingestion.ending import STOP_GRACE_SECONDS, Ending, Turn, watching
 from kasparro.ingestion.faults import Faults, faulty_job, faulty_store
 from kasparro.ingestion.job import SourceJob
 from kasparro.ingestion.passes import PartitionPlan
@@ -38,8 +47,9 @@ async def _nothing_to_revive() -> None:
 
 @dataclass(frozen=True, slots=True)
 class Conditions:
-    """What a run is given from outside. Setting `stop` ends it at a batch's edge.
+    """What a run is given from outside. Setting `stop` ends it at a batch's edge, or at once after the grace.
 
+    Setting `at_once` as well makes a gentle end one at once. `deadline_seconds` ends a run whose source has none.
     `began` hears of each run's number, `committed` of each batch that it commits then.
     After a failure that may pass, `revive` may start the server; then the run waits `reconnect_seconds` for it.
     """
@@ -48,6 +58,9 @@ class Conditions:
     revive: Callable[[], Awaitable[object]] = _nothing_to_revive
     reconnect_seconds: float = RECONNECT_SECONDS
     stop: asyncio.Event = field(default_factory=asyncio.Event)
+    at_once: asyncio.Event = field(default_factory=asyncio.Event)
+    stop_grace_seconds: float = STOP_GRACE_SECONDS
+    deadline_seconds: float | None = None
     began: Callable[[str, int], None] = _ignore
     committed: Callable[[str, Counters], None] = _ignore
     faults: Faults = field(default_factory=Faults)
@@ -78,6 +91,20 @@ async def run_source(job: SourceJob, request: Request, conditions: Conditions) -
 
     What nobody expected is logged here, once, with its stack.
     """
+    deadline_seconds = conditions.deadline_seconds if job.deadline is None else job.deadline.total_seconds()
+    async with watching(
+        conditions.stop, conditions.at_once,
+        grace_seconds=conditions.stop_grace_seconds, deadline_seconds=deadline_seconds,
+    ) as ending:  # fmt: skip
+        try:
+            work = _run_until_over(job, request, replace(conditions, stop=ending.asked), ending)
+            return await ending.obeyed(work, _nothing_to_cut_off, turn=Turn.ALL)
+        except (StoppedError, DeadlineError) as error:
+            return _ended_early(job, error)
+
+
+async def _run_until_over(job: SourceJob, request: Request, conditions: Conditions, ending: Ending) -> RunOutcome:
+    """Begin again from the database as long as that helps. Raises the reason of the end when there is no run's row."""
     recovery = Recovery(
         job.source.name, conditions.options, revive=conditions.revive,
         reconnect_seconds=conditions.reconnect_seconds, stop=conditions.stop,
@@ -85,22 +112,35 @@ async def run_source(job: SourceJob, request: Request, conditions: Conditions) -
     progress = _Progress(conditions.committed, recovery)
     while True:
         try:
-            async with hold(conditions.options, job) as coordinator:
+            async with hold(conditions.options, job, stop=conditions.stop) as coordinator:
                 recovery.connected()
                 observed = replace(conditions, committed=progress.committed)
                 conditions.faults.sever_coordinator = coordinator.live.sever
-                outcome = await _run_claimed(coordinator, faulty_job(job, conditions.faults), request, observed)
+                own = faulty_job(job, conditions.faults)
+                outcome = await _run_claimed(coordinator, own, request, observed, ending=ending)
                 return replace(outcome, rejected=progress.rejected)
         except PassExpiredError as error:
             if request.abandon:
-                return RunOutcome(job.source.name, "failed", None, error)
+                return _ended_early(job, error)
             log.warning("run.pass_abandoned", source=job.source.name, message=error.message)
             request = replace(request, abandon=True)
         except KasparroError as error:
-            if (ended := await recovery.after(error)) is not None:
-                return RunOutcome(job.source.name, "failed", None, ended)
+            ending.require_goes_on()
+            ended = await recovery.after(error)
+            ending.require_goes_on()
+            if ended is not None:
+                return _ended_early(job, ended)
         except Exception as bug:  # noqa: BLE001  a bug that one source meets must not stop the others
-            return RunOutcome(job.source.name, "failed", None, _unexpected(log.bind(source=job.source.name), bug))
+            return _ended_early(job, _unexpected(log.bind(source=job.source.name), bug))
+
+
+def _ended_early(job: SourceJob, error: KasparroError) -> RunOutcome:
+    """The outcome where no row of the run could be closed with it."""
+    return RunOutcome(job.source.name, "cancelled" if isinstance(error, StoppedError) else "failed", None, error)
+
+
+def _nothing_to_cut_off() -> None:
+    """For work that ends when it is cancelled."""
 
 
 class _Progress:
@@ -118,7 +158,7 @@ class _Progress:
 
 
 async def _run_claimed(
-    coordinator: Coordinator, job: SourceJob, request: Request, conditions: Conditions
+    coordinator: Coordinator, job: SourceJob, request: Request, conditions: Conditions, *, ending: Ending
 ) -> RunOutcome:
     plan = await coordinator.claim(job, request)
     run_id = plan.stamp.run_id
@@ -127,21 +167,39 @@ async def _run_claimed(
     bound.info("run.started", resumes_run_id=plan.resumes_run_id, partitions=len(plan.partitions))
     error: KasparroError | None = None
     try:
-        await _attended_by([coordinator.live], lambda: _read_all(coordinator, job, plan, conditions))
-    except MAY_PASS:
+        reading = _attended_by([coordinator.live], lambda: _read_all(coordinator, job, plan, conditions, ending=ending))
+        await ending.obeyed(reading, ending.cut_off_lanes, turn=Turn.READING)
+    except FencedError:
         raise
+    except MAY_PASS:
+        if (error := ending.reason) is None:
+            raise
     except KasparroError as caught:
         error = caught
-        await coordinator.fail(run_id, _state_after(error), error)
     except Exception as bug:  # noqa: BLE001  the run is closed with it; see run_source
         error = _unexpected(bound, bug)
-        await coordinator.fail(run_id, "failed", error)
+    if error is not None:
+        closing = _close_early(coordinator, run_id, error, at_once=ending.at_once.is_set())
+        error = await ending.obeyed(closing, coordinator.live.cut_off, turn=Turn.RECORDING)
     async with coordinator.live.use() as connection:
         row = await runs.find(connection, run_id)
     _log_end(bound, row)
     if isinstance(error, PassExpiredError):
         raise error
     return RunOutcome(job.source.name, str(row["state"]), row, error)
+
+
+async def _close_early(
+    coordinator: Coordinator, run_id: int, error: KasparroError, *, at_once: bool
+) -> KasparroError | None:
+    """Record why the run ended before its sources did; None when it had come to its end just as it was given up."""
+    if at_once:
+        async with coordinator.live.use() as connection:
+            await locks.end_lanes(connection, run_id)
+            if (await runs.find(connection, run_id))["finished_at"] is not None:
+                return None
+    await coordinator.fail(run_id, _state_after(error), error)
+    return error
 
 
 def _unexpected(bound: Any, bug: Exception) -> KasparroError:
@@ -170,14 +228,20 @@ def _log_end(bound: Any, row: dict[str, Any]) -> None:
 def _state_after(error: KasparroError) -> str:
     if isinstance(error, SystemicError):
         return "systemic"
-    return "interrupted" if isinstance(error, StoppedError | PassExpiredError) else "failed"
+    if isinstance(error, StoppedError):
+        return "cancelled"
+    return "interrupted" if isinstance(error, PassExpiredError) else "failed"
 
 
-async def _read_all(coordinator: Coordinator, job: SourceJob, plan: RunPlan, conditions: Conditions) -> None:
+async def _read_all(
+    coordinator: Coordinator, job: SourceJob, plan: RunPlan, conditions: Conditions, *, ending: Ending
+) -> None:
     """Read the partitions one after another. One that fails does not keep the others from finishing."""
     failures: list[SourceError] = []
     async with _lanes(plan, conditions) as lanes, _reading_ahead(job.source, plan, conditions.limits):
+        ending.cut_off_lanes = lambda: _cut_off(lanes)
         for position, partition in enumerate(plan.partitions):
+            ending.require_goes_on()
             for lane, state in zip(lanes, partition.lanes, strict=True):
                 lane.store.begin(partition.name, state)
             pipeline = Pipeline(
@@ -192,11 +256,16 @@ async def _read_all(coordinator: Coordinator, job: SourceJob, plan: RunPlan, con
                     await coordinator.end_failed_partition(plan, partition)
                 continue
             if final is None:
-                raise StoppedError(f"stopped in {partition.name}; the next run goes on from there")
+                raise ending.why()
             last = position == len(plan.partitions) - 1 and not failures
             await coordinator.finish_partition(plan, partition.name, pipeline.lane_states(), final, last=last)
     if failures:
         raise _joined(failures, partitions=plan.partitions_in_all)
+
+
+def _cut_off(lanes: list[Lane]) -> None:
+    for lane in lanes:
+        lane.live.cut_off()
 
 
 def _starves_others(plan: RunPlan, partition: PartitionPlan, pipeline: Pipeline) -> bool:

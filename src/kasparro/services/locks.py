@@ -18,7 +18,11 @@ from pg_stat_activity
 where datname = current_database() and pid <> pg_backend_pid() and application_name like $1::text
   and wait_event = 'ClientRead' and xact_start < now() - make_interval(secs => $2::double precision)
 """
-
+_END = """
+select pg_terminate_backend(pid)
+from pg_stat_activity
+where datname = current_database() and pid <> pg_backend_pid() and application_name like $1::text
+"""
 
 _ACTIVE: Final = """
 select coalesce(r.id, 0) as id, s.name as source, coalesce(r.trigger, '') as trigger
@@ -61,6 +65,11 @@ async def try_lock(connection: Connection, source_id: int) -> bool:
 async def unlock(connection: Connection, source_id: int) -> None:
     """Give the source's lock back."""
     await connection.execute("select pg_advisory_unlock($1, $2)", LOCK_SPACE, source_id)
+
+
+async def end_lanes(connection: Connection, run_id: int) -> None:
+    """End the other connections of this connection's own run; what they have not committed is rolled back."""
+    await connection.execute(_END, f"kasparro:{run_id}:%")
 
 
 async def end_stuck_writers(connection: Connection, run_ids: list[int], *, older_than_seconds: float) -> int:

@@ -80,8 +80,11 @@ class _Source:
 class Scheduler:
     """Made for one set of sources; `run` returns once `conditions.stop` is set and every batch in hand is committed."""
 
-    def __init__(self, scheduled: Sequence[Scheduled], conditions: Conditions, *, clock: Clock | None = None) -> None:
+    def __init__(
+        self, scheduled: Sequence[Scheduled], conditions: Conditions, *, lanes: int = 1, clock: Clock | None = None
+    ) -> None:
         self._scheduled = scheduled
+        self._lanes = lanes
         self._conditions = conditions
         self._clock = clock or SystemClock()
         self._slots = asyncio.Semaphore(PARALLEL_SOURCES)
@@ -135,7 +138,9 @@ class Scheduler:
     async def _run(self, source: _Source) -> None:
         source.at_work = queued = source.queued.pop(0) if source.queued else None
         started = self._clock.now()
-        request = Request("schedule") if queued is None else Request(queued.trigger, queued_run_id=queued.id)
+        request = Request("schedule", self._lanes)
+        if queued is not None:
+            request = Request(queued.trigger, self._lanes, queued_run_id=queued.id)
         outcome = await run_source(source.job, request, replace(self._conditions))
         if isinstance(outcome.error, RunConflictError):
             log.info("scheduler.source_held", source=outcome.source, message=outcome.error.message)

@@ -7,7 +7,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr, String
 from kasparro.schemas.configuration.expressions import Expression
 from kasparro.schemas.configuration.schedule import Schedule
 from kasparro.schemas.configuration.strict import Strict
-from kasparro.schemas.configuration.times import TimeZone
+from kasparro.schemas.configuration.times import Span, TimeZone
 
 
 def _as_list(value: object) -> object:
@@ -55,6 +55,9 @@ class SourceConfig(Strict):
     """When a batch is refused as a whole."""
     schedule: Schedule | None = None
     """When the source is read by the scheduler. Every `ETL_INTERVAL_MINUTES` when absent."""
+    deadline: Span | None = None
+    """How long a run of the source may take, such as `2h`; then it fails, and the next one goes on from its last
+    committed batch. `KASPARRO_RUN_DEADLINE_SECONDS` when absent."""
 
     _written: dict[str, Any] = PrivateAttr(default_factory=dict[str, Any])
 

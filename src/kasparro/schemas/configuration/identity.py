@@ -18,7 +18,9 @@ NORMALIZATION_VERSION = 1
 _PLACES: Final = ("path", "url", "urls", "params", "headers")
 """Settings that say where a source is found, mostly with variables that differ from machine to machine."""
 _MANNERS: Final[dict[str, Any]] = {
-    **dict.fromkeys(("schedule", "auth", "rate_limit", "retry", "timeout", "connect_timeout", "total_timeout"), True),
+    **dict.fromkeys(
+        ("schedule", "deadline", "auth", "rate_limit", "retry", "timeout", "connect_timeout", "total_timeout"), True
+    ),
     **dict.fromkeys(("max_body", "max_pages", "allow_private", "allow_other_hosts"), True),
     "incremental": {"lookback": True},
 }
