@@ -5,19 +5,21 @@ import tempfile
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import TypeVar
 
 from kasparro.core import embedded
 from kasparro.core.database import ConnectionOptions, parse_url
 
+T = TypeVar("T")
 
-async def on_a_server(work: Callable[[ConnectionOptions], Awaitable[None]]) -> None:
+
+async def on_a_server(work: Callable[[ConnectionOptions], Awaitable[T]]) -> T:
     """Do the work on the server of DATABASE_URL, or on one of its own that is removed afterwards."""
     url = os.environ.get("DATABASE_URL")
     if url:
-        await work(parse_url(url, os.environ))
-        return
+        return await work(parse_url(url, os.environ))
     async with _own_server() as options:
-        await work(options)
+        return await work(options)
 
 
 @asynccontextmanager
