@@ -20,7 +20,7 @@ ConcurrencyOption = Annotated[
 StrictOption = Annotated[bool, typer.Option("--strict", help="Exit with 6 when records were rejected.")]
 InjectOption = Annotated[
     str | None,
-    typer.Option("--inject", metavar="PLAN", help="Fail on purpose, for tests: POINT:kill:N[@LANE]."),
+    typer.Option("--inject", metavar="PLAN", help="Fail on purpose, for tests: POINT:KIND:N[@LANE], .."),
 ]
 
 

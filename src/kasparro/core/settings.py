@@ -89,7 +89,8 @@ class Settings(BaseModel):
     """How many lanes (connections that write at the same time) a run of a source has; `--concurrency` wins. Unset: one
     for each processor, eight at most. The result is the same for any number."""
     inject: Annotated[str | None, Field(alias="KASPARRO_INJECT")] = None
-    """Plan of injected faults, such as `commit:kill:3`, for tests; refused in production."""
+    """Faults to inject into each run, for tests: `POINT:KIND:N[@LANE]`, several separated by commas, such as
+    `commit:kill:3@1`; refused in production. See `kasparro chaos`."""
     environment: Annotated[Literal["development", "production"], Field(alias="KASPARRO_ENVIRONMENT")] = "development"
     """`production` refuses injected faults."""
 
