@@ -29,6 +29,7 @@ from kasparro.ingestion.passes import PartitionPlan
 from kasparro.ingestion.pipeline import Lane, Pipeline
 from kasparro.ingestion.recovery import MAY_PASS, RECONNECT_SECONDS, Recovery
 from kasparro.ingestion.source import BatchLimits, ReadsDocuments, Source, Start
+from kasparro.ingestion.statistics import refresh_statistics
 from kasparro.ingestion.store import LaneStore, PostgresLaneStore
 from kasparro.schemas.counters import Counters
 from kasparro.services import locks, runs
@@ -184,6 +185,8 @@ async def _run_claimed(
     async with coordinator.live.use() as connection:
         row = await runs.find(connection, run_id)
     _log_end(bound, row)
+    if error is None:
+        await refresh_statistics(coordinator.live, job.source.name, plan.stamp.source_id, inserted=row["inserted"])
     if isinstance(error, PassExpiredError):
         raise error
     return RunOutcome(job.source.name, str(row["state"]), row, error)
