@@ -30,7 +30,7 @@ AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
 class Settings(BaseModel):
     """What the environment decides. Field aliases are the variables' names."""
 
-    model_config = ConfigDict(frozen=True, populate_by_name=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, populate_by_name=True)
 
     database_url: Annotated[SecretStr | None, Field(alias="DATABASE_URL")] = None
     """PostgreSQL 15 or newer, as libpq writes it: `postgresql://user@host/database`. Unset: the embedded server."""

@@ -15,6 +15,7 @@ from kasparro.schemas.configuration.document import replace_scalars, scalars
 from kasparro.schemas.configuration.mapping import ConstantTarget, ExpressionTarget
 from kasparro.schemas.configuration.models import AnySourceConfig, Configuration
 from kasparro.schemas.configuration.times import duration_text
+from kasparro.schemas.descriptions import DescribedJsonSchema, descriptions
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _INTRODUCTION = """\
@@ -83,7 +84,7 @@ def shown_configuration(configuration: Configuration) -> dict[str, Any]:
 
 def json_schema() -> dict[str, Any]:
     """JSON Schema (2020-12) of the configuration file."""
-    schema = Configuration.model_json_schema(mode="validation")
+    schema = Configuration.model_json_schema(mode="validation", schema_generator=DescribedJsonSchema)
     return {"$schema": _DIALECT, **schema, "title": "kasparro.yaml"}
 
 
@@ -158,7 +159,7 @@ def _section(title: str, model: type[BaseModel], text: str = "", *, without: typ
 def _is_own(name: str, model: type[BaseModel], without: type[BaseModel]) -> bool:
     """Whether a field is not the other model's, or differs from it."""
     other = without.model_fields.get(name)
-    return other is None or other.description != model.model_fields[name].description
+    return other is None or descriptions(without).get(name) != descriptions(model).get(name)
 
 
 def _row(name: str, model: type[BaseModel]) -> str:
@@ -169,7 +170,7 @@ def _row(name: str, model: type[BaseModel]) -> str:
     else:
         value = field.get_default(call_default_factory=True)
         default = "" if value is None else f"`{_default_text(value, is_size=is_size)}`"
-    description = " ".join((field.description or "").split())
+    description = " ".join(descriptions(model).get(name, "").split())
     kind = "size" if is_size else _type_name(field.annotation)
     return f"| `{name}` | {kind} | {default} | {description} |".replace("|  |", "| |")
 

@@ -4,9 +4,9 @@ from pydantic import BaseModel, ConfigDict
 
 
 class Strict(BaseModel):
-    """Frozen, and without room for a field that nobody reads."""
+    """Frozen, and without room for a field that nobody reads. What a field is for is said below it (`descriptions`)."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, defer_build=True)
 
 
 def require_one(**fields: object) -> None:
