@@ -1,7 +1,7 @@
 """A database with kasparro's tables and a folder with one dataset, brought to the state that a step begins from."""
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -25,8 +25,7 @@ class Ground:
     rows: int
     concurrency: int | None
     state: Literal["empty", "loaded", "changed"] = "empty"
-    stored: dict[str, int] = field(default_factory=dict)
-    """Rows of the floor's tables, once they were exported."""
+    exported: floor.Exported | None = None
 
     @property
     def file(self) -> Path:
@@ -71,8 +70,9 @@ class Ground:
             await self.run()
             self.state = "loaded"
 
-    async def have_exported(self) -> None:
-        """The finished rows lie in files."""
-        if not self.stored:
+    async def finished_rows(self) -> floor.Exported:
+        """What a first load has stored, in files."""
+        if self.exported is None:
             await self.have_loaded()
-            self.stored = await floor.export(self.connection, self.folder)
+            self.exported = await floor.export(self.connection, self.folder)
+        return self.exported

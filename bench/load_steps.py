@@ -47,12 +47,13 @@ class Floor(Step):
     afterwards = floor.EMPTY
 
     async def prepare(self, ground: Ground) -> None:
-        await ground.have_exported()
+        await ground.finished_rows()
 
     async def work(self, ground: Ground) -> Said:
-        taken = await floor.load(ground.options, ground.folder)
-        if taken != ground.stored:
-            raise RuntimeError(f"{taken} rows stored, {ground.stored} expected")
+        exported = await ground.finished_rows()
+        taken = await floor.load(ground.options, exported)
+        if taken != exported.rows:
+            raise RuntimeError(f"{taken} rows stored, {exported.rows} expected")
         return Said()
 
 

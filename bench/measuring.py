@@ -106,15 +106,21 @@ class Stopwatch:
         """Of the postmaster, the children it has waited for, and those that live."""
         if self._postmaster is None:
             return None
-        own = self._postmaster.cpu_times()
-        total = own.user + own.system + own.children_user + own.children_system
-        for child in self._postmaster.children():
-            try:
-                spent = child.cpu_times()
-            except psutil.NoSuchProcess:
-                continue
-            total += spent.user + spent.system
-        return total
+        while True:
+            own = self._postmaster.cpu_times()
+            living = sum(_seconds_of(child) for child in self._postmaster.children())
+            after = self._postmaster.cpu_times()
+            if (own.children_user, own.children_system) == (after.children_user, after.children_system):
+                return own.user + own.system + own.children_user + own.children_system + living
+            # one of them ended while they were counted: it would count twice or not at all
+
+
+def _seconds_of(process: psutil.Process) -> float:
+    try:
+        spent = process.cpu_times()
+    except psutil.NoSuchProcess:
+        return 0.0
+    return spent.user + spent.system
 
 
 def _client_seconds() -> float:
