@@ -1,0 +1,45 @@
+"""Work that is attended by the pings of its connections: whatever fails first ends both."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TypeVar, cast
+
+from kasparro.core.errors import KasparroError
+from kasparro.ingestion.connections import LiveConnection
+from kasparro.ingestion.recovery import MAY_PASS
+
+T = TypeVar("T")
+
+
+async def attended_by(connections: list[LiveConnection], work: Callable[[], Awaitable[T]]) -> T:
+    """Do the work while the connections are pinged; whatever fails first ends both, and is raised by itself."""
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            pings = [tasks.create_task(connection.keep_alive()) for connection in connections]
+            try:
+                return await work()
+            finally:
+                for ping in pings:
+                    ping.cancel()
+    except BaseExceptionGroup as group:
+        raise _weightiest(group) from group
+
+
+def _weightiest(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The error that decides what happens next: one that a run outlives before all others."""
+    flat = list(_flatten(group))
+    for kind in (MAY_PASS, KasparroError):
+        for error in flat:
+            if isinstance(error, kind):
+                return error
+    return flat[0]
+
+
+def _flatten(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
+    flat: list[BaseException] = []
+    for error in group.exceptions:
+        if isinstance(error, BaseExceptionGroup):
+            flat.extend(_flatten(cast("BaseExceptionGroup[BaseException]", error)))
+        else:
+            flat.append(error)
+    return flat
