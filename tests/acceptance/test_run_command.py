@@ -279,7 +279,7 @@ async def test_signal_ends_a_run_after_the_batch_in_hand(
     ended = await finish(process)
     assert ended.exit_code == exit_code, ended.stderr
     [run] = ended.document["data"]
-    assert (run["state"], run["error"]["code"]) == ("interrupted", "stopped")
+    assert (run["state"], run["error"]["code"]) == ("cancelled", "stopped")
     assert 0 < run["records"]["fetched"] < 3000
     assert run["records"]["fetched"] % 10 == 0
     assert await connection.fetchval("select count(*) from unified_data") == run["records"]["inserted"]

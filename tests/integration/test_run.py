@@ -259,7 +259,7 @@ async def test_stop_ends_at_a_batch_edge_and_the_next_run_goes_on(database: Conn
     source = ScriptedSource({"p": ROWS}, before=lambda _, position: stop.set() if position == 3 else None)
     stopped = await run_source(job_of(source), Request(), Conditions(database, stop=stop))
     assert isinstance(stopped.error, StoppedError)
-    assert (stopped.state, counts(stopped, "fetched")) == ("interrupted", [6])
+    assert (stopped.state, counts(stopped, "fetched")) == ("cancelled", [6])
     rest = await run(database, job_of(source))
     assert (rest.state, counts(rest, "fetched")) == ("succeeded", [4])
 

@@ -174,7 +174,7 @@ async def test_queued_run_is_claimed_as_itself(database: ConnectionOptions, conn
     await run_until(database, [Scheduled(job, EveryMinutes(1000))], lambda finished: finished["asked"] >= 2)
     rows = await connection.fetch("select id, state, trigger from etl_runs order by id")
     assert (run_id, "api") in [(item["id"], item["trigger"]) for item in rows]
-    assert {item["state"] for item in rows} <= {"succeeded", "interrupted"}
+    assert {item["state"] for item in rows} <= {"succeeded", "cancelled"}
 
 
 async def test_stop_ends_at_a_batch_edge(database: ConnectionOptions, connection: Connection) -> None:
@@ -184,7 +184,7 @@ async def test_stop_ends_at_a_batch_edge(database: ConnectionOptions, connection
     scheduled = [Scheduled(job_of(source), EveryMinutes(1))]
     async with asyncio.timeout(60):
         await Scheduler(scheduled, Conditions(database, stop=stop)).run()
-    assert await states(connection, "long") == [("interrupted", "schedule")]
+    assert await states(connection, "long") == [("cancelled", "schedule")]
     assert await connection.fetchval("select count(*) from unified_data") == 6
 
 
@@ -198,7 +198,7 @@ async def test_history_counts_failures_since_the_last_success(connection: Connec
     assert failures == 2
 
 
-@pytest.mark.parametrize("state", ["running", "interrupted"])
+@pytest.mark.parametrize("state", ["running", "interrupted", "cancelled"])
 async def test_source_whose_newest_run_was_broken_off_is_due_at_once(connection: Connection, state: str) -> None:
     found = await sources.register(connection, name="s", source_type="csv", identity={})
     for each in ("failed", state):

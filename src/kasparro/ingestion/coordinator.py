@@ -22,23 +22,22 @@ from kasparro.core.errors import (
     KasparroError,
     RunConflictError,
     SourceError,
-    StoppedError,
 )
 from kasparro.core.masking import mask_text
 from kasparro.ingestion.connections import COORDINATOR_SETTINGS, LiveConnection
 from kasparro.ingestion.http.contract import LONGEST_PAUSE_SECONDS
 from kasparro.ingestion.job import SourceJob
+from kasparro.ingestion.locking import LOCK_WAIT_SECONDS, lock
 from kasparro.ingestion.passes import OpenPass, PartitionPlan, find_open, fresh
 from kasparro.ingestion.source import FinalBatch
 from kasparro.schemas.batches import LaneState, RunStamp
 from kasparro.services import batches, checkpoints, locks, migrations, raw_partitions, runs, sources
 from kasparro.services.checkpoints import Checkpoint
+from kasparro.services.locks import Session
 from kasparro.services.runs import NewRun
 from kasparro.services.sources import SourceInfo
 
-LOCK_WAIT_SECONDS = 10.0
 STUCK_AFTER_SECONDS = 60.0
-_LOCK_POLL_SECONDS = 0.1
 _CLAIM_ATTEMPTS: Final = 3
 log = structlog.get_logger()
 INTERRUPTED: Final = ("interrupted", "the run ended without closing: its process died or lost its connection")
@@ -70,8 +69,11 @@ class RunPlan:
 class Coordinator:
     """Holds the lock of one source. Made by `hold`."""
 
-    def __init__(self, live: LiveConnection, source: SourceInfo, *, stuck_after_seconds: float) -> None:
+    def __init__(
+        self, live: LiveConnection, source: SourceInfo, session: Session, *, stuck_after_seconds: float
+    ) -> None:
         self.live = live
+        self.session = session
         self._source = source
         self._stuck_after_seconds = stuck_after_seconds
 
@@ -251,8 +253,9 @@ async def hold(
             source = await sources.register(
                 connection, name=job.source.name, source_type=job.source.type, identity=job.identity
             )
-            await _lock(connection, source, lock_wait_seconds, stop)
-        yield Coordinator(live, source, stuck_after_seconds=stuck_after_seconds)
+            session = await locks.session_of(connection)
+            await lock(connection, source, lock_wait_seconds, stop)
+        yield Coordinator(live, source, session, stuck_after_seconds=stuck_after_seconds)
 
 
 @asynccontextmanager
@@ -261,7 +264,7 @@ async def locked_source(options: ConnectionOptions, name: str) -> AsyncGenerator
     async with _connected(options) as live:
         async with live.use() as connection:
             source = await sources.get(connection, name)
-            await _lock(connection, source, LOCK_WAIT_SECONDS)
+            await lock(connection, source, LOCK_WAIT_SECONDS)
         yield live, source
 
 
@@ -275,20 +278,6 @@ async def _connected(options: ConnectionOptions) -> AsyncGenerator[LiveConnectio
         yield live
     finally:
         await live.close()
-
-
-async def _lock(
-    connection: Connection, source: SourceInfo, wait_seconds: float, stop: asyncio.Event | None = None
-) -> None:
-    deadline = asyncio.get_running_loop().time() + wait_seconds
-    while not await locks.try_lock(connection, source.id):
-        if stop is not None and stop.is_set():
-            raise StoppedError(f"source {source.name}: stopped while another run holds it")
-        if asyncio.get_running_loop().time() >= deadline:
-            raise RunConflictError(
-                f"source {source.name}: another run holds it", hint="wait for it to end, see `kasparro runs list`"
-            )
-        await asyncio.sleep(_LOCK_POLL_SECONDS)
 
 
 async def _partitions(job: SourceJob) -> tuple[list[str], KasparroError | None]:

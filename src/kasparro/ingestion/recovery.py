@@ -10,9 +10,10 @@ from typing import Final
 
 import structlog
 
-from kasparro.core.database import ConnectionOptions, wait_until_ready
+from kasparro.core.database import ConnectionOptions, connect, house_errors, wait_until_ready
 from kasparro.core.errors import (
     ConnectionLostError,
+    DatabaseError,
     DatabaseReadOnlyError,
     DatabaseStartingError,
     DatabaseUnreachableError,
@@ -20,10 +21,12 @@ from kasparro.core.errors import (
     KasparroError,
     TooManyConnectionsError,
 )
+from kasparro.services import locks
+from kasparro.services.locks import Session
 
 RECONNECT_SECONDS: Final = 60.0
 LOSSES_WITHOUT_PROGRESS: Final = 6
-_FIRST_PAUSE_SECONDS: Final = 1.0
+FIRST_PAUSE_SECONDS: Final = 1.0
 _ALWAYS: Final = (
     ConnectionLostError,
     FencedError,
@@ -34,6 +37,7 @@ _ALWAYS: Final = (
 """What a run waits for from its first moment: it has lost something, or the server itself says that it will pass."""
 MAY_PASS: Final = (*_ALWAYS, DatabaseUnreachableError)
 """What a run that was at work outlives."""
+_END_SECONDS: Final = 20.0
 log = structlog.get_logger()
 
 
@@ -59,11 +63,16 @@ class Recovery:
         self._reconnect_seconds = reconnect_seconds
         self._stop = stop
         self._losses = 0
-        self._connected = False
+        self._sessions: list[Session] = []
+        self._run_ids: list[int] = []
 
-    def connected(self) -> None:
+    def connected(self, session: Session) -> None:
         """The run has used the database: from now on it waits for one that cannot be reached."""
-        self._connected = True
+        self._sessions.append(session)
+
+    def began(self, run_id: int) -> None:
+        """It has this number now, and its lanes have this name."""
+        self._run_ids.append(run_id)
 
     def progressed(self) -> None:
         """A batch was committed: losses count from zero again."""
@@ -80,18 +89,34 @@ class Recovery:
         return await self._unless_stopped(self._ready(), error)
 
     def _may_pass(self, error: KasparroError) -> bool:
-        return isinstance(error, MAY_PASS if self._connected else _ALWAYS)
+        return isinstance(error, MAY_PASS if self._sessions else _ALWAYS)
 
     async def _ready(self) -> KasparroError | None:
         """At once the first time, then after pauses that double: what ended it may end it again."""
         if self._losses > 1:
-            await asyncio.sleep(_FIRST_PAUSE_SECONDS * 2 ** (self._losses - 2))
+            await asyncio.sleep(FIRST_PAUSE_SECONDS * 2 ** (self._losses - 2))
         try:
             await self._revive()
             await wait_until_ready(self._options, self._reconnect_seconds, writable=True)
         except KasparroError as unavailable:
             return unavailable
+        await self._end_lost_sessions()
         return None
+
+    async def _end_lost_sessions(self) -> None:
+        """The server may believe in what this run has lost, and so keep its lock: half of a connection may live on."""
+        if not self._sessions:
+            return
+        try:
+            async with asyncio.timeout(_END_SECONDS):
+                connection = await connect(self._options, application_name="kasparro:recovery")
+                try:
+                    with house_errors():
+                        await locks.end_sessions(connection, self._run_ids, self._sessions)
+                finally:
+                    connection.terminate()
+        except (DatabaseError, TimeoutError) as error:  # the claim will meet what it is
+            log.warning("run.sessions_not_ended", source=self._source, message=str(error) or "no answer in time")
 
     async def _unless_stopped(
         self, ready: Awaitable[KasparroError | None], error: KasparroError

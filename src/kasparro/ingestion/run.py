@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any, TypeVar, cast
+from typing import Any
 
 import structlog
 
@@ -20,6 +20,7 @@ from kasparro.core.errors import (
     StoppedError,
     SystemicError,
 )
+from kasparro.ingestion.attending import attended_by
 from kasparro.ingestion.connections import LANE_SETTINGS, LiveConnection
 from kasparro.ingestion.coordinator import Coordinator, Request, RunPlan, hold
 from kasparro.ingestion.ending import STOP_GRACE_SECONDS, Ending, Turn, watching
@@ -35,7 +36,6 @@ from kasparro.schemas.counters import Counters
 from kasparro.services import locks, runs
 
 log = structlog.get_logger()
-T = TypeVar("T")
 
 
 def _ignore(_source: str, _news: object) -> None:
@@ -110,12 +110,12 @@ async def _run_until_over(job: SourceJob, request: Request, conditions: Conditio
         job.source.name, conditions.options, revive=conditions.revive,
         reconnect_seconds=conditions.reconnect_seconds, stop=conditions.stop,
     )  # fmt: skip
-    progress = _Progress(conditions.committed, recovery)
+    progress = _Progress(conditions, recovery)
     while True:
         try:
             async with hold(conditions.options, job, stop=conditions.stop) as coordinator:
-                recovery.connected()
-                observed = replace(conditions, committed=progress.committed)
+                recovery.connected(coordinator.session)
+                observed = replace(conditions, began=progress.began, committed=progress.committed)
                 conditions.faults.sever_coordinator = coordinator.live.sever
                 own = faulty_job(job, conditions.faults)
                 outcome = await _run_claimed(coordinator, own, request, observed, ending=ending)
@@ -145,17 +145,21 @@ def _nothing_to_cut_off() -> None:
 
 
 class _Progress:
-    """Counts rejects, and tells the recovery of committed batches."""
+    """Counts rejects, and tells the recovery of runs that begin and of batches that are committed."""
 
-    def __init__(self, committed: Callable[[str, Counters], None], recovery: Recovery) -> None:
-        self._committed = committed
+    def __init__(self, conditions: Conditions, recovery: Recovery) -> None:
+        self._conditions = conditions
         self._recovery = recovery
         self.rejected = 0
+
+    def began(self, source: str, run_id: int) -> None:
+        self._recovery.began(run_id)
+        self._conditions.began(source, run_id)
 
     def committed(self, source: str, counters: Counters) -> None:
         self._recovery.progressed()
         self.rejected += counters.rejected
-        self._committed(source, counters)
+        self._conditions.committed(source, counters)
 
 
 async def _run_claimed(
@@ -168,7 +172,7 @@ async def _run_claimed(
     bound.info("run.started", resumes_run_id=plan.resumes_run_id, partitions=len(plan.partitions))
     error: KasparroError | None = None
     try:
-        reading = _attended_by([coordinator.live], lambda: _read_all(coordinator, job, plan, conditions, ending=ending))
+        reading = attended_by([coordinator.live], lambda: _read_all(coordinator, job, plan, conditions, ending=ending))
         await ending.obeyed(reading, ending.cut_off_lanes, turn=Turn.READING)
     except FencedError:
         raise
@@ -198,7 +202,7 @@ async def _close_early(
     """Record why the run ended before its sources did; None when it had come to its end just as it was given up."""
     if at_once:
         async with coordinator.live.use() as connection:
-            await locks.end_lanes(connection, run_id)
+            await locks.end_sessions(connection, [run_id], [])
             if (await runs.find(connection, run_id))["finished_at"] is not None:
                 return None
     await coordinator.fail(run_id, _state_after(error), error)
@@ -252,7 +256,7 @@ async def _read_all(
                 committed=lambda counters: conditions.committed(job.source.name, counters),
             )  # fmt: skip
             try:
-                final = await _attended_by([lane.live for lane in lanes], pipeline.run)
+                final = await attended_by([lane.live for lane in lanes], pipeline.run)
             except SourceError as error:
                 failures.append(error)
                 if isinstance(job.source, ReadsDocuments) or _starves_others(plan, partition, pipeline):
@@ -305,37 +309,3 @@ async def _lanes(plan: RunPlan, conditions: Conditions) -> AsyncGenerator[list[L
                 store: LaneStore = PostgresLaneStore(connection, plan.stamp, first=plan.first_load)
             lanes.append(Lane(live, faulty_store(store, live, conditions.faults)))
         yield lanes
-
-
-async def _attended_by(connections: list[LiveConnection], work: Callable[[], Awaitable[T]]) -> T:
-    """Do the work while the connections are pinged; whatever fails first ends both, and is raised by itself."""
-    try:
-        async with asyncio.TaskGroup() as tasks:
-            pings = [tasks.create_task(connection.keep_alive()) for connection in connections]
-            try:
-                return await work()
-            finally:
-                for ping in pings:
-                    ping.cancel()
-    except BaseExceptionGroup as group:
-        raise _weightiest(group) from group
-
-
-def _weightiest(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """The error that decides what happens next: one that a run outlives before all others."""
-    flat = list(_flatten(group))
-    for kind in (MAY_PASS, KasparroError):
-        for error in flat:
-            if isinstance(error, kind):
-                return error
-    return flat[0]
-
-
-def _flatten(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
-    flat: list[BaseException] = []
-    for error in group.exceptions:
-        if isinstance(error, BaseExceptionGroup):
-            flat.extend(_flatten(cast("BaseExceptionGroup[BaseException]", error)))
-        else:
-            flat.append(error)
-    return flat

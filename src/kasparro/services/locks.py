@@ -4,7 +4,9 @@ Locks are polled, never waited for: a waiter that blocks stalls the holder's own
 https://www.postgresql.org/docs/current/explicit-locking.html#ADVISORY-LOCKS.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
 from kasparro.core.database import Connection
@@ -18,12 +20,15 @@ from pg_stat_activity
 where datname = current_database() and pid <> pg_backend_pid() and application_name like $1::text
   and wait_event = 'ClientRead' and xact_start < now() - make_interval(secs => $2::double precision)
 """
-_END = """
-select pg_terminate_backend(pid)
+_SESSION: Final = "select pid, backend_start from pg_stat_activity where pid = pg_backend_pid()"
+_END: Final = """
+select pg_terminate_backend(pid, $4::bigint)
 from pg_stat_activity
-where datname = current_database() and pid <> pg_backend_pid() and application_name like $1::text
+where datname = current_database() and pid <> pg_backend_pid()
+  and (application_name like any($1::text[])
+       or (pid, backend_start) in (select * from unnest($2::integer[], $3::timestamptz[])))
 """
-
+_END_MILLISECONDS: Final = 5000
 _ACTIVE: Final = """
 select coalesce(r.id, 0) as id, s.name as source, coalesce(r.trigger, '') as trigger
 from pg_locks l
@@ -43,6 +48,31 @@ class ActiveRun:
     id: int
     source: str
     trigger: str
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A session as the server knows it; numbers of processes are used again, moments are not."""
+
+    pid: int
+    started_at: datetime
+
+
+async def session_of(connection: Connection) -> Session:
+    """Which session this is."""
+    row = await connection.fetchrow(_SESSION)
+    assert row is not None
+    return Session(row["pid"], row["backend_start"])
+
+
+async def end_sessions(connection: Connection, run_ids: Sequence[int], sessions: Sequence[Session]) -> int:
+    """End these sessions and those of the lanes of these runs, wait for their end, and say how many there were.
+
+    For whoever has lost them while the server, which nobody told, keeps them and their locks.
+    """
+    names = [f"kasparro:{run_id}:%" for run_id in run_ids]
+    pids, moments = [each.pid for each in sessions], [each.started_at for each in sessions]
+    return len(await connection.fetch(_END, names, pids, moments, _END_MILLISECONDS))
 
 
 async def active_runs(connection: Connection) -> list[ActiveRun]:
@@ -65,11 +95,6 @@ async def try_lock(connection: Connection, source_id: int) -> bool:
 async def unlock(connection: Connection, source_id: int) -> None:
     """Give the source's lock back."""
     await connection.execute("select pg_advisory_unlock($1, $2)", LOCK_SPACE, source_id)
-
-
-async def end_lanes(connection: Connection, run_id: int) -> None:
-    """End the other connections of this connection's own run; what they have not committed is rolled back."""
-    await connection.execute(_END, f"kasparro:{run_id}:%")
 
 
 async def end_stuck_writers(connection: Connection, run_ids: list[int], *, older_than_seconds: float) -> int:

@@ -27,7 +27,7 @@ set state = 'running', pass_id = $3::bigint, resumes_run_id = $4::bigint,
 where id = $1::bigint and source_id = $2::integer and state = 'queued'
 """
 _HISTORY = """
-select max(r.started_at) filter (where newest.state not in ('running', 'interrupted')) as started_at,
+select max(r.started_at) filter (where newest.state not in ('running', 'interrupted', 'cancelled')) as started_at,
        count(*) filter (where r.state in ('failed', 'systemic') and r.id > coalesce(good.id, 0)) as failures
 from sources s
 left join lateral (
