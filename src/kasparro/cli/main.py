@@ -11,6 +11,7 @@ from kasparro.cli.demo import demo
 from kasparro.cli.doctor import doctor
 from kasparro.cli.down import down
 from kasparro.cli.frame import add, group, start
+from kasparro.cli.interpreter import hasten
 from kasparro.cli.keys import create_key, list_keys, revoke_key
 from kasparro.cli.migrate import migrate
 from kasparro.cli.rejects import list_rejects, show_reject
@@ -81,4 +82,5 @@ group(app, "config", "Show the configuration, or the JSON Schema of its file.", 
 
 def main() -> None:
     """Entry point of the `kasparro` script and of `python -m kasparro`."""
+    hasten()
     start(app)
