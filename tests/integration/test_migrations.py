@@ -71,7 +71,7 @@ async def test_upgrade_of_a_current_database_changes_nothing(database: Connectio
 
 async def test_database_without_tables_is_pending(empty: Connection) -> None:
     assert await migrations.current_revision(empty) is None
-    with pytest.raises(MigrationsPendingError, match="has no kasparro tables, this version needs 0003") as caught:
+    with pytest.raises(MigrationsPendingError, match="has no kasparro tables, this version needs 0004") as caught:
         await migrations.require_current(empty)
     assert (caught.value.hint, caught.value.exit_code) == (
         "run `kasparro migrate`, or `kasparro up`, which begins with it",
@@ -213,6 +213,39 @@ async def test_downgrade_to_base_and_up_again_gives_the_same_schema(
     assert await migrations.upgrade(empty_database) == migrations.revisions()
     assert await columns(empty) == before
     await migrations.check(empty_database)
+
+
+async def test_storage_parameters_are_those_of_the_migrations(
+    empty_database: ConnectionOptions, empty: Connection
+) -> None:
+    """Nothing else compares them: Alembic does not look at them."""
+    append_only = {"autovacuum_freeze_min_age=0", "autovacuum_analyze_scale_factor=1"}
+    expected = {
+        "unified_data": {"fillfactor=90", "autovacuum_vacuum_scale_factor=0.1"},
+        "rejected_records": {"fillfactor=50"},
+        "etl_checkpoints": {"fillfactor=50"},
+        "raw_api_data_default": append_only,
+        "raw_csv_data_default": append_only,
+        "raw_rss_data_default": append_only,
+        "raw_csv_data_y2031m03": append_only,
+    }
+    await migrations._alembic(empty_database, "upgrade", "0003")
+    await empty.execute(
+        "create table raw_csv_data_y2031m03 partition of raw_csv_data for values from ('2031-03-01') to ('2031-04-01')"
+    )
+    assert await storage_parameters(empty) == {}
+    await migrations.upgrade(empty_database)
+    assert await storage_parameters(empty) == expected
+    await migrations._alembic(empty_database, "downgrade", "0003")
+    assert await storage_parameters(empty) == {}
+
+
+async def storage_parameters(connection: Connection) -> dict[str, set[str]]:
+    rows = await connection.fetch(
+        "select relname, reloptions from pg_class "
+        "where relnamespace = 'public'::regnamespace and reloptions is not null"
+    )
+    return {row["relname"]: set(row["reloptions"]) for row in rows}
 
 
 async def columns(connection: Connection) -> list[tuple[Any, ...]]:

@@ -95,6 +95,41 @@ async def test_run_makes_the_partition_that_it_writes_to(database: ConnectionOpt
     assert await connection.fetchval("select to_regclass($1) is not null", f"raw_csv_data_y{following:%Ym%m}")
 
 
+async def test_partitions_have_the_storage_parameters_of_the_default_one(connection: Connection) -> None:
+    """Which are the migrations': a partitioned table has none to hand down."""
+    made = await ensure(connection, MARCH)
+    rows = await connection.fetch("select relname, reloptions from pg_class where relname ~ '^raw_.*_data_[a-z0-9]+$'")
+    parameters = {row["relname"]: row["reloptions"] for row in rows if "pkey" not in row["relname"]}
+    assert set(parameters) == {*made, *(f"raw_{type_}_data_default" for type_ in TYPES)}
+    assert {tuple(sorted(each)) for each in parameters.values()} == {
+        ("autovacuum_analyze_scale_factor=1", "autovacuum_freeze_min_age=0")
+    }
+
+
+@pytest.mark.parametrize("months", [1, 2])
+async def test_run_that_goes_on_into_another_month_loses_nothing(
+    database: ConnectionOptions, connection: Connection, monkeypatch: pytest.MonkeyPatch, months: int
+) -> None:
+    """It began `months` ago and made the next month's partition; beyond that, the default partition is the net."""
+    began = datetime.now(UTC)
+    for _ in range(months):
+        began = month_of(began) - timedelta(seconds=1)
+    made: list[str] = []
+
+    async def ensured(connection: Connection, _at: datetime) -> list[str]:
+        made.extend(await ensure_partitions(connection, began))
+        return made
+
+    ensure_partitions = raw_partitions.ensure
+    monkeypatch.setattr(raw_partitions, "ensure", ensured)
+    outcome = await run_source(job_of(ScriptedSource({"p": [row("a"), row("b")]})), Request(), Conditions(database))
+    assert outcome.state == "succeeded", outcome.error
+    found = await connection.fetch("select fetched_at, tableoid::regclass::text as partition from raw_csv_data")
+    month = f"raw_csv_data_y{found[0]['fetched_at']:%Ym%m}"
+    assert (month in made) == (months == 1)
+    assert [item["partition"] for item in found] == 2 * [month if months == 1 else "raw_csv_data_default"]
+
+
 async def test_year_changes_after_december(connection: Connection) -> None:
     december = datetime(2031, 12, 31, 23, 59, tzinfo=UTC)
     made = await ensure(connection, december)

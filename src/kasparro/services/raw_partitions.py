@@ -18,8 +18,12 @@ select exists(select from pg_class made join pg_class parent on parent.relnamesp
 """Asks the table, not `to_regclass`: its cache may be older than the lock that the maker before us has released."""
 _CREATE = """
 select format(
-    'create table %I partition of %I for values from (%L) to (%L)',
+    'create table %I partition of %I for values from (%L) to (%L)
+     with (autovacuum_freeze_min_age = 0, autovacuum_analyze_scale_factor = 1)',
     $1::text, $2::text, $3::timestamptz, $4::timestamptz)
+"""
+"""Rows that never change are frozen when autovacuum first sees them, not all at once years later; and no plan needs
+their statistics. Partitions inherit no parameters. (Migration 0004 gave the same to the older ones.)
 """
 _CAUGHT = """
 select format('select exists(select from %I where fetched_at >= %L and fetched_at < %L)',
