@@ -16,7 +16,14 @@ for _name in list(os.environ):
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-pytest_plugins = ["tests.fix_database", "tests.fix_ports", "tests.http_server", "tests.fix_http"]
+pytest_plugins = [
+    "tests.fix_database",
+    "tests.fix_proxy",
+    "tests.fix_ports",
+    "tests.http_server",
+    "tests.fix_http",
+    "tests.recovery.trouble",
+]
 
 
 @pytest.fixture(autouse=True)

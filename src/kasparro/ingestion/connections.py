@@ -15,13 +15,14 @@ from kasparro.core.database import Connection, ConnectionOptions, connect, house
 from kasparro.core.errors import DatabaseError
 
 PING_SECONDS = 15.0
-_PING_TIMEOUT_SECONDS = 20.0
-_CLOSE_TIMEOUT_SECONDS = 5.0
+PING_TIMEOUT_SECONDS = 20.0
+CLOSE_TIMEOUT_SECONDS = 5.0
 log = structlog.get_logger()
 _SESSION: Final = {
     "idle_session_timeout": "60s",
     "idle_in_transaction_session_timeout": "60s",
     "client_connection_check_interval": "10s",
+    "default_transaction_isolation": "read committed",
 }
 COORDINATOR_SETTINGS: Final = {**_SESSION, "synchronous_commit": "on", "lock_timeout": "5s"}
 LANE_SETTINGS: Final = {**_SESSION, "synchronous_commit": "off", "work_mem": "64MB", "random_page_cost": "1.1"}
@@ -53,7 +54,7 @@ class LiveConnection:
             await asyncio.sleep(PING_SECONDS)
             if not self._lock.locked():
                 async with self.use() as connection:
-                    await connection.execute("select 1", timeout=_PING_TIMEOUT_SECONDS)
+                    await connection.execute("select 1", timeout=PING_TIMEOUT_SECONDS)
 
     def sever(self) -> None:
         """End the connection at its socket, without a word to the driver, as a network may."""
@@ -67,7 +68,7 @@ class LiveConnection:
         """Close, without waiting for a server that does not answer. What is lost by then was lost before."""
         try:
             with house_errors():
-                await self._connection.close(timeout=_CLOSE_TIMEOUT_SECONDS)
+                await self._connection.close(timeout=CLOSE_TIMEOUT_SECONDS)
         except DatabaseError as error:
             log.debug("connection.not_closed", message=error.message)
         finally:

@@ -1,6 +1,7 @@
 """Opens connections: named, in UTC, without JIT, and only to servers that are new enough."""
 
 import asyncio
+import socket
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -28,6 +29,8 @@ else:
 MINIMUM_VERSION: Final = 15
 _SETTINGS: Final = {"jit": "off", "timezone": "UTC"}
 """The planner's JIT costs more than our short statements take; times are read and shown in UTC."""
+_KEEPALIVE: Final = {"TCP_KEEPIDLE": 15, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 30_000}
+"""After 30 s without a sign of the peer's kernel (tcp(7)) a connection is lost, also one that waits for an answer."""
 _FIRST_WAIT_SECONDS: Final = 0.05
 _LONGEST_WAIT_SECONDS: Final = 1.0
 _MAY_HEAL: Final = (DatabaseUnreachableError, DatabaseFullError, DatabaseReadOnlyError, ConnectionLostError)
@@ -50,6 +53,7 @@ async def connect(
     arguments = _arguments(options, application_name, server_settings)
     with house_errors(connecting=True, where=str(options)):
         connection = await asyncpg.connect(**arguments)
+    await _notice_dead_peer(connection)
     await _require_version(connection, options, minimum_version)
     return connection
 
@@ -67,7 +71,7 @@ async def create_pool(
     await checked.close()
     arguments = _arguments(options, application_name, server_settings)
     with house_errors(connecting=True, where=str(options)):
-        return await asyncpg.create_pool(min_size=min_size, max_size=max_size, **arguments)
+        return await asyncpg.create_pool(min_size=min_size, max_size=max_size, init=_notice_dead_peer, **arguments)
 
 
 async def wait_until_ready(options: ConnectionOptions, timeout_seconds: float, *, writable: bool = False) -> None:
@@ -124,6 +128,17 @@ def _arguments(
             "application_name": application_name,
         },
     }
+
+
+async def _notice_dead_peer(connection: Connection) -> None:
+    """The driver waits for ever for a server whose machine is gone, unless its kernel asks whether it is there."""
+    peer: socket.socket = connection._transport.get_extra_info("socket")  # noqa: SLF001  there is no other way to it
+    if peer.family not in {socket.AF_INET, socket.AF_INET6}:
+        return
+    peer.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in _KEEPALIVE.items():
+        if hasattr(socket, name):
+            peer.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
 
 async def _require_version(connection: Connection, options: ConnectionOptions, minimum: int) -> None:
