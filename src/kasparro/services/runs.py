@@ -65,8 +65,8 @@ returning extract(epoch from finished_at - started_at)::double precision as seco
 """
 _COUNT = """
 insert into metric_counters as known (name, source_id, label, value)
-select name, (select source_id from etl_runs where id = $1::bigint), label, value
-from unnest($2::text[], $3::text[], $4::double precision[]) as counted(name, label, value)
+select name, (select source_id from etl_runs where id = $1::bigint), label, value::double precision
+from unnest($2::text[], $3::text[], $4::text[]) as counted(name, label, value)
 on conflict (name, source_id, label) do update set value = known.value + excluded.value
 """
 _MAPPING = """
@@ -235,19 +235,22 @@ async def close(
         counters.raw_written, not_before,
     )  # fmt: skip
     require_rows("closing of etl_runs", len(closed), 1)
-    await _count(connection, run_id, final, counters)
+    counted = [("runs_total", final, 1.0), *(("records_total", name, count) for name, count in outcomes.items())]
     if final in TIMED_STATES:
-        await _count_duration(connection, run_id, float(closed[0]["seconds"]))
+        counted.extend(_durations(float(closed[0]["seconds"])))
+    await _count(connection, run_id, counted)
     return counters
 
 
-async def _count(connection: Connection, run_id: int, state: str, counters: Counters) -> None:
-    outcomes = counters.outcomes()
-    names = ["runs_total", *("records_total" for _ in outcomes)]
-    await connection.execute(_COUNT, run_id, names, [state, *outcomes], [1.0, *map(float, outcomes.values())])
+async def _count(connection: Connection, run_id: int, counted: list[tuple[str, str, float]]) -> None:
+    """Add to the metric counters of the run's source: name, label and value of each.
+
+    Values go as text: for other arrays the driver asks each new connection's catalog about their type, for 10 ms.
+    """
+    names, labels, values = zip(*counted, strict=True)
+    await connection.execute(_COUNT, run_id, names, labels, [repr(value) for value in values])
 
 
-async def _count_duration(connection: Connection, run_id: int, seconds: float) -> None:
+def _durations(seconds: float) -> list[tuple[str, str, float]]:
     bound = next((bound for bound in DURATION_BOUNDS if seconds <= float(bound)), "+Inf")
-    names = ["run_duration_seconds_bucket", "run_duration_seconds_sum"]
-    await connection.execute(_COUNT, run_id, names, [bound, ""], [1.0, seconds])
+    return [("run_duration_seconds_bucket", bound, 1.0), ("run_duration_seconds_sum", "", seconds)]

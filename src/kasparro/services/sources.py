@@ -67,6 +67,9 @@ async def get(connection: Connection, name: str) -> SourceInfo:
 
 async def register(connection: Connection, *, name: str, source_type: str, identity: dict[str, Any]) -> SourceInfo:
     """The source's row, made if it is not there. Does not change an existing one: see `adopt`."""
+    found = await find(connection, name)
+    if found is not None:
+        return found
     await connection.execute(_INSERT, name, source_type, json.dumps(identity), "")
     return await get(connection, name)
 
