@@ -13,6 +13,7 @@ import pytest
 from kasparro.core.database import Connection, ConnectionOptions
 from kasparro.services import locks
 from tests.acceptance.kasparro_process import Ended, environment, finish, kasparro, start
+from tests.fix_database import LOCK_WAITERS
 from tests.recovery.facts import facts_of, url_of
 
 MAP = "key: id, map: {title: name, value: price}"
@@ -333,3 +334,60 @@ async def everything_said(place: Place) -> list[str]:
         ended.append(await place.kasparro(*arguments))
     assert [one.exit_code for one in ended[5:]] == [0] * 5
     return [one.stdout + one.stderr for one in ended]
+
+
+async def test_second_signal_ends_a_run_at_once(place: Place, connection: Connection) -> None:
+    """While the batch in hand can not be written; nothing of it is there, and the next run goes on."""
+    place.env |= {"KASPARRO_BATCH_RECORDS": "10", "KASPARRO_STOP_GRACE_SECONDS": "600"}
+    place.write("items.csv", *[f"i{n},item {n},{n}.25" for n in range(3000)])
+    process = await start("-m", "kasparro", "run", "--json", env=place.env, cwd=place.folder)
+    await first_batch(process, connection)
+    async with connection.transaction():
+        await connection.execute("lock table unified_data in access exclusive mode")
+        while not await connection.fetchval(LOCK_WAITERS):
+            assert process.returncode is None
+        process.send_signal(signal.SIGTERM)
+        process.send_signal(signal.SIGINT)
+        ended = await finish(process)
+    assert ended.exit_code in {130, 143}, ended.stderr
+    [run] = ended.document["data"]
+    assert (run["state"], run["error"]["code"]) == ("cancelled", "stopped")
+    assert await connection.fetchval("select count(*) from unified_data") == run["records"]["inserted"]
+    place.env["KASPARRO_BATCH_RECORDS"] = "20000"
+    rest = (await place.run()).document["data"][0]
+    assert (rest["state"], rest["resumes_run_id"]) == ("succeeded", run["run_id"])
+    assert rest["records"]["inserted"] + run["records"]["inserted"] == 3000
+
+
+async def test_run_that_hangs_is_gone_when_the_grace_is_over(place: Place, connection: Connection) -> None:
+    """One signal, and a database that lets nothing be written, not even that the run was stopped."""
+    place.env |= {"KASPARRO_BATCH_RECORDS": "10", "KASPARRO_STOP_GRACE_SECONDS": "1"}
+    place.write("items.csv", *[f"i{n},item {n},{n}.25" for n in range(3000)])
+    process = await start("-m", "kasparro", "run", "--json", env=place.env, cwd=place.folder)
+    await first_batch(process, connection)
+    async with connection.transaction():
+        await connection.execute("lock table etl_run_batches, etl_runs in access exclusive mode")
+        process.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(10):
+            ended = await finish(process)
+    assert ended.exit_code == 143, ended.stderr
+    place.env["KASPARRO_BATCH_RECORDS"] = "20000"
+    rest = (await place.run()).document["data"][0]
+    assert (rest["state"], rest["resumes_run_id"]) == ("succeeded", 1)
+    assert await connection.fetchval("select sum(fetched)::int from etl_runs") == 3000
+
+
+async def test_run_past_its_deadline_is_4_and_the_next_goes_on(place: Place) -> None:
+    place.env |= {"KASPARRO_BATCH_RECORDS": "10", "KASPARRO_RUN_DEADLINE_SECONDS": "100000"}
+    place.write("items.csv", *[f"i{n},item {n},{n}.25" for n in range(3000)])
+    place.configure(items=f"path: items.csv, deadline: 0.2s, {MAP}")
+    ended = await place.run()
+    [run] = ended.document["data"]
+    assert (ended.exit_code, run["state"], run["error"]["code"]) == (4, "failed", "deadline")
+    assert "0.2 s" in run["error"]["message"]
+    place.env["KASPARRO_BATCH_RECORDS"] = "20000"
+    place.configure(items=f"path: items.csv, deadline: 1h, {MAP}")
+    rest = (await place.run()).document["data"][0]
+    assert (rest["state"], rest["resumes_run_id"]) == ("succeeded", run["run_id"]), (
+        "a deadline is no other configuration"
+    )

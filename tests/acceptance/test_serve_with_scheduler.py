@@ -17,6 +17,7 @@ from kasparro.core.api_keys import make_key
 from kasparro.core.database import Connection, ConnectionOptions
 from kasparro.services import keys
 from tests.acceptance.kasparro_process import Ended, environment, finish, kasparro, start
+from tests.fix_database import LOCK_WAITERS
 from tests.recovery.facts import url_of
 
 CONFIGURATION = """
@@ -131,7 +132,9 @@ async def test_a_signal_ends_both_once_the_batch_is_in(served: Served, connectio
     await connection.execute("begin; lock table etl_run_batches in share mode")
     (served.cloud.folder / "trades.csv").write_text("id,price\nz,9\n", encoding="utf-8")
     asked = asyncio.create_task(served.ask("POST", "/runs?wait=true", {"source": "trades"}))
-    await served.listen(b"run.started")
+    async with asyncio.timeout(60):
+        while not await connection.fetchval(LOCK_WAITERS):
+            assert served.process.returncode is None
     served.process.send_signal(signal.SIGTERM)
     status, answer = await asked
     assert (status, answer["data"][0]["state"]) == (202, "running")

@@ -37,7 +37,7 @@ def test_no_secret_has_a_default() -> None:
     ("service", "names"),
     [
         ("api", "READ_KEY_REQUIRED ALLOWED_HOSTS CORS_ORIGINS TRUSTED_PROXIES API_CONNECTIONS REQUESTS_PER_MINUTE"),
-        ("scheduler", "BATCH_RECORDS CONTACT"),
+        ("scheduler", "BATCH_RECORDS CONTACT STOP_GRACE_SECONDS RUN_DEADLINE_SECONDS"),
     ],
 )
 def test_what_is_set_in_the_environment_file_reaches_the_containers(service: str, names: str) -> None:

@@ -115,7 +115,7 @@ async def test_second_signal_ends_a_run_at_once_and_rolls_back_the_batch_in_hand
     database: ConnectionOptions, connection: Connection, whole: Any
 ) -> None:
     """The batch in hand waits for a table; nothing of it is there afterwards, and no session of the run."""
-    stopped = await stopped_at_once(database, connection, "unified_data")
+    stopped = await stopped_at_once(database, connection, "unified_data", stop_grace_seconds=60)
     assert isinstance(stopped.error, StoppedError)
     assert stopped.row is not None
     assert (stopped.state, stopped.row["fetched"]) == ("cancelled", 3)
@@ -166,9 +166,10 @@ async def test_stop_ends_the_wait_for_another_run(database: ConnectionOptions) -
 
 @pytest.mark.parametrize("own", [True, False])
 async def test_run_past_its_deadline_fails_and_the_next_goes_on(
-    database: ConnectionOptions, connection: Connection, whole: Any, own: bool
+    database: ConnectionOptions, connection: Connection, whole: Any, monkeypatch: pytest.MonkeyPatch, own: bool
 ) -> None:
     """The deadline of the source comes before that of all runs."""
+    monkeypatch.setattr("kasparro.ingestion.pipeline.STOP_GRACE_SECONDS", 0.05)
     over = asyncio.Event()
 
     class Slow(ScriptedSource):
@@ -178,7 +179,7 @@ async def test_run_past_its_deadline_fails_and_the_next_goes_on(
                 await over.wait()
 
     job = replace(job_of(Slow({"p": ROWS}, name="late")), deadline=timedelta(seconds=0.3) if own else None)
-    conditions = Conditions(database, deadline_seconds=100_000 if own else 0.3, stop_grace_seconds=1)
+    conditions = Conditions(database, deadline_seconds=100_000 if own else 0.3)
     failed = await run_source(job, Request(lanes=2), conditions)
     assert isinstance(failed.error, DeadlineError)
     assert failed.row is not None

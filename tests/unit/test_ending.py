@@ -107,5 +107,5 @@ async def test_work_of_a_run_that_is_cancelled_from_outside_is_ended_first() -> 
     assert stuck.was_cut_off.is_set()
 
 
-def test_a_quarter_of_the_grace_but_not_more_than_4_s_is_kept_for_ending_at_once() -> None:
-    assert [reserve_of(seconds) for seconds in (0, 1, 8, 20, 3600)] == [0, 0.25, 2, 4, 4]
+def test_a_quarter_of_the_grace_but_not_more_than_8_s_is_kept_for_ending_at_once() -> None:
+    assert [reserve_of(seconds) for seconds in (0, 1, 8, 20, 3600)] == [0, 0.25, 2, 5, 8]

@@ -111,8 +111,8 @@ class Background:
             os.close(descriptor)
         return process
 
-    def stop(self, only: Running | None = None) -> Running | None:
-        """Stop the process (`only` this one, and none that took its place) and wait until it is gone.
+    def stop(self, only: Running | None = None, *, within_seconds: float = STOP_TIMEOUT_SECONDS) -> Running | None:
+        """Stop the process (`only` this one, and none that took its place) and wait until it is gone; then kill it.
 
         None when none runs.
         """
@@ -120,9 +120,9 @@ class Background:
         if running is None or (only is not None and running != only):
             return None
         running.send(signal.SIGTERM)
-        if not self._wait_until_gone(running):
+        if not self._wait_until_gone(running, within_seconds):
             running.send(signal.SIGKILL)
-            if not self._wait_until_gone(running):
+            if not self._wait_until_gone(running, STOP_TIMEOUT_SECONDS):
                 raise KasparroError(f"the {self.title} (process {running.pid}) does not end")
         return running
 
@@ -196,13 +196,18 @@ class Background:
         os.set_inheritable(descriptor, False)
         return descriptor
 
-    def _wait_until_gone(self, running: Running) -> bool:
-        deadline = time.monotonic() + STOP_TIMEOUT_SECONDS
+    def _wait_until_gone(self, running: Running, within_seconds: float) -> bool:
+        deadline = time.monotonic() + within_seconds
         while running.lives() and self._read_if_held() is not None:
             if time.monotonic() > deadline:
                 return False
             time.sleep(POLL_SECONDS)
         return True
+
+
+def patience(settings: "Settings") -> float:
+    """Seconds for a process that may run sources to end by itself."""
+    return max(STOP_TIMEOUT_SECONDS, settings.stop_grace_seconds + 2)
 
 
 @contextmanager

@@ -18,14 +18,17 @@ from kasparro.core.logging import get_logger
 
 if TYPE_CHECKING:
     from kasparro.cli.stopping import Stop
+    from kasparro.core.settings import Settings
 
 LIFELINE: Final = "_KASPARRO_LIFELINE"
 """Tells a process that the end of its standard input is the end of the process that started it."""
+_REPLACED: Final = frozenset({"KASPARRO_HOME_FILE", "KASPARRO_STOP_GRACE_SECONDS_FILE"})
 _FINAL: Final = frozenset({EXIT_USAGE, EXIT_CONFIGURATION, EXIT_CONFLICT})
 """Starting again would end the same way."""
 _FIRST_PAUSE_SECONDS: Final = 1.0
 _LONGEST_PAUSE_SECONDS: Final = 60.0
 _LAST_WORDS_SECONDS: Final = 5.0
+_GRACE_SHARE: Final = 0.9
 _log = get_logger(__name__)
 
 
@@ -56,8 +59,7 @@ def end_with_parent(stop: "Stop") -> None:
 
     def let_go() -> None:
         loop.remove_reader(lifeline)
-        stop.exit_code = stop.exit_code or EXIT_SIGTERM
-        stop.event.set()
+        stop.ask(EXIT_SIGTERM)
 
     loop.add_reader(lifeline, let_go)
 
@@ -94,7 +96,7 @@ async def _wait_for_one(*events: asyncio.Event, timeout_seconds: float | None = 
 async def _start(context: Context) -> asyncio.subprocess.Process:
     """In a process group of its own, so that Ctrl-C reaches it once, through us."""
     settings = context.settings
-    environment = {name: value for name, value in os.environ.items() if name != "KASPARRO_HOME_FILE"}
+    environment = {name: value for name, value in os.environ.items() if name not in _REPLACED} | _grace(settings)
     quiet = ["--quiet"] if context.quiet else []
     return await asyncio.create_subprocess_exec(
         sys.executable, "-m", "kasparro", "scheduler", "--config", str(context.config_path), *quiet,
@@ -102,6 +104,11 @@ async def _start(context: Context) -> asyncio.subprocess.Process:
         env={**environment, "KASPARRO_HOME": str(settings.home), VARIABLE: os.devnull, LIFELINE: "0"},
         process_group=0,
     )  # fmt: skip
+
+
+def _grace(settings: "Settings") -> dict[str, str]:
+    """A little less than our own, so that it has ended, and told us how, before our own is over."""
+    return {"KASPARRO_STOP_GRACE_SECONDS": str(max(1.0, settings.stop_grace_seconds * _GRACE_SHARE))}
 
 
 def _terminate(process: asyncio.subprocess.Process) -> None:

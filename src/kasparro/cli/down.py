@@ -28,7 +28,7 @@ async def down(context: Context, force: ForceOption = False) -> Result:
     """
     import asyncio
 
-    from kasparro.cli.background import DEMO, SCHEDULER, SERVER, Background
+    from kasparro.cli.background import DEMO, SCHEDULER, SERVER, Background, patience
     from kasparro.core import embedded
 
     settings = context.settings
@@ -38,7 +38,7 @@ async def down(context: Context, force: ForceOption = False) -> Result:
     stopped: dict[str, bool] = {}
     for name in (SCHEDULER, SERVER, DEMO):
         background = Background(settings.home, name)
-        running = await asyncio.to_thread(background.stop)
+        running = await asyncio.to_thread(background.stop, within_seconds=patience(settings))
         stopped[name] = running is not None
         if running is not None:
             where = f" at {running.url}" if running.host else ""

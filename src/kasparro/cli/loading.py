@@ -55,9 +55,12 @@ async def run_jobs(
     plans = parse_plans(inject, environment=settings.environment) if inject else ()
     limits = BatchLimits(records=settings.batch_records)
     outcomes: list[RunOutcome] = []
-    with stop_on_signals() as stop:
+    with stop_on_signals(settings.stop_grace_seconds) as stop:
         revive = partial(resolve, settings, even_if_stopped=False)
-        conditions = Conditions(options, revive=revive, stop=stop.event, limits=limits)
+        conditions = Conditions(
+            options, revive=revive, stop=stop.event, at_once=stop.at_once, limits=limits,
+            stop_grace_seconds=settings.stop_grace_seconds, deadline_seconds=settings.run_deadline_seconds,
+        )  # fmt: skip
         for job in jobs:
             if stop.event.is_set() or (outcomes and _is_without_database(outcomes[-1])):
                 break

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from kasparro.cli.background import TITLES, Background
+from kasparro.cli.background import TITLES, Background, patience
 from kasparro.cli.fingerprint import changes
 from kasparro.cli.frame import Context
 from kasparro.cli.processes import Running
@@ -53,4 +53,5 @@ def stop_outdated(context: Context, name: str, host: str = "", port: int = 0) ->
         context.note(f"{outdated.told}, by hand, so restart it yourself")
         return
     context.note(f"{outdated.told}: restarting it")
-    Background(context.settings.home, name).stop(only=outdated.process)
+    settings = context.settings
+    Background(settings.home, name).stop(only=outdated.process, within_seconds=patience(settings))

@@ -31,10 +31,13 @@ async def _work(context: Context) -> Result:
     usual = every(timedelta(minutes=settings.etl_interval_minutes))
     async with open_jobs(context, []) as jobs:
         scheduled = [Scheduled(job, job.schedule or usual) for job in jobs]
-        with stop_on_signals() as stop:
+        with stop_on_signals(settings.stop_grace_seconds) as stop:
             end_with_parent(stop)
             limits = BatchLimits(records=settings.batch_records)
             revive = partial(resolve, settings, even_if_stopped=False)
-            conditions = Conditions(options, revive=revive, stop=stop.event, limits=limits)
+            conditions = Conditions(
+                options, revive=revive, stop=stop.event, at_once=stop.at_once, limits=limits,
+                stop_grace_seconds=settings.stop_grace_seconds, deadline_seconds=settings.run_deadline_seconds,
+            )  # fmt: skip
             await Scheduler(scheduled, conditions, lanes=settings.lanes).run()
     return Result({"stopped": True}, [], stop.exit_code or 0)

@@ -1,6 +1,7 @@
 """The scheduler in the background of `kasparro up`: started unless it runs, and at work before that is said."""
 
 import asyncio
+import signal
 from typing import TYPE_CHECKING, Final
 
 from kasparro.cli.background import POLL_SECONDS, SCHEDULER, Background
@@ -32,6 +33,18 @@ async def start_scheduler(context: Context, options: "ConnectionOptions") -> Non
             shown.end_early("not at work yet")
     if not at_work:
         context.note(f"the scheduler has not asked for runs yet; its log is {scheduler.log_path}")
+
+
+async def stop_gently(scheduler: Background, *, within_seconds: float) -> None:
+    """End it at a batch's edge; cancelled meanwhile (a second signal), at once."""
+    stopping = asyncio.ensure_future(asyncio.to_thread(scheduler.stop, within_seconds=within_seconds))
+    try:
+        await asyncio.shield(stopping)
+    except asyncio.CancelledError:
+        running = scheduler.find()
+        if running is not None:
+            running.send(signal.SIGTERM)
+        raise
 
 
 def _start(context: Context, scheduler: Background) -> "Running | None":

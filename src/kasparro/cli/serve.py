@@ -74,7 +74,7 @@ async def _serve_with_scheduler(context: Context, options: "ConnectionOptions", 
     from kasparro.cli.companion import keep_scheduler
     from kasparro.cli.stopping import stop_on_signals
 
-    with stop_on_signals() as stop:
+    with stop_on_signals(context.settings.stop_grace_seconds, gently=False) as stop:
         answers = asyncio.Event()
         serving = asyncio.ensure_future(_serve_api(context, options, address, port, on_ready=answers.set))
         scheduling = asyncio.ensure_future(keep_scheduler(context, answers, stop.event))

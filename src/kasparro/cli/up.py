@@ -10,7 +10,7 @@ import typer
 from kasparro.cli.frame import Context, cancel_on_signals, command
 from kasparro.cli.output import Result
 from kasparro.cli.progress import step
-from kasparro.cli.scheduler_start import start_scheduler
+from kasparro.cli.scheduler_start import start_scheduler, stop_gently
 from kasparro.cli.status import shown_sources
 from kasparro.core.errors import EXIT_CONFLICT, EXIT_OK, EXIT_SIGINT, EXIT_SIGTERM, ConfigurationError
 
@@ -197,7 +197,7 @@ async def _serve(
 ) -> None:
     """Serve in the foreground until stopped; the embedded server stays, for other processes may use it."""
     from kasparro.api.server import serve
-    from kasparro.cli.background import DEMO, SCHEDULER, SERVER, Background
+    from kasparro.cli.background import DEMO, SCHEDULER, SERVER, Background, patience
     from kasparro.cli.fingerprint import take
     from kasparro.cli.processes import Running
     from kasparro.core.logging import configure_logging
@@ -216,7 +216,7 @@ async def _serve(
             await start_scheduler(context, options)
             await serve(options, settings, host=settings.host, port=settings.port, on_ready=announce)
         finally:
-            await asyncio.to_thread(Background(settings.home, SCHEDULER).stop)
+            await stop_gently(Background(settings.home, SCHEDULER), within_seconds=patience(settings))
             await asyncio.to_thread(Background(settings.home, DEMO).stop)
 
 

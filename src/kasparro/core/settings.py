@@ -88,6 +88,14 @@ class Settings(BaseModel):
     concurrency: Annotated[int | None, Field(alias="KASPARRO_CONCURRENCY", ge=1, le=MOST_LANES)] = None
     """How many lanes (connections that write at the same time) a run of a source has; `--concurrency` wins. Unset: one
     for each processor, eight at most. The result is the same for any number."""
+    stop_grace_seconds: Annotated[float, Field(alias="KASPARRO_STOP_GRACE_SECONDS", ge=1, le=3600)] = 20
+    """Within so many seconds after SIGTERM or SIGINT a process that runs sources has ended. Most of that is for the
+    batch in hand; then it is given up, and read again by the next run. Docker must wait longer before it kills."""
+    run_deadline_seconds: Annotated[
+        float, Field(alias="KASPARRO_RUN_DEADLINE_SECONDS", gt=0, le=31_536_000, allow_inf_nan=False)
+    ] = 86_400
+    """How many seconds a run of a source may take that has no `deadline:` of its own; then it fails, and the next one
+    goes on from its last committed batch."""
     inject: Annotated[str | None, Field(alias="KASPARRO_INJECT")] = None
     """Faults to inject into each run, for tests: `POINT:KIND:N[@LANE]`, several separated by commas, such as
     `commit:kill:3@1`; refused in production. See `kasparro chaos`."""

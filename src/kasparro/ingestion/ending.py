@@ -14,8 +14,10 @@ from kasparro.core.errors import DeadlineError, KasparroError, StoppedError
 
 STOP_GRACE_SECONDS: Final = 20.0
 """Within this a run that is asked to stop has ended, whatever the source and the database do."""
-_LONGEST_RESERVE_SECONDS: Final = 4.0
+_LONGEST_RESERVE_SECONDS: Final = 8.0
 _RESERVE_SHARE: Final = 0.25
+_TURNS: Final = 8
+"""As many fit into the reserve; half of them are used, the rest is for leaving the process."""
 T = TypeVar("T")
 
 
@@ -45,7 +47,7 @@ class Ending:
         self.reason: KasparroError | None = None
         self.cut_off_lanes: Callable[[], None] = _nothing_to_cut_off
         self._patience_seconds = grace_seconds - reserve
-        self._turn_seconds = reserve / 4
+        self._turn_seconds = reserve / _TURNS
 
     def require_goes_on(self) -> None:
         """Raises the reason of the end once the run is asked to."""
