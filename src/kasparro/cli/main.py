@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from kasparro import __version__
+from kasparro.cli.chaos import chaos
 from kasparro.cli.check import check
 from kasparro.cli.config import schema, show
 from kasparro.cli.demo import demo
@@ -74,6 +75,7 @@ group(
 group(app, "rejects", "Records that did not pass, and why.", list=list_rejects, show=show_reject)
 group(app, "keys", "Who may use the API.", create=create_key, list=list_keys, revoke=revoke_key)
 add(app, "doctor", doctor)
+add(app, "chaos", chaos)
 add(app, "demo", demo)
 add(app, "check", check)
 add(app, "sample", sample)

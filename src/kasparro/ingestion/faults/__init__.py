@@ -3,7 +3,15 @@
 They wrap the source, the transformer and the store of a run; the pipeline knows nothing of them.
 """
 
-from kasparro.ingestion.faults.plans import KINDS, LANE_POINTS, POINTS, FaultPlan, Faults, parse_plans
+from kasparro.ingestion.faults.plans import (
+    KINDS,
+    LANE_POINTS,
+    POINTS,
+    FaultPlan,
+    Faults,
+    parse_plans,
+    refuse_in_production,
+)
 from kasparro.ingestion.faults.wrappers import FaultyStore, faulty_job, faulty_store
 
 __all__ = [
@@ -16,4 +24,5 @@ __all__ = [
     "faulty_job",
     "faulty_store",
     "parse_plans",
+    "refuse_in_production",
 ]
