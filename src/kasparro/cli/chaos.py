@@ -8,7 +8,7 @@ from kasparro.cli.frame import Context, command
 from kasparro.cli.output import Result, Table
 from kasparro.cli.run import SourcesArgument
 from kasparro.core.errors import EXIT_DIFFERENCES, EXIT_OK
-from kasparro.core.settings import MOST_LANES
+from kasparro.core.limits import MOST_LANES
 
 if TYPE_CHECKING:
     from kasparro.cli.chaos_trials import Attempt

@@ -7,7 +7,7 @@ import typer
 from kasparro.cli.frame import Context, command
 from kasparro.cli.output import Result
 from kasparro.core.errors import EXIT_OK, EXIT_REJECTS
-from kasparro.core.settings import MOST_LANES
+from kasparro.core.limits import MOST_LANES
 
 SourcesArgument = Annotated[list[str] | None, typer.Argument(metavar="SOURCE", help="Sources (default: all).")]
 FullRefreshOption = Annotated[

@@ -12,11 +12,11 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, Va
 
 from kasparro.core.address import numeric
 from kasparro.core.errors import ConfigurationError
+from kasparro.core.limits import MOST_LANES
 from kasparro.core.trust import checked_hosts, checked_origins, checked_proxies
 
 DEFAULT_CONFIG_NAME = "kasparro.yaml"
 DEFAULT_HOME_NAME = ".kasparro"
-MOST_LANES = 32
 _LANES_UNASKED = 8
 
 
