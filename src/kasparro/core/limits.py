@@ -1,4 +1,4 @@
-"""Bounds that settings and options of commands share; here, so that a command line is read without importing settings."""
+"""Bounds that settings and options of commands share; here, so that no command line needs the settings to be read."""
 
 from typing import Final
 
