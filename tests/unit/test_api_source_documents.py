@@ -35,7 +35,7 @@ def key_of(payload: Payload) -> str:
 def outcomes(body: bytes) -> dict[str, str]:
     """By locator, what the transform makes of each record: `ok`, or the first reject code."""
     transformer = Transformer(lambda payload: {"record_key": key_of(payload)}, key_of)
-    batch = transformer.transform(read(body), 1)
+    batch = transformer.judge(read(body), 1)
     found = {accepted.locator: "ok" for accepted in batch.accepted}
     return found | {rejected.locator: rejected.defects[0].code for rejected in batch.rejected}
 

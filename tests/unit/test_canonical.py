@@ -26,7 +26,7 @@ from kasparro.core.canonical import (
     unstorable,
     without_paths,
 )
-from kasparro.core.flat_payloads import FlatPayloads
+from kasparro.core.json_columns import encode_numbers, encode_objects
 
 VECTORS: list[tuple[dict[str, Any], str, str]] = [
     ({}, "{}", "2afb9b83f9314e5d029766197f539792"),
@@ -183,17 +183,6 @@ def test_lane_is_decided_by_the_bytes_alone() -> None:
 
 
 TEXT = st.text(st.one_of(st.characters(), st.sampled_from('\x00\\u0"%\ud800\udc00\n')), max_size=8)
-FLAT = st.dictionaries(TEXT, st.one_of(TEXT, st.none(), st.integers()), max_size=5)
-
-
-@given(FLAT, st.sets(TEXT, max_size=2))
-def test_flat_fast_way_gives_the_same_bytes_or_declines(payload: dict[str, Any], ignore: set[str]) -> None:
-    encoded = FlatPayloads(ignore).encode(payload)
-    if encoded is not None:
-        assert encoded == (payload_json(payload), content_hash(payload, ignore=ignore))
-    text = FlatPayloads().encode_text(payload)
-    if text is not None:
-        assert text == payload_json(payload) == canonical_json(payload)
 
 
 @given(st.dictionaries(TEXT, TEXT, max_size=5))
@@ -221,3 +210,53 @@ def test_canonical_text_says_what_the_payload_says(payload: dict[str, Any]) -> N
 
     assert read(canonical_json(payload)) == payload
     assert content_hash(read(canonical_json(payload))) == content_hash(payload)
+
+
+ODD = st.one_of(
+    st.sampled_from([
+        Decimal("1.50"), Decimal("-0"), Decimal("-0.00"), Decimal("0.0"), Decimal("1E+2"), Decimal("1E-7"),
+        Decimal("0E-9"), Decimal("NaN"), Decimal("Infinity"), Decimal("1e400000"), Decimal(100),
+        10**63, 10**64, -(10**70), 10**5_000, Decimal("9" * 70), Decimal("0." + "1" * 70), 1.5, float("nan"),
+        "\x00", "\\u0000", "\ud800", "%s", [], {}, True,
+        datetime(2026, 1, 1, tzinfo=UTC), ("a", 1), [[], [1]],
+        [{"a": Decimal("2.0")}, {"a": None}, {"b": [Decimal("3.0")]}],
+    ]),
+    JSON_VALUES,
+)  # fmt: skip
+
+
+@given(st.lists(st.dictionaries(st.one_of(st.sampled_from("ab%"), TEXT), ODD, max_size=3), max_size=6))
+def test_many_payloads_at_once_have_the_same_texts(payloads: list[dict[str, Any]]) -> None:
+    texts = encode_objects(payloads)
+    assert list(zip(texts.exact, texts.canonical, strict=True)) == list(map(one_by_one, payloads))
+
+
+def one_by_one(payload: dict[str, Any]) -> tuple[str, str] | tuple[None, None]:
+    try:
+        return payload_json(payload), canonical_json(payload)
+    except UnstorableError:
+        return None, None
+
+
+def test_payloads_of_many_shapes_keep_their_order() -> None:
+    payloads: list[dict[str, Any]] = [
+        {"n": n, **({"x": n} if n % 3 else {}), "y": {"z": [n] * (n % 4)}} for n in range(1500)
+    ]
+    assert encode_objects(payloads).exact == list(map(payload_json, payloads))
+
+
+def test_no_payloads_have_no_texts() -> None:
+    assert encode_objects([]).exact == []
+
+
+@given(st.lists(st.decimals(allow_nan=False, allow_infinity=False)))
+def test_many_numbers_have_the_forms_of_each(numbers: list[Decimal]) -> None:
+    exact, canonical = encode_numbers(numbers)
+    assert exact == list(map(str, numbers))
+    assert canonical == [canonical_json({"": number})[4:-1] for number in numbers]
+
+
+@pytest.mark.parametrize("number", ["Infinity", "NaN", "1e400000", "-1e131072"])
+def test_a_number_that_cannot_be_stored_is_refused_among_many(number: str) -> None:
+    with pytest.raises(UnstorableError):
+        encode_numbers([Decimal(1), Decimal(number)])

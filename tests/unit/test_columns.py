@@ -1,7 +1,7 @@
 """Judged as columns or one by one: the same rows, rejects, line numbers and hashes, whatever stands in a file."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,11 +17,12 @@ from kasparro.ingestion.lanes import ReaderBatch, split
 from kasparro.ingestion.registry import build_source, build_transformer
 from kasparro.ingestion.source import Batch, BatchLimits, SourceRecord, Start
 from kasparro.ingestion.sources.csv import reader
-from kasparro.ingestion.transform import Transformer
+from kasparro.ingestion.transform import TransformedBatch, Transformer
 from kasparro.schemas.batches import LaneBatch
 from kasparro.schemas.configuration import parse_configuration
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
+Transform = Callable[[Sequence[SourceRecord], int], TransformedBatch]
 SOURCE = """
 sources:
   - name: rows
@@ -98,11 +99,11 @@ async def read(folder: Path, mapping: str) -> tuple[list[Batch], Transformer]:
     return [item for item in items if isinstance(item, Batch)], build_transformer(config)
 
 
-def encoded(transformer: Transformer, batches: list[Batch], lanes: int) -> list[LaneBatch]:
+def encoded(transform: Transform, batches: list[Batch], lanes: int) -> list[LaneBatch]:
     shares: list[LaneBatch] = []
     before = 0
     for batch in batches:
-        transformed = transformer.transform(batch.records, before + 1)
+        transformed = transform(batch.records, before + 1)
         place = ReaderBatch(before, len(batch.records), batch.cursor, batch.size_bytes)
         shares += [encode_share(share, "rows.csv", NOW) for share in split(place, transformed, [0] * lanes)]
         before += len(batch.records)
@@ -112,13 +113,14 @@ def encoded(transformer: Transformer, batches: list[Batch], lanes: int) -> list[
 def check_both_ways(folder: Path, content: bytes, mapping: str, lanes: int = 1) -> list[Batch]:
     (folder / "rows.csv").write_bytes(content)
     batches, transformer = asyncio.run(read(folder, mapping))
-    by_columns = encoded(transformer, batches, lanes)
-    one_by_one = encoded(replace(transformer, mapping=None), batches, lanes)
-    for left, right in zip(by_columns, one_by_one, strict=True):
-        assert left.rows.to_pylist() == right.rows.to_pylist()
-        assert left.rows.schema == right.rows.schema
-        assert left.reasons == right.reasons
-        assert replace(left, rows=right.rows) == right
+    one_by_one = encoded(transformer.judge, batches, lanes)
+    for other in (transformer, replace(transformer, mapping=None)):
+        by_columns = encoded(other.transform, batches, lanes)
+        for left, right in zip(by_columns, one_by_one, strict=True):
+            assert left.rows.to_pylist() == right.rows.to_pylist()
+            assert left.rows.schema == right.rows.schema
+            assert left.reasons == right.reasons
+            assert replace(left, rows=right.rows) == right
     return batches
 
 

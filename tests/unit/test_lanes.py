@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from kasparro.core.canonical import lane_of
 from kasparro.ingestion.lanes import LaneShare, ReaderBatch, split
 from kasparro.ingestion.source import SourceRecord
-from kasparro.ingestion.transform import TransformedBatch
+from kasparro.ingestion.transform import TransformedBatch, Transformer
 from tests.scripted import ScriptedSource, job_of, row
 
 KEYS = ("k1", "k2", "k3", "k4", None)
@@ -18,7 +18,9 @@ KEYS = ("k1", "k2", "k3", "k4", None)
 
 def transformed(payloads: Sequence[dict[str, object]], before: int) -> TransformedBatch:
     records = [SourceRecord(payload, f"p:{before + place}") for place, payload in enumerate(payloads, 1)]
-    return job_of(ScriptedSource({})).transformer.transform(records, before + 1)
+    transformer = job_of(ScriptedSource({})).transformer
+    assert isinstance(transformer, Transformer)
+    return transformer.judge(records, before + 1)
 
 
 def shares_of(payloads: Sequence[dict[str, object]], behind: Sequence[int], before: int = 0) -> list[LaneShare]:

@@ -1,6 +1,8 @@
 """Every record of a batch is accepted, rejected with every reason, or filtered; texts and hashes are canonical."""
 
 import json
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -8,11 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kasparro.core.canonical import content_hash, payload_json, record_hash
-from kasparro.core.flat_payloads import FlatPayloads
+from kasparro.ingestion.encoding import encode_share
+from kasparro.ingestion.lanes import ReaderBatch, split
 from kasparro.ingestion.registry import build_transformer
 from kasparro.ingestion.source import Defect, Payload, SourceRecord
 from kasparro.ingestion.systemic import systemic_error
 from kasparro.ingestion.transform import Rejected, TransformedBatch
+from kasparro.schemas.batches import STAGE_SCHEMA
 from kasparro.schemas.configuration import RejectLimit, parse_configuration
 
 MAPPING = "{title: t, value: v, attributes: {x: x}}"
@@ -25,7 +29,19 @@ def transformed(*payloads: Payload | SourceRecord, rest: str = "key: id", mappin
         payload if isinstance(payload, SourceRecord) else SourceRecord(payload, f"a.csv:{line}")
         for line, payload in enumerate(payloads, 2)
     ]
-    return build_transformer(parse_configuration(text, {}).sources[0]).transform(records, 11)
+    transformer = build_transformer(parse_configuration(text, {}).sources[0])
+    one_by_one, by_columns = transformer.judge(records, 11), transformer.transform(records, 11)
+    assert written(by_columns) == written(one_by_one)
+    return one_by_one
+
+
+def written(batch: TransformedBatch) -> list[Any]:
+    """What the store gets of a batch, for three lanes."""
+    shares = split(ReaderBatch(10, batch.fetched, {}, 1), batch, [0, 0, 0])
+    encoded = [encode_share(share, "a.csv", datetime(2026, 1, 1, tzinfo=UTC)) for share in shares]
+    rows = [lane.rows.to_pylist() for lane in encoded]
+    assert all(lane.rows.schema == STAGE_SCHEMA for lane in encoded)
+    return [rows, [replace(lane, rows=STAGE_SCHEMA.empty_table()) for lane in encoded]]
 
 
 def row(key: str = "1", t: str = "T", v: str = "1.50", x: str = "X") -> dict[str, str]:
@@ -151,16 +167,6 @@ def test_every_record_is_in_exactly_one_list(payloads: list[Payload]) -> None:
         assert accepted.content_hash == content_hash(payload)
         fields = {name: value for name, value in accepted.record.model_dump().items() if name != "record_key"}
         assert accepted.record_hash == record_hash(fields)
-
-
-@given(st.dictionaries(st.one_of(st.sampled_from("abc%"), st.text()), _CELLS), st.lists(st.sampled_from("abc%")))
-def test_flat_payloads_are_encoded_as_all_others(payload: dict[str, Any], ignore: list[str]) -> None:
-    encoded = FlatPayloads(ignore).encode(payload)
-    if encoded is not None:
-        assert encoded == (payload_json(payload), content_hash(payload, ignore=ignore))
-    text = FlatPayloads(ignore).encode_text(payload)
-    if text is not None:
-        assert text == payload_json(payload)
 
 
 def test_a_batch_of_mostly_rejected_records_is_systemic() -> None:

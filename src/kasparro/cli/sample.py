@@ -47,7 +47,7 @@ async def sample(
             raise
         detected = await detected_in(reader, partitions, answered)
     records = fetched[:limit]
-    batch = build_transformer(chosen).transform(records, 1)
+    batch = build_transformer(chosen).judge(records, 1)
     shown = [_shown(ordinal, record, batch) for ordinal, record in enumerate(records, 1)]
     human: list[str | Table] = [f"{place}: {text}" for place, text in detected.items()]
     findings = findings_of(fetched, answered, reader.type) | watermark_in(chosen, fetched) if explain else {}

@@ -4,17 +4,19 @@ One part: its text. Several: joined by `|`, with `\\` and `|` inside a part esca
 payload's content hash.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from kasparro.core.canonical import content_hash
-from kasparro.ingestion.paths import Getter, compile_path
+from kasparro.ingestion.paths import ColumnGetter, Getter, compile_path
 from kasparro.ingestion.source import Defect, Payload, RecordRejected
 from kasparro.schemas.readings import Defective, as_text
 
 KEY_SEPARATOR: Final = "|"
 KeyOf = Callable[[Payload], str]
 """The function that names a record. Raises RecordRejected with one defect for each part without a value."""
+KeyColumn = Callable[[Sequence[Payload]], list[str]]
+"""The names of many records. Raises RecordRejected as soon as one has none."""
 
 
 def hash_key(payload: Payload) -> str:
@@ -57,6 +59,22 @@ def path_key(paths: tuple[str, ...], nulls: frozenset[str]) -> KeyOf:
         return parts[0] if len(parts) == 1 else _joined(parts, KEY_SEPARATOR.join(parts))
 
     return key_of
+
+
+def key_column(part: ColumnGetter, key_of: KeyOf, nulls: frozenset[str]) -> KeyColumn:
+    """For keys of the one `part` that `key_of` takes: those that are text or integers are named at once."""
+
+    def keys(payloads: Sequence[Payload]) -> list[str]:
+        try:
+            values = part(payloads)
+        except KeyError:  # a column that is missing
+            return list(map(key_of, payloads))
+        kinds = set(map(type, values))
+        texts = list(map(str, values)) if kinds == {int} else values
+        plain = kinds in ({int}, {str}) and nulls.isdisjoint(texts) and all(map(str.strip, texts))
+        return texts if plain else list(map(key_of, payloads))
+
+    return keys
 
 
 def _single_key(column: str, nulls: frozenset[str]) -> KeyOf:

@@ -4,12 +4,13 @@ Plain names are direct look-ups: of a column in CSV, of a member or path in JSON
 cannot be read becomes a Defect that names the field and shows the text; nothing is guessed.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
-from kasparro.ingestion.keys import KeyOf, column_key, hash_key, path_key
-from kasparro.ingestion.paths import Getter, compile_path, compile_search
+from kasparro.ingestion.keys import KeyColumn, KeyOf, column_key, hash_key, key_column, path_key
+from kasparro.ingestion.looks import column_look, dictionaries, found_look
+from kasparro.ingestion.paths import Getter, Look, compile_search, look_at, look_by
 from kasparro.ingestion.source import Defect, Payload, RecordRejected
 from kasparro.schemas.configuration import (
     AnySourceConfig,
@@ -24,6 +25,9 @@ from kasparro.schemas.configuration import (
 from kasparro.schemas.readings import Defective, Reading, as_text, decimal_reading, time_reading
 
 Normalize = Callable[[Payload], dict[str, object]]
+Fields = Callable[[Sequence[Payload]], dict[str, list[Any]]]
+"""The mapped fields of many payloads: for each the values, None where there is none. They are what `Normalize` gives;
+raises KeyError, Defective or RecordRejected as soon as one payload has a defect."""
 _TEXT_FIELDS: Final = ("title", "body", "url", "author", "category", "unit", "entity_key")
 
 
@@ -31,7 +35,7 @@ def compile_mapping(source: AnySourceConfig) -> Normalize:
     """The function that normalizes payloads of this source. It is pure, and raises RecordRejected with every defect."""
     key_of = compile_key(source)
     targets = _targets(source)
-    getters = targets.fields()
+    getters = [(name, look.one) for name, look in targets.fields()]
     parts = [(name, getter) for name, getter in getters if name != "attributes"] + targets.each_attribute()
 
     def normalize(payload: Payload) -> dict[str, object]:
@@ -46,6 +50,25 @@ def compile_mapping(source: AnySourceConfig) -> Normalize:
         return fields
 
     return _over_defaults(normalize, source.timezone) if isinstance(source, RssSourceConfig) else normalize
+
+
+def compile_fields(source: AnySourceConfig) -> Fields | None:
+    """The same over many payloads; None for a source whose records are normalized one by one."""
+    if isinstance(source, RssSourceConfig):
+        return None
+    keys = _key_column(source)
+    looks = _targets(source).fields()
+    return lambda payloads: {"record_key": keys(payloads), **{name: look.many(payloads) for name, look in looks}}
+
+
+def _key_column(source: AnySourceConfig) -> KeyColumn:
+    key_of, nulls = compile_key(source), frozenset(source.null_values)
+    names = list(source.key or ())
+    if len(names) != 1:
+        return lambda payloads: list(map(key_of, payloads))
+    name = names[0]
+    part = look_at(name) if not isinstance(source, CsvSourceConfig) else column_look(name, None, frozenset())
+    return key_column(part.many, key_of, nulls)
 
 
 def compile_key(source: AnySourceConfig) -> KeyOf:
@@ -90,49 +113,49 @@ def _all_defects(payload: Payload, key_of: Callable[[Payload], str], parts: list
 class _Targets:
     """The targets of one source; `is_json` where a plain text is a path and no column."""
 
-    map: RecordMap[str]
+    map: "RecordMap[str]"
     nulls: frozenset[str]
     zone_name: str
     is_json: bool
 
-    def fields(self) -> list[tuple[str, Getter]]:
-        """Each mapped field with its getter."""
+    def fields(self) -> list[tuple[str, Look]]:
+        """Each mapped field with what looks it up."""
         mapped, nulls = self.map, self.nulls
         readings: dict[str, Reading] = dict.fromkeys(_TEXT_FIELDS, as_text)
         readings |= {"value": decimal_reading(nulls), "occurred_at": time_reading(self.zone_name, nulls)}
-        getters: list[tuple[str, Getter]] = []
+        looks: list[tuple[str, Look]] = []
         for name, reading in readings.items():
             target: Target[str] | None = getattr(mapped, name)
             if target is not None:
-                getters.append((name, self.getter(target, reading)))
+                looks.append((name, self.look(target, reading)))
         if mapped.tags is not None:
-            getters.append(("tags", self._tags(mapped.tags)))
+            looks.append(("tags", look_by(self._tags(mapped.tags))))
         if mapped.attributes == "*":
-            getters.append(("attributes", _all_attributes(frozenset(mapped_names(mapped)), nulls)))
+            looks.append(("attributes", look_by(_all_attributes(frozenset(mapped_names(mapped)), nulls))))
         elif mapped.attributes is not None:
-            getters.append(("attributes", self._attributes(mapped.attributes)))
-        return getters
+            looks.append(("attributes", self._attributes(mapped.attributes)))
+        return looks
 
     def each_attribute(self) -> list[tuple[str, Getter]]:
         """Each attribute as a field of its own, so that all that are at fault can be named."""
         attributes = self.map.attributes
         targets = attributes if isinstance(attributes, dict) else {}
-        return [(f"attributes.{name}", self.getter(target, None)) for name, target in targets.items()]
+        return [(f"attributes.{name}", self.look(target, None).one) for name, target in targets.items()]
 
-    def getter(self, target: Target[str], reading: Reading | None) -> Getter:
+    def look(self, target: Target[str], reading: Reading | None) -> Look:
         """What a target gives, read by `reading`; None as it is where that is no reading."""
         if isinstance(target, ConstantTarget):
             constant = target.value if reading is None else reading(target.value)
-            return lambda _: constant
+            return Look(lambda _: constant, lambda payloads: [constant] * len(payloads))
         if isinstance(target, ExpressionTarget):
-            return _found_getter(compile_search(target.expr), reading, self.nulls)
+            return found_look(look_by(compile_search(target.expr)), reading, self.nulls)
         if self.is_json:
-            return _found_getter(compile_path(target), reading, self.nulls)
-        return _column_getter(target, reading, self.nulls)
+            return found_look(look_at(target), reading, self.nulls)
+        return column_look(target, reading, self.nulls)
 
     def _tags(self, mapped: Target[str] | tuple[Target[str], ...]) -> Getter:
         targets = cast("tuple[Target[str], ...]", mapped if isinstance(mapped, tuple) else (mapped,))
-        getters, nulls = [self.getter(each, None) for each in targets], self.nulls
+        getters, nulls = [self.look(each, None).one for each in targets], self.nulls
 
         def tags(payload: Payload) -> list[str] | None:
             found: list[str] = []
@@ -144,53 +167,13 @@ class _Targets:
 
         return tags
 
-    def _attributes(self, targets: Mapping[str, Target[str]]) -> Getter:
-        if not self.is_json and all(isinstance(target, str) for target in targets.values()):
-            return _column_attributes([(name, str(target)) for name, target in targets.items()], self.nulls)
-        getters = [(name, self.getter(target, None)) for name, target in targets.items()]
-
-        def attributes(payload: Payload) -> dict[str, Any]:
-            return {name: value for name, getter in getters if (value := getter(payload)) is not None}
-
-        return attributes
+    def _attributes(self, targets: Mapping[str, Target[str]]) -> Look:
+        return dictionaries({name: self.look(target, None) for name, target in targets.items()})
 
 
 def _targets(source: AnySourceConfig) -> _Targets:
     mapped: RecordMap[str] = source.map or PathMap()
     return _Targets(mapped, frozenset(source.null_values), source.timezone, not isinstance(source, CsvSourceConfig))
-
-
-def _column_getter(column: str, reading: Reading | None, nulls: frozenset[str]) -> Getter:
-    if reading is None or reading is as_text:
-
-        def text(payload: Payload) -> Any:
-            value = payload[column]
-            return None if value in nulls else value
-
-        return text
-
-    def read(payload: Payload) -> Any:
-        value = payload[column]
-        return None if value is None or value in nulls else reading(value)
-
-    return read
-
-
-def _found_getter(search: Getter, reading: Reading | None, nulls: frozenset[str]) -> Getter:
-    def read(payload: Payload) -> Any:
-        value = search(payload)
-        if value is None or (isinstance(value, str) and value in nulls):
-            return None
-        return value if reading is None else reading(value)
-
-    return read
-
-
-def _column_attributes(pairs: list[tuple[str, str]], nulls: frozenset[str]) -> Getter:
-    def attributes(payload: Payload) -> dict[str, Any]:
-        return {name: value for name, column in pairs if (value := payload[column]) not in nulls and value is not None}
-
-    return attributes
 
 
 def _all_attributes(mapped: frozenset[str], nulls: frozenset[str]) -> Getter:

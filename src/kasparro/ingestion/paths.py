@@ -1,6 +1,7 @@
 """How a value is taken out of a payload: by a path, compiled to look-ups where it is made of names, or by JMESPath."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, cast
 
 from kasparro.ingestion.source import Payload
@@ -9,17 +10,36 @@ from kasparro.schemas.readings import Defective, shown
 
 Getter = Callable[[Payload], Any]
 """One field's value, None where there is none. Raises KeyError for a missing column, or Defective."""
+ColumnGetter = Callable[[Sequence[Payload]], list[Any]]
+"""One field's values in many payloads. Raises what a Getter raises, as soon as one payload is at fault."""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """A look-up in one payload, and the same in many at once."""
+
+    one: Getter
+    many: ColumnGetter
+
+
+def look_by(getter: Getter) -> Look:
+    """For what is looked up payload by payload."""
+    return Look(getter, lambda payloads: list(map(getter, payloads)))
 
 
 def compile_path(path: str) -> Getter:
     """The function that gives the value at a JMESPath: `id` and `a.b` by look-ups, all else by evaluation."""
-    names = path_names(path)
-    if names is None:
-        return compile_search(path)
-    if len(names) == 1:
-        return lambda payload, name=names[0]: payload.get(name)
+    return look_at(path).one
 
-    def look_up(payload: Payload) -> Any:
+
+def look_at(path: str) -> Look:
+    """As `compile_path`, for one payload and for many."""
+    names = path_names(path)
+    return look_by(compile_search(path)) if names is None else _by_names(names)
+
+
+def _by_names(names: tuple[str, ...]) -> Look:
+    def one(payload: Payload) -> Any:
         value: Any = payload
         for name in names:
             if not isinstance(value, dict):
@@ -27,7 +47,13 @@ def compile_path(path: str) -> Getter:
             value = cast("Payload", value).get(name)
         return value
 
-    return look_up
+    def many(payloads: Sequence[Payload]) -> list[Any]:
+        values: list[Any] = [payload.get(names[0]) for payload in payloads]
+        for name in names[1:]:
+            values = [cast("Payload", value).get(name) if isinstance(value, dict) else None for value in values]
+        return values
+
+    return Look((lambda payload, name=names[0]: payload.get(name)) if len(names) == 1 else one, many)
 
 
 def compile_search(expression: str) -> Getter:

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 from kasparro.ingestion.columns.mapping import compile_columns
 from kasparro.ingestion.http.contract import Fetcher, HttpPolicy
-from kasparro.ingestion.mapping import compile_key, compile_mapping
+from kasparro.ingestion.mapping import compile_fields, compile_key, compile_mapping
 from kasparro.ingestion.paths import compile_search
 from kasparro.ingestion.source import Defect, Payload, RecordRejected, Source
 from kasparro.ingestion.sources import api
@@ -47,7 +47,8 @@ def build_transformer(config: AnySourceConfig) -> Transformer:
     """What turns this source's raw records into what the store writes."""
     keep = None if config.where is None else _predicate(config.where)
     columns = compile_columns(config) if isinstance(config, CsvSourceConfig) else None
-    return Transformer(compile_mapping(config), compile_key(config), keep, config.ignore, columns)
+    normalize, fields = compile_mapping(config), compile_fields(config)
+    return Transformer(normalize, compile_key(config), keep, config.ignore, columns, fields)
 
 
 def needs_http(config: AnySourceConfig) -> bool:

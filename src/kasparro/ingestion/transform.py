@@ -14,15 +14,17 @@ import pyarrow as pa
 from pydantic import TypeAdapter, ValidationError
 
 from kasparro.core.canonical import UnstorableError, content_hash, payload_json, record_hash, unstorable
-from kasparro.core.flat_payloads import FlatPayloads
 from kasparro.ingestion.columns.mapping import ColumnMapping
+from kasparro.ingestion.columns.records import Rules, transform_records
 from kasparro.ingestion.columns.text import TextColumns, parts_of
 from kasparro.ingestion.columns.transform import transform_columns
 from kasparro.ingestion.judgement import defects_of
+from kasparro.ingestion.mapping import Fields
 from kasparro.ingestion.source import Defect, Payload, RecordRejected, SourceRecord
 from kasparro.schemas.unified import KeyText, UnifiedRecord
 
 _KEPT_LEVELS: Final = 100
+_RECORDS_AT_ONCE: Final = 2_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +81,7 @@ class Transformer:
 
     `normalize` and `key_of` raise RecordRejected; `keep` is the source's `where` (None: every record is kept) and
     raises it too; `ignore` are paths that do not count towards the content hash. `mapping` judges rows of text as
-    columns, with the same results, where a source's configuration allows for it.
+    columns, and `fields` is `normalize` over many payloads: with the same results, where a configuration allows for it.
     """
 
     normalize: Callable[[Payload], dict[str, object]]
@@ -87,32 +89,48 @@ class Transformer:
     keep: Callable[[Payload], bool] | None = None
     ignore: Collection[str] = ()
     mapping: ColumnMapping | None = None
+    fields: Fields | None = None
 
     def transform(self, records: Sequence[SourceRecord], first_ordinal: int) -> TransformedBatch:
         """Judge records; the first has the ordinal `first_ordinal`. Raises nothing for what a record holds."""
         batch = TransformedBatch(len(records))
-        encoders = _Encoders(FlatPayloads(self.ignore), FlatPayloads())
         ordinal = first_ordinal
         for part in parts_of(records):
             if self.mapping is not None and isinstance(part, TextColumns):
                 judged = transform_columns(self.mapping, part, ordinal)
-                if judged.rows.num_rows:
-                    batch.columns.append(judged.rows)
-                for position in judged.declined:
-                    self._judge(batch, ordinal + position, part[position], encoders)
+                declined = [part[place] for place in judged.declined]
+                others = self._as_columns(batch, declined, [ordinal + place for place in judged.declined])
+                batch.columns.extend(_in_order(judged.rows, others))
             else:
-                for each, record in enumerate(part, ordinal):
-                    self._judge(batch, each, record, encoders)
+                for begin in range(0, len(part), _RECORDS_AT_ONCE):
+                    some = list(part[begin : begin + _RECORDS_AT_ONCE])
+                    ordinals = range(ordinal + begin, ordinal + begin + len(some))
+                    batch.columns.extend(_in_order(self._as_columns(batch, some, ordinals)))
             ordinal += len(part)
         return batch
 
-    def _judge(self, batch: TransformedBatch, ordinal: int, record: SourceRecord, encoders: "_Encoders") -> None:
+    def judge(self, records: Sequence[SourceRecord], first_ordinal: int) -> TransformedBatch:
+        """The same, one by one: all that passes is in `accepted`."""
+        batch = TransformedBatch(len(records))
+        for ordinal, record in enumerate(records, first_ordinal):
+            self._judge(batch, ordinal, record)
+        return batch
+
+    def _as_columns(
+        self, batch: TransformedBatch, records: list[SourceRecord], ordinals: Sequence[int]
+    ) -> pa.RecordBatch:
+        """The rows of records that are clearly good; the others are judged one by one."""
+        judged = transform_records(Rules(self.normalize, self.keep, self.ignore, self.fields), records, ordinals)
+        for place in judged.declined:
+            self._judge(batch, ordinals[place], records[place])
+        return judged.rows
+
+    def _judge(self, batch: TransformedBatch, ordinal: int, record: SourceRecord) -> None:
         try:
-            encoded = encoders.payloads.encode(record.payload) or self._encode(record.payload)
+            text, hash_of_content = payload_json(record.payload), content_hash(record.payload, ignore=self.ignore)
         except UnstorableError as error:
             batch.rejected.append(_unstorable(ordinal, record, self._key(record.payload), str(error)))
             return
-        text, hash_of_content = encoded
         try:
             if record.defects:
                 raise RecordRejected(*record.defects)
@@ -120,7 +138,7 @@ class Transformer:
                 batch.filtered.append(Filtered(ordinal, self._key(record.payload)))
                 return
             unified = UnifiedRecord.model_validate(self.normalize(record.payload))
-            attributes, hash_of_record = _encode_record(unified, encoders.attributes)
+            attributes, hash_of_record = _encode_record(unified)
         except (RecordRejected, ValidationError) as error:
             defects = error.defects if isinstance(error, RecordRejected) else defects_of(error)
             key = self._key(record.payload)
@@ -131,15 +149,21 @@ class Transformer:
             Accepted(ordinal, key, text, hash_of_content, record.locator, unified, hash_of_record, attributes)
         )
 
-    def _encode(self, payload: Payload) -> tuple[str, bytes]:
-        return payload_json(payload), content_hash(payload, ignore=self.ignore)
-
     def _key(self, payload: Payload) -> str | None:
         """The record's key where it can be told, in the form that an accepted record has, else None."""
         try:
             return _key_text().validate_python(self.key_of(payload))
         except (RecordRejected, UnstorableError, ValidationError):
             return None
+
+
+def _in_order(*parts: pa.RecordBatch) -> list[pa.RecordBatch]:
+    """What there is in these parts, in the order of ordinals."""
+    filled = [rows for rows in parts if rows.num_rows]
+    if len(filled) < 2:
+        return filled
+    table = pa.Table.from_batches(filled)
+    return table.sort_by("ordinal").to_batches()  # pyright: ignore[reportUnknownMemberType]
 
 
 @cache
@@ -169,23 +193,10 @@ def _encodable(value: Any, depth: int = 0) -> Any:
     return Decimal(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
-@dataclass(frozen=True, slots=True)
-class _Encoders:
-    """What a batch's records have in common: their columns, and those of their attributes."""
-
-    payloads: FlatPayloads
-    attributes: FlatPayloads
-
-
-def _encode_record(record: UnifiedRecord, flat: FlatPayloads) -> tuple[str, bytes]:
+def _encode_record(record: UnifiedRecord) -> tuple[str, bytes]:
     """The attributes as JSON, and the hash of the record. Raises RecordRejected for what cannot be stored."""
     fields = dict(record.__dict__)
     del fields["record_key"]
-    if not record.attributes:
-        return "{}", record_hash(fields)
-    text = flat.encode_text(record.attributes)
-    if text is not None:
-        return text, record_hash(fields, attributes_json=text)
     try:
         return payload_json(record.attributes), record_hash(fields)
     except UnstorableError as error:

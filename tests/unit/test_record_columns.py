@@ -1,0 +1,132 @@
+"""JSON records judged as columns or one by one: the same rows, rejects and hashes, whatever stands in a record."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kasparro.ingestion.encoding import encode_share
+from kasparro.ingestion.lanes import ReaderBatch, split
+from kasparro.ingestion.registry import build_transformer
+from kasparro.ingestion.source import Defect, Payload, SourceRecord
+from kasparro.ingestion.transform import TransformedBatch, Transformer
+from kasparro.schemas.batches import STAGE_SCHEMA
+from kasparro.schemas.configuration import parse_configuration
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+WHOLE = """{title: t, body: d.b, author: '"a b"', unit: {value: mi}, value: v, occurred_at: o, entity_key: e,
+            tags: [t, l], attributes: {x: x, "a\\"b": d, l: l}}"""
+MAPPINGS = [
+    f"key: k, ignore: [x, d.b], map: {WHOLE}",
+    "key: k, map: {title: t, value: v, occurred_at: o, attributes: '*'}",
+    "key: [k, e], timezone: Europe/Berlin, null_values: ['', NA, '0'], map: {occurred_at: o, value: x, tags: l}",
+    "key: d.b, map: {title: {expr: \"join('-', [t, e])\"}, url: {value: 'a\"b'}, attributes: {n: {expr: 'length(l)'}}}",
+    "key: k, where: \"t != 'x'\", map: {title: t, attributes: {}}",
+    "key: k, map: {}",
+]
+TEXTS = st.sampled_from([
+    "", "NA", "0", "x", "A b", "é", "e\u0301", '"', "\\", "\n", "\x00", "\ud800", "\\u0000", "%s", " ", "k" * 300,
+    "é" * 600, "\u212b", "\ufb01", "1.50", "2026-01-01T10:00:00Z", "2026-01-01",
+])  # fmt: skip
+NUMBERS = st.one_of(
+    st.integers(-(10**20), 10**20),
+    st.decimals(allow_nan=False, allow_infinity=False),
+    st.sampled_from([
+        Decimal("1.50"), Decimal("-0.0"), Decimal("1E+3"), Decimal("1E-9"), Decimal("NaN"), Decimal("-Infinity"),
+        Decimal("1e400000"), Decimal("1e-16383"), 10**70, -(10**64), Decimal("0." + "1" * 80),
+    ]),
+)  # fmt: skip
+TIMES = st.one_of(
+    st.sampled_from([
+        "2026-01-01", "2026-01-01T10:00:00.123456Z", "0001-01-01T00:00:00Z", "0999-12-31T23:59:59+00:00",
+        "2026-03-29T02:30", "0001-01-01T00:00:00+01:00", "9999-12-31T23:59:59.999999Z", "2026-01-01 10:00:00+02:00",
+        "2026-02-30", "NA", "20260101",
+    ]),
+    st.datetimes().map(lambda time: f"{time.isoformat()}+01:30"),
+)  # fmt: skip
+SCALARS = st.one_of(st.none(), st.booleans(), TEXTS, NUMBERS)
+ANY = st.one_of(
+    SCALARS, st.lists(SCALARS, max_size=3), st.dictionaries(st.sampled_from(["b", "", "é"]), SCALARS, max_size=2)
+)
+PAYLOADS = st.fixed_dictionaries(
+    {"k": st.one_of(TEXTS, st.integers(0, 3), ANY)},
+    optional={
+        "t": st.one_of(TEXTS, ANY), "v": st.one_of(NUMBERS, ANY), "o": st.one_of(TIMES, ANY),
+        "e": st.one_of(TEXTS, ANY), "l": st.one_of(st.lists(TEXTS, max_size=3), ANY),
+        "d": st.fixed_dictionaries({"b": TEXTS}) | ANY, "x": ANY, "a b": ANY,
+    },
+)  # fmt: skip
+
+
+def transformer_of(rest: str) -> Transformer:
+    text = f"sources: [{{name: a, type: api, url: 'https://api.example.org/a', {rest}}}]"
+    return build_transformer(parse_configuration(text, {}).sources[0])
+
+
+def written(transform: Callable[[Sequence[SourceRecord], int], TransformedBatch], payloads: Sequence[Payload]) -> Any:
+    """What the store gets, for two lanes."""
+    defect = (Defect("bad_encoding", "holds bytes that are not UTF-8"),)
+    records = [
+        SourceRecord(payload, f"a#{number}", defect if payload.get("x") == "NA" else ())
+        for number, payload in enumerate(payloads)
+    ]
+    shares = split(ReaderBatch(0, len(payloads), {}, 1), transform(records, 1), [0, 0])
+    encoded = [encode_share(share, "a", NOW) for share in shares]
+    assert all(lane.rows.schema == STAGE_SCHEMA for lane in encoded)
+    rows = [lane.rows.to_pylist() for lane in encoded]
+    return rows, [replace(lane, rows=STAGE_SCHEMA.empty_table()) for lane in encoded]  # pyright: ignore[reportArgumentType]
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(PAYLOADS, max_size=6), st.sampled_from(MAPPINGS))
+def test_columns_and_single_records_are_the_same(payloads: list[Payload], mapping: str) -> None:
+    transformer = transformer_of(mapping)
+    assert written(transformer.transform, payloads) == written(transformer.judge, payloads)
+
+
+def good(number: int) -> Payload:
+    return {
+        "k": f"k{number}", "t": 'Ä "title"', "v": Decimal("1.50"), "o": "2026-01-01T10:00:00+02:00", "e": None,
+        "l": ["a", "b"], "d": {"b": "text", "n": [1, Decimal("2.0"), {"deep": True}]}, "x": number, "a b": "author",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("mapping", MAPPINGS[:3])
+def test_good_records_are_judged_as_columns(mapping: str) -> None:
+    payloads = [{**good(number), "e": "e"} for number in range(5_000)]
+    transformer = transformer_of(mapping)
+    batch = transformer.transform([SourceRecord(payload, "a#1") for payload in payloads], 1)
+    assert batch.accepted == []
+    assert sum(rows.num_rows for rows in batch.columns) == 5_000
+    assert written(transformer.transform, payloads[:50]) == written(transformer.judge, payloads[:50])
+
+
+def test_one_bad_record_costs_its_neighbours_nothing_but_time() -> None:
+    payloads = [good(number) for number in range(20)]
+    payloads[3]["v"], payloads[7]["k"], payloads[11]["o"], payloads[13]["x"] = "1,5", None, 5, Decimal("NaN")
+    batch = transformer_of(MAPPINGS[0]).transform([SourceRecord(payload, "a#1") for payload in payloads], 1)
+    assert batch.accepted == []
+    assert sum(rows.num_rows for rows in batch.columns) == 16
+    assert [(rejected.ordinal, rejected.defects[0].code) for rejected in batch.rejected] == [
+        (4, "invalid_decimal"),
+        (8, "key_missing"),
+        (12, "invalid_time"),
+        (14, "unstorable"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "value", [{"tags": None}, {"attributes": None}, {"title": 5}, {"unknown": "x"}, {"record_key": None}]
+)
+def test_what_a_source_normalizes_to_nonsense_is_rejected(value: dict[str, object]) -> None:
+    def normalize(_: Payload) -> dict[str, object]:
+        return {"record_key": "1", **value}
+
+    transformer = Transformer(normalize, lambda _: "1")
+    assert written(transformer.transform, [{}, {}]) == written(transformer.judge, [{}, {}])
+    assert len(transformer.transform([SourceRecord({}, "a#1")], 1).rejected) == 1
