@@ -3,6 +3,8 @@
 
 PYTHON ?= python3
 VENV := .venv
+# dlt, for measuring beside it, in an environment of its own
+DLT_VENV := .venv-dlt
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input
 PYTEST := $(BIN)/python -m pytest
@@ -78,8 +80,11 @@ docs-lint: ## lint docs/openapi.json (needs npm)
 docs-check: $(VENV)/.dev
 	$(BIN)/python docs/generate.py --check
 
-bench bench-full: ## measure speed (comes with a later version)
-	@echo "make $@: not there yet" >&2; exit 1
+bench: $(VENV)/.bench $(DLT_VENV)/.done ## measure speed beside the floor and dlt, some minutes (needs npm)
+	$(BIN)/python -m bench
+
+bench-full: $(VENV)/.bench $(DLT_VENV)/.done ## the same over the full sizes, medians of five: most of an hour
+	$(BIN)/python -m bench --full
 
 docker-up: ## start everything in containers: database, first load, scheduler, API on 127.0.0.1:8000
 	@deploy/docker-up
@@ -92,10 +97,11 @@ requirements: ## pin anew what pyproject.toml asks for (needs uv)
 	uv pip compile $(PINNED) pyproject.toml -o requirements/runtime.txt
 	uv pip compile $(PINNED) pyproject.toml --group dev -c requirements/runtime.txt -o requirements/dev.txt
 	uv pip compile $(PINNED) pyproject.toml --group bench -c requirements/dev.txt -o requirements/bench.txt
+	uv pip compile $(PINNED) --group bench-dlt -o requirements/bench-dlt.txt
 	uv pip compile $(PINNED) --group build -c requirements/dev.txt -o requirements/build.txt
 
-clean: ## remove .venv and caches; data and .kasparro stay
-	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis .import_linter_cache .coverage .coverage.* htmlcov dist build
+clean: ## remove environments and caches; data and .kasparro stay
+	rm -rf $(VENV) $(DLT_VENV) bench/.cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache .coverage .coverage.* htmlcov dist build
 
 # -- the environment ---------------------------------------------------------------------------------------------
 
@@ -122,4 +128,10 @@ $(VENV)/.dev: requirements/dev.txt $(VENV)/.runtime
 
 $(VENV)/.bench: requirements/bench.txt $(VENV)/.dev
 	@$(PIP) --require-hashes --no-deps -r requirements/bench.txt
+	@touch $@
+
+$(DLT_VENV)/.done: requirements/bench-dlt.txt | $(VENV)/bin/python
+	@echo "installing dlt into $(DLT_VENV)"
+	@$(PYTHON) -m venv $(DLT_VENV)
+	@$(DLT_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-input --require-hashes --no-deps -r $<
 	@touch $@

@@ -6,16 +6,16 @@ The bare loop (httpx, jiter) is timed without Python's start and imports; `kaspa
 its own clock besides. On the server of DATABASE_URL (whose kasparro tables are emptied!), or on an embedded one.
 """
 
-import asyncio
-from typing import Any
+from typing import Final
 
-from bench.measuring import save, table
-from bench.reading import Found, Reading, measure, parser_for
-from bench.server import on_a_server
+from bench.measuring import Part, Series, table
+from bench.reading import Found, Reading, read, run_command
 
 from kasparro.core.database import ConnectionOptions
 
-CONFIGURATION = """
+DOCUMENTS: Final = 200
+PER_PAGE: Final = 1000
+CONFIGURATION: Final = """
 sources:
   - name: records
     type: api
@@ -38,32 +38,26 @@ sources:
 """
 
 
-def show(found: Found) -> None:
+def on_top(found: Found, one: Series) -> float:
+    """Microseconds a record that a step takes more than the bare loop."""
+    return (one.median - found.bare.median) / one.rows * 1e6
+
+
+def shown(found: Found) -> str:
     """Microseconds a record, and how many of them come on top of the bare loop."""
     rows: list[tuple[str, ...]] = []
     for one in (found.bare, found.whole, found.itself):
-        on_top = "" if one is found.bare else f"{(one.median - found.bare.median) / one.rows * 1e6:.1f}"
-        rows.append((one.name, f"{one.median:.2f}", one.spread, f"{one.median / one.rows * 1e6:.1f}", on_top, *one.cpu))
-    headers = ("step", "seconds", "from..to", "us a record", "us on top", "client CPU s", "server CPU s")
-    print(f"\nJSON API: {found.bare.rows:,} records in pages of 1,000\n\n{table(headers, rows)}\n")
+        more = "" if one is found.bare else f"{on_top(found, one):.1f}"
+        rows.append((one.name, f"{one.median:.2f}", one.spread, f"{one.median / one.rows * 1e6:.1f}", more, *one.cpu))
+    return table(("step", "seconds", "from..to", "us a record", "us on top", "client CPU s", "server CPU s"), rows)
 
 
-async def run(options: ConnectionOptions, rounds: int, documents: int | None) -> dict[str, Any]:
-    """Measure and print; the figures."""
-    facts, found = await measure(options, Reading("records", documents or 200, 1000, CONFIGURATION), rounds)
-    show(found)
-    return {"machine": facts, "api": found.as_data()}
-
-
-def main() -> None:
-    """Measure as the command line says."""
-    arguments = parser_for(__doc__).parse_args()
-    save(
-        asyncio.run(on_a_server(lambda options: run(options, arguments.rounds, arguments.documents))),
-        "api",
-        arguments.json,
-    )
+async def measure(options: ConnectionOptions, rounds: int, documents: int) -> Part:
+    """So many pages of a thousand records."""
+    found = await read(options, Reading("records", documents, PER_PAGE, CONFIGURATION), rounds)
+    text = f"JSON API: {found.bare.rows:,} records in pages of {PER_PAGE:,}, {rounds} rounds\n\n{shown(found)}"
+    return Part("api", text, found.as_data(), {"JSON API: us a record on top": on_top(found, found.whole)})
 
 
 if __name__ == "__main__":
-    main()
+    run_command(__doc__, measure, DOCUMENTS)

@@ -6,16 +6,16 @@ The bare loop (httpx, feedparser) is timed without Python's start and imports; `
 and by its own clock besides. On the server of DATABASE_URL (whose kasparro tables are emptied!), or on an embedded one.
 """
 
-import asyncio
-from typing import Any
+from typing import Final
 
-from bench.measuring import save, table
-from bench.reading import Found, Reading, measure, parser_for
-from bench.server import on_a_server
+from bench.measuring import Part, Series, table
+from bench.reading import Found, Reading, read, run_command
 
 from kasparro.core.database import ConnectionOptions
 
-CONFIGURATION = """
+DOCUMENTS: Final = 40
+ENTRIES: Final = 250
+CONFIGURATION: Final = """
 sources:
   - name: feeds
     type: rss
@@ -25,34 +25,27 @@ sources:
 """
 
 
-def show(found: Found) -> None:
+def on_top(found: Found, one: Series) -> float:
+    """By how many per cent a step takes longer than the bare loop."""
+    return (one.median / found.bare.median - 1) * 100
+
+
+def shown(found: Found) -> str:
     """Microseconds an entry, and by how much more than the bare loop."""
     rows: list[tuple[str, ...]] = []
     for one in (found.bare, found.whole, found.itself):
-        on_top = "" if one is found.bare else f"{(one.median / found.bare.median - 1) * 100:+.1f} %"
-        rows.append((one.name, f"{one.median:.2f}", one.spread, f"{one.median / one.rows * 1e6:.0f}", on_top, *one.cpu))
-    headers = ("step", "seconds", "from..to", "us an entry", "on top", "client CPU s", "server CPU s")
-    print(f"\nFeeds: {found.bare.rows:,} entries in documents of 250\n\n{table(headers, rows)}\n")
+        more = "" if one is found.bare else f"{on_top(found, one):+.1f} %"
+        rows.append((one.name, f"{one.median:.2f}", one.spread, f"{one.median / one.rows * 1e6:.0f}", more, *one.cpu))
+    return table(("step", "seconds", "from..to", "us an entry", "on top", "client CPU s", "server CPU s"), rows)
 
 
-async def run(options: ConnectionOptions, rounds: int, documents: int | None) -> dict[str, Any]:
-    """Measure and print; the figures."""
-    count = documents or 40
-    urls = ", ".join(f'"{{url}}?page={number}"' for number in range(1, count + 1))
-    facts, found = await measure(options, Reading("feeds", count, 250, CONFIGURATION.replace("{urls}", urls)), rounds)
-    show(found)
-    return {"machine": facts, "feeds": found.as_data()}
-
-
-def main() -> None:
-    """Measure as the command line says."""
-    arguments = parser_for(__doc__).parse_args()
-    save(
-        asyncio.run(on_a_server(lambda options: run(options, arguments.rounds, arguments.documents))),
-        "feeds",
-        arguments.json,
-    )
+async def measure(options: ConnectionOptions, rounds: int, documents: int) -> Part:
+    """So many feeds of 250 entries."""
+    urls = ", ".join(f'"{{url}}?page={number}"' for number in range(1, documents + 1))
+    found = await read(options, Reading("feeds", documents, ENTRIES, CONFIGURATION.replace("{urls}", urls)), rounds)
+    text = f"Feeds: {found.bare.rows:,} entries in documents of {ENTRIES}, {rounds} rounds\n\n{shown(found)}"
+    return Part("feeds", text, found.as_data(), {"feeds: per cent on top": on_top(found, found.whole)})
 
 
 if __name__ == "__main__":
-    main()
+    run_command(__doc__, measure, DOCUMENTS)

@@ -17,7 +17,7 @@ from typing import Any, Final, TypeVar
 import psutil
 
 import kasparro
-from kasparro.core.database import Connection
+from kasparro.core.database import Connection, ConnectionOptions, connect
 
 RESULTS: Final = Path(__file__).parent / "results"
 _LIBRARIES: Final = ("asyncpg", "feedparser", "httpx", "jiter", "pgpq", "pyarrow", "pydantic")
@@ -25,6 +25,27 @@ _SERVER_SETTINGS: Final = (
     "server_version", "shared_buffers", "max_wal_size", "wal_level", "wal_compression", "fsync", "full_page_writes",
     "synchronous_commit", "checkpoint_timeout", "autovacuum", "io_method",
 )  # fmt: skip
+GOALS: Final[Mapping[str, tuple[str, float]]] = {
+    "generated: first load / floor": ("<=", 1.3),
+    "flights: first load / floor": ("<=", 1.3),
+    "flights3m: first load / floor": ("<=", 1.3),
+    "generated: second pass / floor": ("<=", 0.8),
+    "generated: 10 % changed / floor": ("<=", 1.0),
+    "flights: second pass / floor": ("<=", 0.8),
+    "flights: 10 % changed / floor": ("<=", 1.0),
+    "generated: rows per second, first load / dlt with Arrow": (">=", 1.6),
+    "generated: rows per second, first load / dlt from dictionaries": (">=", 8),
+    "flights: rows per second, first load / dlt with Arrow": (">=", 1.6),
+    "flights: rows per second, first load / dlt from dictionaries": (">=", 8),
+    "memory: 10 million rows / 1 million": ("<=", 1.15),
+    "memory: MB at 10 million rows": ("<=", 400),
+    "time: 10 million rows / 1 million": ("<=", 11),
+    "JSON API: us a record on top": ("<=", 20),
+    "feeds: per cent on top": ("<=", 10),
+    "start: kasparro run, nothing to do": ("<=", 1.5),
+    "start: kasparro up, after a clean stop": ("<=", 6),
+}
+"""What kasparro is to reach on two cores, by the name of the figure."""
 T = TypeVar("T")
 
 
@@ -52,6 +73,10 @@ class Series:
         return statistics.median(sample.seconds for sample in self.samples)
 
     @property
+    def per_second(self) -> float:
+        return self.rows / self.median
+
+    @property
     def spread(self) -> str:
         seconds = [sample.seconds for sample in self.samples]
         return f"{min(seconds):.2f}..{max(seconds):.2f}"
@@ -74,6 +99,16 @@ class Series:
             "per_second": per_second,
             "samples": samples,
         }
+
+
+@dataclass(frozen=True)
+class Part:
+    """What one measurement gave: a text with its table, data for the file, and the figures that goals are set for."""
+
+    name: str
+    text: str
+    data: Mapping[str, Any]
+    figures: Mapping[str, float]
 
 
 class Stopwatch:
@@ -143,7 +178,7 @@ def table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join([line(headers), rule, *map(line, rows)])
 
 
-async def machine(connection: Connection | None) -> dict[str, Any]:
+async def machine(options: ConnectionOptions | None) -> dict[str, Any]:
     """What a figure depends on: processors, versions, the server's settings."""
     facts: dict[str, Any] = {
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -155,13 +190,21 @@ async def machine(connection: Connection | None) -> dict[str, Any]:
         "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
         "libraries": {name: version(name) for name in _LIBRARIES},
     }
-    if connection is not None:
+    if options is not None:
+        facts["server"] = await _server_settings(options)
+    return facts
+
+
+async def _server_settings(options: ConnectionOptions) -> dict[str, str]:
+    connection = await connect(options, application_name="kasparro:bench")
+    try:
         rows = await connection.fetch(
             "select name, current_setting(name) as value from pg_settings where name = any($1::text[])",
             list(_SERVER_SETTINGS),
         )
-        facts["server"] = {row["name"]: row["value"] for row in rows}
-    return facts
+    finally:
+        await connection.close()
+    return {row["name"]: row["value"] for row in rows}
 
 
 def _processor() -> str:
@@ -183,14 +226,33 @@ def facts_text(facts: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def save(found: Mapping[str, Any], name: str, file: Path | None) -> Path:
-    """Write what was found as JSON, into bench/results unless told otherwise; says where."""
+def report(facts: Mapping[str, Any], parts: Sequence[Part], file: Path | None) -> None:
+    """Print machine, tables and goals; write everything as JSON, into bench/results unless told otherwise."""
+    print(facts_text(facts))
+    for part in parts:
+        print(f"\n{part.text}")
+    figures = {name: figure for part in parts for name, figure in part.figures.items()}
+    text, verdicts = against_goals(figures)
+    if verdicts:
+        print(f"\nGoals (set for the sizes of `make bench-full`)\n\n{text}")
+    data = {part.name: part.data for part in parts}
     if file is None:
         RESULTS.mkdir(exist_ok=True)
-        file = RESULTS / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{name}.json"
+        file = RESULTS / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{'-'.join(data)}.json"
+    found = {"machine": facts, **data, "figures": figures, "goals": verdicts}
     file.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
-    print(f"written: {file}")
-    return file
+    print(f"\nwritten: {file}")
+
+
+def against_goals(figures: Mapping[str, float]) -> tuple[str, dict[str, bool]]:
+    """A table of the goals whose figure was measured, and whether each is met."""
+    rows: list[tuple[str, ...]] = []
+    met: dict[str, bool] = {}
+    for name, (sign, limit) in GOALS.items():
+        if name in figures:
+            met[name] = figures[name] <= limit if sign == "<=" else figures[name] >= limit
+            rows.append((name, f"{sign} {limit:g}", f"{figures[name]:.2f}", "met" if met[name] else "MISSED"))
+    return table(("figure", "goal", "found", ""), rows), met
 
 
 def progress(text: str) -> None:

@@ -1,45 +1,41 @@
-"""Peak memory over the size of the input: generated CSV rows, PSS of the process tree without the server.
+"""Peak memory and time over the size of the input: generated CSV rows, PSS of the process tree without the server.
 
-    python -m bench.memory --rows 500000 5000000     (DATABASE_URL, or the embedded server of a temporary home)
+    python -m bench.memory --rows 500000 1000000 5000000 10000000
 
-PSS (proportional set size) is read from /proc/PID/smaps_rollup every 50 ms; Linux only.
+PSS (proportional set size) is read from /proc/PID/smaps_rollup every 50 ms; Linux only. On the server of DATABASE_URL
+(whose kasparro tables are emptied!), or on an embedded one.
 """
 
 import argparse
 import asyncio
 import tempfile
 import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any, Final
 
 import psutil
+from bench.commands import run_once
+from bench.datasets import GENERATED
+from bench.ground import RESET
+from bench.measuring import Part, machine, progress, report, table
 from bench.server import on_a_server
 
 from kasparro.core.database import ConnectionOptions, connect
 from kasparro.services.migrations import upgrade
-from tests.acceptance.kasparro_process import environment, start
-from tests.recovery.facts import url_of
 
-CONFIGURATION = """
-sources:
-  - name: generated
-    type: csv
-    path: rows.csv
-    key: id
-    map: {title: name, value: price, category: kind, occurred_at: time, attributes: {note: note}}
-"""
+REFERENCE_ROWS: Final = 1_000_000
+SAMPLE_EVERY_SECONDS: Final = 0.05
 
 
-def write_rows(folder: Path, rows: int) -> None:
-    """About 110 bytes a row, every one different."""
-    (folder / "kasparro.yaml").write_text(CONFIGURATION, encoding="utf-8")
-    with (folder / "rows.csv").open("w", encoding="utf-8") as file:
-        file.write("id,name,price,kind,time,note\n")
-        for n in range(rows):
-            second = n % 60
-            file.write(
-                f"r{n:09d},record number {n},{n % 100_000}.{n % 100:02d},kind{n % 7},"
-                f"2026-01-{n % 28 + 1:02d}T12:{n % 59:02d}:{second:02d}Z,a note of some length {n * 7919}\n"
-            )
+@dataclass(frozen=True, slots=True)
+class Peak:
+    """What one first load took."""
+
+    rows: int
+    peak_bytes: int
+    seconds: float
 
 
 def pss_bytes(root: int) -> int:
@@ -58,42 +54,80 @@ def pss_bytes(root: int) -> int:
     return total
 
 
-async def peak(options: ConnectionOptions, rows: int) -> tuple[int, float]:
-    """Peak PSS in bytes and seconds of `kasparro run` over so many rows, into a fresh source."""
+async def peak(options: ConnectionOptions, rows: int) -> Peak:
+    """Of `kasparro run` over so many rows, into empty tables."""
     connection = await connect(options, application_name="kasparro:bench")
-    await connection.execute("truncate sources, etl_runs, etl_checkpoints, unified_data, raw_csv_data cascade")
+    await connection.execute(RESET)
+    await connection.execute("checkpoint")
     await connection.close()
-    with tempfile.TemporaryDirectory() as folder:
-        write_rows(Path(folder), rows)
+    highest = 0
+
+    async def watch(process: int) -> None:
+        nonlocal highest
+        while True:
+            highest = max(highest, await asyncio.to_thread(pss_bytes, process))
+            await asyncio.sleep(SAMPLE_EVERY_SECONDS)
+
+    with tempfile.TemporaryDirectory(prefix="ksp-bench-") as folder:
+        GENERATED.write(Path(folder), rows)
         began = time.perf_counter()
-        env = environment(DATABASE_URL=url_of(options))
-        process = await start("-m", "kasparro", "run", "--quiet", env=env, cwd=Path(folder))
-        ended = asyncio.create_task(process.communicate())
-        highest = 0
-        while not ended.done():
-            highest = max(highest, await asyncio.to_thread(pss_bytes, process.pid))
-            await asyncio.wait({ended}, timeout=0.05)
-        _, stderr = await ended
-        assert process.returncode == 0, stderr.decode()
-        return highest, time.perf_counter() - began
+        outcome = await run_once(options, Path(folder), watcher=watch)
+        seconds = time.perf_counter() - began
+    if outcome["records"]["inserted"] != rows:
+        raise RuntimeError(f"{outcome['records']['inserted']} rows stored, {rows} expected")
+    return Peak(rows, highest, seconds)
 
 
-async def measure(options: ConnectionOptions, sizes: list[int]) -> None:
-    """Print the peak for each size, and its ratio to the first."""
+def shown(peaks: Sequence[Peak]) -> str:
+    """Each beside the one of a million rows, or else the first."""
+    reference = next((one for one in peaks if one.rows == REFERENCE_ROWS), peaks[0])
+    rows = [
+        (
+            f"{one.rows:,}", f"{one.peak_bytes / 2**20:.0f}", f"{one.peak_bytes / reference.peak_bytes:.2f}",
+            f"{one.seconds:.1f}", f"{one.seconds / reference.seconds:.2f}", f"{one.rows / one.seconds:,.0f}",
+        )
+        for one in peaks
+    ]  # fmt: skip
+    beside = f"of {reference.rows:,}'s"
+    return table(("rows", "peak MiB", beside, "seconds", beside, "rows/s"), rows)
+
+
+def figures_of(peaks: Sequence[Peak]) -> dict[str, float]:
+    """How the largest compares with a million rows, where both were measured."""
+    by_rows = {one.rows: one for one in peaks}
+    small, large = by_rows.get(REFERENCE_ROWS), by_rows.get(10 * REFERENCE_ROWS)
+    if small is None or large is None:
+        return {}
+    return {
+        "memory: 10 million rows / 1 million": large.peak_bytes / small.peak_bytes,
+        "memory: MB at 10 million rows": large.peak_bytes / 1e6,
+        "time: 10 million rows / 1 million": large.seconds / small.seconds,
+    }
+
+
+async def measure(options: ConnectionOptions, sizes: Sequence[int]) -> Part:
+    """Each size once, into the same server."""
     await upgrade(options)
-    first = 0
+    peaks: list[Peak] = []
     for rows in sizes:
-        highest, seconds = await peak(options, rows)
-        first = first or highest
-        print(f"{rows:>12,} rows: peak {highest / 2**20:7.1f} MiB, {highest / first:.3f} of the first, {seconds:.1f} s")
+        peaks.append(await peak(options, rows))
+        progress(f"memory {rows:,} rows: {peaks[-1].peak_bytes / 2**20:.0f} MiB, {peaks[-1].seconds:.1f} s")
+    text = f"Memory: first loads of generated rows\n\n{shown(peaks)}"
+    return Part("memory", text, {"peaks": [asdict(one) for one in peaks]}, figures_of(peaks))
+
+
+async def run(options: ConnectionOptions, sizes: Sequence[int]) -> tuple[dict[str, Any], list[Part]]:
+    """The machine, and the one part."""
+    return await machine(options), [await measure(options, sizes)]
 
 
 def main() -> None:
-    """Measure on DATABASE_URL, or on an embedded server of its own."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rows", type=int, nargs="+", default=[500_000, 5_000_000])
-    sizes = parser.parse_args().rows
-    asyncio.run(on_a_server(lambda options: measure(options, sizes)))
+    """Measure as the command line says."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=int, nargs="+", default=[500_000, REFERENCE_ROWS, 5_000_000])
+    parser.add_argument("--json", type=Path, help="where to write the figures (default: into bench/results)")
+    arguments = parser.parse_args()
+    report(*asyncio.run(on_a_server(lambda options: run(options, arguments.rows))), arguments.json)
 
 
 if __name__ == "__main__":

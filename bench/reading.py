@@ -1,10 +1,12 @@
 """What an API or feeds cost on top of a bare loop that downloads and parses them: both in turn, medians."""
 
 import argparse
+import asyncio
 import json
 import os
 import sys
 import tempfile
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -12,7 +14,8 @@ from typing import Any, Final
 
 from bench.commands import capture, run_once
 from bench.ground import RESET
-from bench.measuring import Series, Stopwatch, facts_text, machine, progress
+from bench.measuring import Part, Series, Stopwatch, machine, progress, report
+from bench.server import on_a_server
 from bench.upstream import Kind, upstream
 
 from kasparro.core.database import Connection, ConnectionOptions, connect
@@ -50,14 +53,12 @@ class Found:
         return {"steps": [one.as_data() for one in (self.bare, self.whole, self.itself)]}
 
 
-async def measure(options: ConnectionOptions, reading: Reading, rounds: int) -> tuple[dict[str, Any], Found]:
-    """The machine, and both in turn; after each, what was stored is counted."""
+async def read(options: ConnectionOptions, reading: Reading, rounds: int) -> Found:
+    """Both in turn; after each, what was stored is counted."""
     await upgrade(options)
     connection = await connect(options, application_name="kasparro:bench")
     found = Found(*(Series(name, reading.count) for name in ("bare loop", "kasparro run", "the run itself")))
     try:
-        facts = await machine(connection)
-        print(facts_text(facts))
         with tempfile.TemporaryDirectory(prefix="ksp-bench-") as name:
             async with upstream(reading.kind, reading.documents, reading.entries) as url:
                 text = reading.configuration.replace("{url}", url)
@@ -70,7 +71,7 @@ async def measure(options: ConnectionOptions, reading: Reading, rounds: int) -> 
                     )
     finally:
         await connection.close()
-    return facts, found
+    return found
 
 
 async def _round(
@@ -99,10 +100,19 @@ async def _bare(reading: Reading, url: str) -> float:
     return said["seconds"]
 
 
-def parser_for(description: str | None) -> argparse.ArgumentParser:
-    """What both commands take."""
+Measuring = Callable[[ConnectionOptions, int, int], Awaitable[Part]]
+"""On a server, so many rounds, over so many documents."""
+
+
+def run_command(description: str | None, measuring: Measuring, documents: int) -> None:
+    """The command line of both: measure as it says, and report."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--documents", type=int, help="pages, or feeds")
+    parser.add_argument("--documents", type=int, default=documents, help="pages, or feeds")
     parser.add_argument("--json", type=Path, help="where to write the figures (default: into bench/results)")
-    return parser
+    arguments = parser.parse_args()
+
+    async def run(options: ConnectionOptions) -> tuple[dict[str, Any], list[Part]]:
+        return await machine(options), [await measuring(options, arguments.rounds, arguments.documents)]
+
+    report(*asyncio.run(on_a_server(run)), arguments.json)
