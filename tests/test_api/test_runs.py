@@ -107,6 +107,9 @@ async def test_a_run_shows_its_batches_summed_and_nothing_secret(client: httpx.A
 
 async def test_a_run_at_work_shows_what_it_has_committed(client: httpx.AsyncClient, connection: Connection) -> None:
     await connection.execute("update etl_runs set state = 'running', finished_at = null, fetched = 0 where id = 1")
+    assert (await client.get("/runs/1")).json()["data"]["state"] == "interrupted", "nobody holds its source"
+    source_id = await connection.fetchval("select source_id from etl_runs where id = 1")
+    assert await locks.try_lock(connection, source_id)
     run = (await client.get("/runs/1")).json()["data"]
     assert (run["state"], run["duration_seconds"], run["batches"]) == ("running", None, 2)
     assert (run["records"]["fetched"], run["records"]["inserted"], run["records"]["updated"]) == (5, 4, 1)

@@ -38,7 +38,7 @@ async def show_run(
     from kasparro.services import runs
 
     async with connected(context, "runs") as connection:
-        return Result(_as_data(await runs.find(connection, run)))
+        return Result(_as_data(await runs.find_seen(connection, run)))
 
 
 def _as_data(row: dict[str, Any]) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Final, Literal
 
 from kasparro.core.database import Connection
+from kasparro.services.liveness import dead_runs
 from kasparro.services.migrations import current_revision, head, is_newer, revisions
 
 _LAST_RUNS: Final = """
@@ -76,7 +77,8 @@ async def read_schema_status(connection: Connection) -> SchemaStatus:
 
 async def read_source_statuses(connection: Connection) -> list[SourceStatus]:
     """Every source with its latest run, by name. The schema must be current."""
-    rows = await connection.fetch(_LAST_RUNS)
+    dead = await dead_runs(connection)
+    rows = [dead.as_seen(row) for row in await connection.fetch(_LAST_RUNS)]
     return [
         SourceStatus(
             row["name"],

@@ -12,6 +12,7 @@ from kasparro.core.database import Connection
 from kasparro.core.errors import NotFoundError
 from kasparro.schemas.counters import Counters
 from kasparro.services import batches
+from kasparro.services.liveness import INTERRUPTED, Dead, dead_runs
 from kasparro.services.loading import affected, is_id, require_rows
 
 _INSERT = """
@@ -42,6 +43,13 @@ _HELD_UNTIL = """
 select r.not_before from etl_runs r join sources s on s.id = r.source_id
 where s.name = $1::text and r.started_at is not null order by r.id desc limit 1
 """
+_NEWEST = """
+select max(id) as id, max(started_at) as started_at,
+       bool_and(state not in ('running', 'interrupted', 'cancelled')) filter (where id = newest) as ended
+from (select id, started_at, state, max(id) over () as newest
+      from etl_runs where source_id = (select id from sources where name = $1::text) and started_at is not null
+      order by id desc limit 100) as begun
+"""
 _PLAN = "update etl_runs set plan = $2::jsonb, checkpoint_before = $3::jsonb where id = $1::bigint"
 _UNFINISHED = """
 select id from etl_runs where source_id = $1::integer and state = 'running' and finished_at is null order by id
@@ -54,7 +62,8 @@ returning digest
 """
 _CLOSE = """
 update etl_runs
-set state = $2::text, finished_at = $3::timestamptz, error_code = $4::text, error_message = $5::text,
+set state = $2::text, finished_at = greatest($3::timestamptz, started_at), error_code = $4::text,
+    error_message = $5::text,
     digest = $6::numeric, batches = $7, fetched = $8, inserted = $9, updated = $10, unchanged = $11, duplicate = $12,
     rejected = $13, filtered = $14, deleted = $15, raw_written = $16, not_before = $17::timestamptz,
     checkpoint_after = (
@@ -85,8 +94,12 @@ _ANY_OPEN = "select exists(select from etl_runs where id = any($1::bigint[]) and
 _OF_SOURCE = "r.source_id = $0::integer"
 _OF_TYPE = "s.type = $0::text"
 _IN_STATE = "r.state = $0::text"
+_ALIVE = "r.id <> all($0::bigint[])"
+_INTERRUPTED = "(r.state = 'interrupted' or r.id = any($0::bigint[]))"
 _BEFORE = "r.id < $0::bigint"
 _SUCCESSES = ("succeeded", "partial")
+BROKEN_OFF: Final = frozenset({"running", "interrupted", "cancelled"})
+"""Runs that have begun and did not end by themselves: what they left is to be read by the next one, soon."""
 TIMED_STATES: Final = ("succeeded", "partial", "failed", "systemic")
 """Runs that ended by themselves: an interrupted one is closed by its successor, whenever that comes."""
 DURATION_BOUNDS: Final = ("0.1", "0.5", "1", "5", "10", "30", "60", "300", "900", "3600", "14400")
@@ -145,6 +158,22 @@ async def held_until(connection: Connection, source: str) -> datetime | None:
     return until
 
 
+@dataclass(frozen=True, slots=True)
+class Newest:
+    """The runs of a source that have begun, in so far as one more run changes it; `ended`: the newest by itself."""
+
+    id: int | None
+    started_at: datetime | None
+    ended: bool | None
+
+
+async def newest(connection: Connection, source: str) -> Newest:
+    """What has begun up to now; under the source's lock, nothing begins meanwhile."""
+    row = await connection.fetchrow(_NEWEST, source)
+    assert row is not None
+    return Newest(row["id"], row["started_at"], row["ended"])
+
+
 async def save_plan(
     connection: Connection, run_id: int, plan: Mapping[str, Any], checkpoint_before: Mapping[str, Any]
 ) -> None:
@@ -172,15 +201,22 @@ async def find(connection: Connection, run_id: int) -> dict[str, Any]:
     return dict(row)
 
 
+async def find_seen(connection: Connection, run_id: int) -> dict[str, Any]:
+    """The same as somebody else sees it: a run whose process is dead is interrupted. As in all lists of runs."""
+    return (await dead_runs(connection)).as_seen(await find(connection, run_id))
+
+
 async def latest(connection: Connection, *, source: str | None, limit: int) -> list[dict[str, Any]]:
     """The newest runs first, of one source or of all."""
+    dead = await dead_runs(connection)
     condition = " where ($1::text is null or s.name = $1::text) order by r.id desc limit $2::integer"
-    return [dict(row) for row in await connection.fetch(_SHOW + condition, source, limit)]
+    return [dead.as_seen(row) for row in await connection.fetch(_SHOW + condition, source, limit)]
 
 
 async def some(connection: Connection, run_ids: Sequence[int]) -> list[dict[str, Any]]:
     """These runs, in the order of their ids."""
-    return [dict(row) for row in await connection.fetch(_SHOW + _SOME, list(run_ids))]
+    dead = await dead_runs(connection)
+    return [dead.as_seen(row) for row in await connection.fetch(_SHOW + _SOME, list(run_ids))]
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,19 +230,25 @@ class RunFilter:
 
 async def have_ended(connection: Connection, run_ids: Sequence[int]) -> bool:
     """Whether none of these runs is queued or at work."""
-    return not await connection.fetchval(_ANY_OPEN, list(run_ids))
+    dead = await dead_runs(connection)
+    return not await connection.fetchval(_ANY_OPEN, [run_id for run_id in run_ids if run_id not in dead.ids])
 
 
 async def page(connection: Connection, chosen: RunFilter, *, before: int | None, limit: int) -> list[dict[str, Any]]:
     """The newest runs first: those that are chosen, with ids below `before` where that is given."""
-    given = [
-        (_OF_SOURCE, chosen.source_id), (_OF_TYPE, chosen.source_type), (_IN_STATE, chosen.state), (_BEFORE, before),
-    ]  # fmt: skip
-    held = [(condition, value) for condition, value in given if value is not None]
+    dead = await dead_runs(connection)
+    given = [(_OF_SOURCE, chosen.source_id), (_OF_TYPE, chosen.source_type), (_BEFORE, before)]
+    held = [(condition, value) for condition, value in given if value is not None] + _in_state(chosen.state, dead)
     conditions = [condition.replace("$0", f"${place}") for place, (condition, _) in enumerate(held, 2)]
     where = f" where {' and '.join(conditions)}" if conditions else ""
     statement = f"{_SHOW}{where} order by r.id desc limit $1::integer"
-    return [dict(row) for row in await connection.fetch(statement, limit, *(value for _, value in held))]
+    return [dead.as_seen(row) for row in await connection.fetch(statement, limit, *(value for _, value in held))]
+
+
+def _in_state(state: str | None, dead: Dead) -> list[tuple[str, Any]]:
+    if state == INTERRUPTED[0]:
+        return [(_INTERRUPTED, list(dead.ids))]
+    return [] if state is None else [(_IN_STATE, state), (_ALIVE, list(dead.ids))]
 
 
 async def close(

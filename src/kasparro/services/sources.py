@@ -7,6 +7,7 @@ from typing import Any
 
 from kasparro.core.database import Connection
 from kasparro.core.errors import IdentityChangedError, NotFoundError
+from kasparro.services.liveness import dead_runs
 from kasparro.services.loading import affected, require_rows
 
 _BY_NAME = """
@@ -102,14 +103,16 @@ async def has_records(connection: Connection, source_id: int) -> bool:
 
 async def list_all(connection: Connection) -> list[dict[str, Any]]:
     """Each source with its latest run, by name."""
-    return [dict(row) for row in await connection.fetch(_LIST)]
+    dead = await dead_runs(connection)
+    return [dead.as_seen(row, key="run_id") for row in await connection.fetch(_LIST)]
 
 
 async def page(
     connection: Connection, *, name: str | None = None, after: str | None = None, limit: int
 ) -> list[dict[str, Any]]:
     """Each source with its latest run, by name: the one of this name, those behind another name, or all."""
-    return [dict(row) for row in await connection.fetch(_PAGE, name, after, limit)]
+    dead = await dead_runs(connection)
+    return [dead.as_seen(row, key="run_id") for row in await connection.fetch(_PAGE, name, after, limit)]
 
 
 def _identity_changed(source: SourceInfo, identity: dict[str, Any]) -> IdentityChangedError:

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any, Final, Literal
 
 from kasparro.core.database import Connection
+from kasparro.services.liveness import dead_runs
 from kasparro.services.metrics import Counter, read_counters
 from kasparro.services.runs import TIMED_STATES
 
@@ -27,7 +28,8 @@ left join lateral (
     select id, finished_at, state, error_code, error_message from etl_runs
     where source_id = s.id and state in ('failed', 'systemic') order by id desc limit 1) failure on true
 left join lateral (
-    select count(*) filter (where state = 'queued') as queued, count(*) filter (where state = 'running') as running
+    select count(*) filter (where state = 'queued') as queued,
+           count(*) filter (where state = 'running' and id <> all($1::bigint[])) as running
     from etl_runs where source_id = s.id and finished_at is null) open on true
 order by s.name
 """
@@ -110,7 +112,8 @@ class Stats:
 
 async def read_stats(connection: Connection) -> Stats:
     """The numbers as of now. The schema must be current."""
-    rows = await connection.fetch(_SOURCES)
+    dead = await dead_runs(connection)
+    rows = await connection.fetch(_SOURCES, list(dead.ids))
     counters = await read_counters(connection)
     durations = {
         row["name"]: Durations(*(row[name] for name in Durations.__dataclass_fields__))

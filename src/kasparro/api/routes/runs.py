@@ -136,7 +136,7 @@ async def start_runs(
 
 def _started(request: Request, shown: list[Run], *, waited: bool) -> Response:
     """Raises RunFailedError when the caller has waited for a run that did not end well."""
-    ended = waited and all(run.finished_at is not None for run in shown)
+    ended = waited and all(run.state not in {"queued", "running"} for run in shown)
     if ended and (bad := [run for run in shown if run.state not in {"succeeded", "partial"}]):
         raise RunFailedError("; ".join(map(_told, bad)))
     headers = {"Location": f"/runs/{shown[0].id}"} if len(shown) == 1 else None
@@ -165,7 +165,7 @@ async def _chosen(connection: Connection, query: RunsParameters) -> RunFilter:
 
 
 async def _detail(connection: Connection, run_id: int) -> dict[str, Any]:
-    row = await runs.find(connection, run_id)
+    row = await runs.find_seen(connection, run_id)
     size_bytes, stage_seconds = await batches.effort(connection, run_id)
     effort = {"size_bytes": size_bytes, "stage_seconds": stage_seconds}
     if row["finished_at"] is not None:
