@@ -25,10 +25,10 @@ _HTTP = "allow_private: true, rate_limit: {requests: 100000}, retry: {attempts: 
 CONFIGURATION = f"""
 sources:
   - {{name: csv, type: csv, path: items.csv, key: id, {_LENIENT}, map: {{title: name, value: price, category: kind}}}}
-  - {{name: api, type: api, url: "${{UPSTREAM}}/items", {_HTTP}, {_LENIENT}, records: items, key: id,
+  - {{name: api, type: api, url: "UPSTREAM/items", {_HTTP}, {_LENIENT}, records: items, key: id,
      pagination: {{type: offset, param: offset, size_param: limit, size: 5}},
      map: {{title: name, value: price, category: kind}}}}
-  - {{name: rss, type: rss, url: "${{UPSTREAM}}/feed", {_HTTP}, {_LENIENT},
+  - {{name: rss, type: rss, url: "UPSTREAM/feed", {_HTTP}, {_LENIENT},
      map: {{title: title, value: summary}}}}
 """
 
@@ -48,7 +48,9 @@ class SmallSources:
 
     def __init__(self, folder: Path, upstream_url: str, client: HttpClient) -> None:
         self._folder = folder
-        configured = load_configuration(folder / "kasparro.yaml", {"UPSTREAM": upstream_url}).sources
+        self.path = folder / "kasparro.yaml"
+        self.path.write_text(CONFIGURATION.replace("UPSTREAM", upstream_url), encoding="utf-8")
+        configured = load_configuration(self.path, {}).sources
         self._configured = {config.name: config for config in configured}
         self._client = client
 
@@ -63,7 +65,6 @@ async def small_sources(folder: Path, upstream: Upstream) -> AsyncGenerator[Smal
     header = "id,name,price,kind"
     lines = [",".join(row.values()) for row in items()]
     (folder / "items.csv").write_text("\n".join([header, *lines]) + "\n", encoding="utf-8")
-    (folder / "kasparro.yaml").write_text(CONFIGURATION, encoding="utf-8")
     upstream.on("/items", _page)
     upstream.on("/feed", answer(body=_feed(), headers={"Content-Type": "application/rss+xml"}))
     async with (

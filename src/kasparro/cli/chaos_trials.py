@@ -1,5 +1,6 @@
 """The trials of one source: undisturbed, with each fault, killed at random moments, and undisturbed again."""
 
+import asyncio
 import random
 import secrets
 import shlex
@@ -119,16 +120,23 @@ async def try_source(context: Context, options: ConnectionOptions, source: str, 
 @asynccontextmanager
 async def _scratch(options: ConnectionOptions) -> AsyncGenerator[tuple[ConnectionOptions, Connection]]:
     """A migrated database beside the one in use, and a connection to it; dropped at the end, whatever happened."""
-    async with _connected(options) as administrator:
-        name = await scratch.create(administrator)
+    name = scratch.new_name()
+    made = options.with_database(name)
+    creating = asyncio.ensure_future(_create(options, name))
     try:
-        made = options.with_database(name)
+        await asyncio.shield(creating)  # a server that is told to make a database may do so after we have left
         await upgrade(made)
         async with _connected(made) as connection:
             yield made, connection
     finally:
+        await asyncio.wait({creating})
         async with _connected(options) as administrator:
             await scratch.drop(administrator, name)
+
+
+async def _create(options: ConnectionOptions, name: str) -> None:
+    async with _connected(options) as administrator:
+        await scratch.create(administrator, name)
 
 
 @asynccontextmanager
@@ -227,7 +235,7 @@ class _Trials:
         done, between, ended = 0, 0, None
         while ended is None or (len(moments) < kills and not await self._is_complete()):
             share_left = 1 - await self._committed() / self._expected.fetched
-            moments.append(self._start_seconds + moment(self._pace, share_left, self._random.random))
+            moments.append(self._start_seconds + moment(self._pace, share_left, self._random.random()))
             ended = await self._run((), kill_after_seconds=moments[-1])
             done += ended.killed
             between += ended.killed and 0 < await self._committed() < self._expected.fetched

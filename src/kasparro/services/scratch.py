@@ -18,9 +18,13 @@ where c.relnamespace = current_schema()::regnamespace and c.relkind in ('r', 'p'
 """
 
 
-async def create(connection: Connection) -> str:
-    """Make an empty database on the connection's server and return its name. Raises DatabaseError without the right."""
-    name = _PREFIX + secrets.token_hex(6)
+def new_name() -> str:
+    """A name that no database has."""
+    return _PREFIX + secrets.token_hex(6)
+
+
+async def create(connection: Connection, name: str) -> None:
+    """Make an empty database on the connection's server. Raises DatabaseError without the right to do so."""
     try:
         with house_errors():
             await connection.execute(await connection.fetchval(_CREATE, name))
@@ -31,11 +35,10 @@ async def create(connection: Connection) -> str:
                 hint="grant the right: alter role .. createdb; or point DATABASE_URL at a server where it is granted",
             ) from error
         raise
-    return name
 
 
 async def drop(connection: Connection, name: str) -> None:
-    """Remove a database, whoever is still connected to it."""
+    """Remove a database if it is there, whoever is still connected to it."""
     with house_errors():
         await connection.execute(await connection.fetchval(_DROP, name))
 

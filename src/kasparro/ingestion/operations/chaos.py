@@ -1,6 +1,5 @@
 """What chaos tries, and by what it judges: pure decisions. `kasparro chaos` carries them out."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -53,10 +52,10 @@ def differences(expected: Reckoning, found: Reckoning, source_type: str) -> list
     return wrong
 
 
-def moment(pace: Pace, share_left: float, draw: Callable[[], float]) -> float:
+def moment(pace: Pace, share_left: float, drawn: float) -> float:
     """Seconds after a run begins at which to kill it, where it has this share of the records to load.
 
-    `draw` gives a number from 0 to 1. Nine of ten moments fall between the first and the last commit.
+    `drawn` is a random number from 0 to 1. Five of six moments fall between the first and the last commit.
     """
     span = (pace.last_commit - pace.first_commit) * share_left
-    return max(0.0, pace.first_commit + span * (draw() * (1 + 2 * _MARGIN) - _MARGIN))
+    return max(0.0, pace.first_commit + span * (drawn * (1 + 2 * _MARGIN) - _MARGIN))
