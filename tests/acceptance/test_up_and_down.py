@@ -212,6 +212,7 @@ async def test_doctor_tells_a_stopped_place_from_a_running_one(place: Place) -> 
         "python": "ok",
         "configuration": "ok",
         "database": "ok",
+        "server settings": "ok",
         "migrations": "ok",
         "API server": "ok",
         "scheduler": "ok",

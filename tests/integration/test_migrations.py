@@ -221,7 +221,6 @@ async def test_storage_parameters_are_those_of_the_migrations(
     """Nothing else compares them: Alembic does not look at them."""
     append_only = {"autovacuum_freeze_min_age=0", "autovacuum_analyze_scale_factor=1"}
     expected = {
-        "unified_data": {"fillfactor=90", "autovacuum_vacuum_scale_factor=0.1"},
         "rejected_records": {"fillfactor=50"},
         "etl_checkpoints": {"fillfactor=50"},
         "raw_api_data_default": append_only,

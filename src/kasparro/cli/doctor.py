@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from kasparro.cli.doctor_processes import check_demo, check_scheduler, check_server
+from kasparro.cli.doctor_settings import check_server_settings
 from kasparro.cli.finding import Finding
 from kasparro.cli.frame import Context, command
 from kasparro.cli.output import Result, Table
@@ -93,15 +94,16 @@ async def _database(context: Context) -> list[Finding]:
     try:
         with house_errors():
             version = connection.get_server_version()
+            settings = await check_server_settings(connection, embedded=context.settings.database_url is None)
             schema = await read_schema_status(connection)
             await require_usable(connection, schema.current)
     finally:
         await connection.close()
     reached = Finding("database", "ok", f"PostgreSQL {version.major}.{version.micro}, {options}")
     if schema.state == "current":
-        return [reached, Finding("migrations", "ok", f"revision {schema.needed}")]
+        return [reached, settings, Finding("migrations", "ok", f"revision {schema.needed}")]
     found = f"revision {schema.current}, needed is {schema.needed}"
-    return [reached, Finding("migrations", "fail", found, _TODO_OF_SCHEMA[schema.state], 5)]
+    return [reached, settings, Finding("migrations", "fail", found, _TODO_OF_SCHEMA[schema.state], 5)]
 
 
 async def _disk(context: Context) -> list[Finding]:

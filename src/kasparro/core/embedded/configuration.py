@@ -5,37 +5,39 @@ from pathlib import Path
 from typing import Final
 
 from kasparro.core.embedded.layout import PORT, Layout
+from kasparro.core.server_settings import RECOMMENDED
 
 CUSTOM: Final = "custom.conf"
 _HEADER: Final = f"""\
 # Written by kasparro at each start of the server: changes are lost. Put your own settings into {CUSTOM} beside it.
 """
 _SETTINGS: Final = {
+    **{each.name: each.value for each in RECOMMENDED},
+    # who may come in: the user whose folder it is, by socket
     "listen_addresses": "",
     "port": str(PORT),
     "unix_socket_permissions": "0700",
-    "max_connections": "60",
-    "shared_buffers": "256MB",
-    "work_mem": "16MB",
-    "maintenance_work_mem": "128MB",
-    "random_page_cost": "1.1",
-    "jit": "off",
-    "max_wal_size": "4GB",
-    "checkpoint_timeout": "15min",
-    "wal_compression": "on",
+    # loads (measured: docs/decisions/0014-server-settings.md)
+    "wal_compression": "off",  # pglz is what the binaries have: it costs more time than the bytes it saves
+    # queries
+    "work_mem": "16MB",  # a sort of some 50,000 records stays in memory; lanes ask for more
+    "maintenance_work_mem": "128MB",  # vacuum reads each index once for some twenty million dead rows
+    "random_page_cost": "1.1",  # on an SSD, or in memory, any page is as near as the next one
+    "jit": "off",  # compiling takes longer than our statements do
+    # times are stored and written in UTC
     "timezone": "UTC",
     "log_timezone": "UTC",
+    # the log holds a week and never a payload: neither statements nor details of errors are written to it
     "logging_collector": "on",
     "log_filename": "server-%a.log",
     "log_rotation_age": "1d",
     "log_rotation_size": "0",
     "log_truncate_on_rotation": "on",
     "log_checkpoints": "off",
-    "log_startup_progress_interval": "1s",
+    "log_startup_progress_interval": "1s",  # `kasparro up` shows how far a recovery is
     "log_min_error_statement": "panic",
     "log_error_verbosity": "terse",
 }
-"""The log holds a week and never a payload: neither statements nor details of errors are written to it."""
 
 
 def write_configuration(layout: Layout, extra: Mapping[str, str]) -> None:
