@@ -6,8 +6,19 @@ from fractions import Fraction
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from kasparro.ingestion.sources.api.stamps import StampFormat, began_at, earlier, parse_stamp, rewritten, stamp_text
+from kasparro.ingestion.sources.api.stamps import (
+    Stamp,
+    StampFormat,
+    began_at,
+    earlier,
+    greatest_of,
+    parse_stamp,
+    rewritten,
+    stamp_text,
+)
 
 TEN_MINUTES = timedelta(minutes=10)
 
@@ -132,3 +143,29 @@ def test_beginning_is_told_by_the_clock_of_the_server(date: str | None, began: d
     asked = datetime(2026, 11, 22, 13, 0, tzinfo=UTC)
     headers = {} if date is None else {"date": date}
     assert began_at(headers, asked, asked + timedelta(seconds=2)) == began
+
+
+LIMIT = Fraction(1_795_352_400)
+PLAIN = st.datetimes(datetime(2026, 11, 22, 12, 59), datetime(2026, 11, 22, 13, 1)).map(  # noqa: DTZ001
+    lambda time: f"{time.isoformat(timespec='seconds')}Z"
+)
+TIMES = st.one_of(
+    PLAIN,
+    st.sampled_from([
+        "2026-11-22T13:00:00.000000Z", "2026-11-22T13:00:00.1Z", "2026-11-22T15:00:00+02:00", "2026-11-22",
+        "2026-11-31T00:00:00Z", "9999-12-31T23:59:60Z", "", None, True, "\u0661", "1795352400", 1795352400, Decimal("1795352399.5"), [], {},
+    ]),
+)  # fmt: skip
+
+
+@given(
+    st.one_of(st.lists(PLAIN), st.lists(TIMES), st.lists(st.integers(1_795_352_390, 1_795_352_410))),
+    st.sampled_from(["iso8601", "epoch_s", "epoch_ms"]),
+)
+def test_the_greatest_time_is_that_of_all_looked_at_one_by_one(values: list[Any], stamp_format: StampFormat) -> None:
+    greatest: Stamp | None = None
+    for value in values:
+        stamp = parse_stamp(value, stamp_format)
+        if stamp is not None and stamp.at <= LIMIT and (greatest is None or stamp.at > greatest.at):
+            greatest = stamp
+    assert greatest_of(values, stamp_format, LIMIT) == greatest

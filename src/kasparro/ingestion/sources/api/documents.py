@@ -59,7 +59,9 @@ class Document:
 def parse_document(body: bytes, url: str, content_type: str) -> Document:
     """The document in a body. Raises SourceError that names `url`, what came instead, and where it goes wrong."""
     try:
-        value = jiter.from_json(body, allow_inf_nan=False, float_mode="decimal", catch_duplicate_keys=True)
+        value = jiter.from_json(
+            body, allow_inf_nan=False, float_mode="decimal", catch_duplicate_keys=True, cache_mode="keys"
+        )
     except ValueError:
         return _parse_carefully(body, url, content_type)
     return Document(value)

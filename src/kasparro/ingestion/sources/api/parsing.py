@@ -20,10 +20,12 @@ from kasparro.ingestion.sources.api.pagination import PageFacts, advance
 from kasparro.ingestion.sources.api.position import Position, Validated, short_hash
 from kasparro.ingestion.sources.api.records import find_records, raw_records
 from kasparro.ingestion.sources.api.search import Search
-from kasparro.ingestion.sources.api.stamps import Stamp, parse_stamp, seconds_of
+from kasparro.ingestion.sources.api.stamps import Stamp, greatest_of, parse_stamp, seconds_of
 from kasparro.ingestion.sources.api.urls import next_link, without_params
 
 _NO_CONTENT: Final = 204
+_COMPARED: Final = 20
+"""So many records at each end tell one page from the next."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +92,12 @@ class PageParser:
 
 
 def _digest(items: list[Any], body: bytes) -> str:
-    """A hash of the records alone: what stands around them may change from page to page."""
+    """A hash of the records alone, of their number and those at both ends: what stands around them may change from page
+    to page.
+    """
+    ends = items if len(items) <= 2 * _COMPARED else [*items[:_COMPARED], *items[-_COMPARED:]]
     try:
-        return short_hash(repr(items).encode("utf-8", "surrogatepass"))
+        return short_hash(f"{len(items)} {ends!r}".encode("utf-8", "surrogatepass"))
     except RecursionError:
         return short_hash(body)
 
@@ -103,16 +108,13 @@ def greatest_stamp(incremental: Incremental, field: Search, items: Iterable[Any]
     Nor does a time after the pass began: a page that was read before may have changed by then, and a time that lies in
     the future would hide everything until it comes.
     """
-    greatest: Stamp | None = None
-    limit = seconds_of(began)
+    values: list[Any] = []
     for item in items:
         try:
-            stamp = parse_stamp(field(item, ""), incremental.format)
+            values.append(field(item, ""))
         except SourceError:  # an expression that fails on this record: it has no time
             continue
-        if stamp is not None and stamp.at <= limit and (greatest is None or stamp.at > greatest.at):
-            greatest = stamp
-    return greatest
+    return greatest_of(values, incremental.format, seconds_of(began))
 
 
 def _moved(position: Position, greatest: Stamp | None, incremental: Incremental) -> Position:

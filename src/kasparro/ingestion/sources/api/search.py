@@ -1,7 +1,6 @@
 """JMESPath over pages and records; dotted plain names are direct look-ups."""
 
 import re
-from collections.abc import Mapping
 from typing import Any, Final, cast
 
 from kasparro.core.errors import SourceError
@@ -36,12 +35,12 @@ class Search:
         if self._names is None:
             return False
         parent = _at(value, self._names[:-1])
-        return isinstance(parent, Mapping) and self._names[-1] in parent
+        return isinstance(parent, dict) and self._names[-1] in parent
 
 
 def _at(value: Any, names: list[str]) -> Any:
     for name in names:
-        if not isinstance(value, Mapping):
+        if not isinstance(value, dict):
             return None
-        value = cast("Mapping[str, Any]", value).get(name)
+        value = cast("dict[str, Any]", value).get(name)
     return value

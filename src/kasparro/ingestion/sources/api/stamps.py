@@ -1,6 +1,7 @@
 """Times by which an API is asked for what is new: compared exactly, and given back in the form in which they came."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import ROUND_FLOOR, Decimal, InvalidOperation
@@ -18,6 +19,7 @@ _MICROSECOND: Final = timedelta(microseconds=1)
 _WRONG_CLOCK: Final = timedelta(days=1)
 _DATE_LENGTH: Final = len("2026-01-01")
 _MAX_DIGITS: Final = 25
+_PLAIN_TIMES: Final = re.compile(r"(?:\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,6})?Z,?)*", re.ASCII)
 _PER_SECOND: Final = {"epoch_ms": 1000, "epoch_s": 1}
 _read_time = time_reading("UTC", frozenset())
 
@@ -41,6 +43,23 @@ def parse_stamp(value: Any, stamp_format: StampFormat) -> Stamp | None:
         return Stamp(seconds_of(_read_time(value)), value.strip())
     except Defective:
         return None
+
+
+def greatest_of(values: Sequence[Any], stamp_format: StampFormat, limit: Fraction) -> Stamp | None:
+    """The greatest time that is not after `limit`, in seconds since 1970; of equal ones the first."""
+    latest_first = _latest_first(values)
+    stamps = (parse_stamp(value, stamp_format) for value in latest_first or values)
+    usable = (stamp for stamp in stamps if stamp is not None and stamp.at <= limit)
+    return next(usable, None) if latest_first else max(usable, key=lambda stamp: stamp.at, default=None)
+
+
+def _latest_first(values: Sequence[Any]) -> list[Any] | None:
+    """Each value once, by time, without a look at each: integers, and texts of one length in one form; else None."""
+    kinds = set(map(type, values))
+    is_plain = kinds == {int} or (
+        kinds == {str} and len(set(map(len, values))) == 1 and _PLAIN_TIMES.fullmatch(",".join(values)) is not None
+    )
+    return sorted(set(values), reverse=True) if is_plain else None
 
 
 def seconds_of(moment: datetime) -> Fraction:
