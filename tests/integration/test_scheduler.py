@@ -3,18 +3,21 @@
 import asyncio
 import os
 import socket
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from kasparro.core.database import Connection, ConnectionOptions
 from kasparro.core.errors import RunConflictError, SourceError, UpstreamError
 from kasparro.ingestion.coordinator import Request
 from kasparro.ingestion.run import Conditions, run_source
-from kasparro.services import run_queue, runs, sources, workers
+from kasparro.ingestion.source import Batch, FinalBatch, Start
+from kasparro.services import locks, run_queue, runs, sources, workers
+from kasparro.services.runs import Newest
 from kasparro.workers.scheduler import Scheduled, Scheduler
 from tests.scripted import ScriptedSource, job_of, row
 
@@ -326,3 +329,122 @@ async def test_a_run_that_somebody_else_has_claimed_is_not_run_again(
     second = await run_source(job, Request("api", queued_run_id=run_id), Conditions(database))
     assert isinstance(second.error, RunConflictError)
     assert await states(connection, "s") == [("succeeded", "api")]
+
+
+class Begun(ScriptedSource):
+    """A source that lets a run wait, and knows when one has begun to read."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__({"p": [row("a"), row("b")]}, name=name)
+        self.reading = asyncio.Event()
+        self.go_on = asyncio.Event()
+
+    async def read(self, partition: str, start: Start) -> AsyncIterator[Batch | FinalBatch]:
+        self.reading.set()
+        await self.go_on.wait()
+        async for item in super().read(partition, start):
+            yield item
+
+
+async def test_two_schedulers_and_one_due_moment_are_one_run(
+    database: ConnectionOptions, connection: Connection
+) -> None:
+    """Both decide before either has begun; the second comes to hold the lock as well, and finds the first's run."""
+    begun, stop = Begun("s"), asyncio.Event()
+    scheduled = [Scheduled(job_of(begun), EveryMinutes(100_000))]
+    with capture_logs() as logs:
+        work = [asyncio.create_task(Scheduler(scheduled, Conditions(database, stop=stop)).run()) for _ in range(2)]
+        await begun.reading.wait()
+        await until(connection, "select count(*) = 2 from pg_stat_activity where application_name = $1 "
+                    "and datname = current_database()", "kasparro:new:coordinator")  # fmt: skip
+        begun.go_on.set()
+        async with asyncio.timeout(30):
+            while not any(line["event"] == "scheduler.source_held" for line in logs):
+                await connection.fetchval("select 1")
+        stop.set()
+        await asyncio.gather(*work)
+    assert len(begun.starts) == 1
+    assert await states(connection, "s") == [("succeeded", "schedule")]
+
+
+async def test_scheduled_run_leaves_the_source_to_a_run_that_was_faster(
+    database: ConnectionOptions, connection: Connection
+) -> None:
+    job = job_of(scripted("s"))
+    known = await runs.newest(connection, "s")
+    by_hand = await run_source(job, Request("cli"), Conditions(database))
+    late = await run_source(job, Request("schedule", unless_newer_than=known), Conditions(database))
+    assert isinstance(late.error, RunConflictError)
+    assert "another run was faster" in late.error.message
+    assert await states(connection, "s") == [("succeeded", "cli")]
+    assert by_hand.row is not None
+    assert await runs.newest(connection, "s") == Newest(1, by_hand.row["started_at"], ended=True)
+
+
+async def test_dead_run_of_another_scheduler_is_taken_over_soon(
+    database: ConnectionOptions, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its source is not due for days; what holds its lock is another session, until the second try."""
+    monkeypatch.setattr("kasparro.ingestion.locking.LOCK_WAIT_SECONDS", 0.0)
+    monkeypatch.setattr("kasparro.workers.scheduler.HELD_SECONDS", 0.05)
+    begun, stop = Begun("s"), asyncio.Event()
+    begun.go_on.set()
+    scheduled = [Scheduled(job_of(begun), EveryMinutes(100_000))]
+    found = await sources.register(connection, name="s", source_type="csv", identity=scheduled[0].job.identity)
+    await connection.execute(
+        "insert into etl_runs (source_id, trigger, state, started_at) values ($1, 'schedule', 'running', now())",
+        found.id,
+    )
+    assert await locks.try_lock(connection, found.id)
+    with capture_logs() as logs:
+        work = asyncio.create_task(Scheduler(scheduled, Conditions(database, stop=stop)).run())
+        async with asyncio.timeout(30):
+            while not any(line["event"] == "scheduler.source_held" for line in logs):
+                await connection.fetchval("select 1")
+            await locks.unlock(connection, found.id)
+            await until(connection, "select count(*) = 1 from etl_runs where state = 'succeeded'")
+        stop.set()
+        await work
+    assert await states(connection, "s") == [("interrupted", "schedule"), ("succeeded", "schedule")]
+
+
+class Turned:
+    """A clock that moves on when it is waited for, and is put back once, as soon as a next run is planned."""
+
+    def __init__(self, logs: Sequence[Any], back: timedelta) -> None:
+        self.time = NOON
+        self._logs = logs
+        self._back: timedelta | None = back
+
+    def now(self) -> datetime:
+        return self.time
+
+    async def wait(self, seconds: float, event: asyncio.Event) -> None:
+        await asyncio.sleep(0)
+        if self._back is not None and any(line["event"] == "scheduler.next" for line in self._logs):
+            self.time -= self._back
+            self._back = None
+        elif not event.is_set():
+            self.time += timedelta(seconds=seconds)
+
+
+async def test_clock_that_is_put_back_keeps_no_source_waiting(database: ConnectionOptions) -> None:
+    """By a year, while the source waits for its next run: that comes within its interval all the same."""
+    stop, begun = asyncio.Event(), list[datetime]()
+    source = scripted("s")
+    with capture_logs() as logs:
+        clock = Turned(logs, timedelta(days=365))
+
+        def before(_partition: str, position: int) -> None:
+            if position == 0:
+                begun.append(clock.time)
+            if len(begun) == 2:
+                stop.set()
+
+        source.before = before
+        scheduled = [Scheduled(job_of(source), EveryMinutes(5))]
+        async with asyncio.timeout(60):
+            await Scheduler(scheduled, Conditions(database, stop=stop), clock=clock).run()
+    assert len(begun) == 2
+    assert "scheduler.clock_went_back" in [line["event"] for line in logs]
+    assert begun[1].year == 2025

@@ -63,3 +63,10 @@ def test_no_run_begins_before_the_server_wants_it() -> None:
 
 def test_jitter_adds_up_to_a_tenth() -> None:
     assert timetable(1.0).following(NOON, 0) == NOON + timedelta(minutes=11)
+
+
+def test_times_of_a_clock_that_was_wrong_keep_no_source_waiting() -> None:
+    """A run that began, or a server's wish that was heard, when the clock was ten years ahead."""
+    future = NOON + timedelta(days=3650)
+    assert timetable().first(future, NOON, 0) == NOON + timedelta(minutes=10)
+    assert timetable().first(NOON, NOON, 0, future) == NOON + timedelta(days=1)

@@ -11,11 +11,28 @@ from kasparro.ingestion.recovery import MAY_PASS
 T = TypeVar("T")
 
 
-async def attended_by(connections: list[LiveConnection], work: Callable[[], Awaitable[T]]) -> T:
-    """Do the work while the connections are pinged; whatever fails first ends both, and is raised by itself."""
+async def attended_by(
+    connections: list[LiveConnection], work: Callable[[], Awaitable[T]], *, when_lost: Callable[[], None] | None = None
+) -> T:
+    """Do the work while the connections are pinged; whatever fails first ends both, and is raised by itself.
+
+    When a ping fails, all of the connections are cut off, and what `when_lost` cuts off: the work must not wait for
+    servers that do not answer, not even to roll back.
+    """
+
+    async def attend(connection: LiveConnection) -> None:
+        try:
+            await connection.keep_alive()
+        except KasparroError:
+            for each in connections:
+                each.cut_off()
+            if when_lost is not None:
+                when_lost()
+            raise
+
     try:
         async with asyncio.TaskGroup() as tasks:
-            pings = [tasks.create_task(connection.keep_alive()) for connection in connections]
+            pings = [tasks.create_task(attend(connection)) for connection in connections]
             try:
                 return await work()
             finally:

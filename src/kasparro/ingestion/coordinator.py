@@ -26,21 +26,21 @@ from kasparro.core.errors import (
 from kasparro.core.masking import mask_text
 from kasparro.ingestion.connections import COORDINATOR_SETTINGS, LiveConnection
 from kasparro.ingestion.http.contract import LONGEST_PAUSE_SECONDS
-from kasparro.ingestion.job import SourceJob
-from kasparro.ingestion.locking import LOCK_WAIT_SECONDS, lock
+from kasparro.ingestion.job import SourceJob, partitions_of
+from kasparro.ingestion.locking import lock
 from kasparro.ingestion.passes import OpenPass, PartitionPlan, find_open, fresh
 from kasparro.ingestion.source import FinalBatch
 from kasparro.schemas.batches import LaneState, RunStamp
 from kasparro.services import batches, checkpoints, locks, migrations, raw_partitions, runs, sources
 from kasparro.services.checkpoints import Checkpoint
+from kasparro.services.liveness import INTERRUPTED
 from kasparro.services.locks import Session
-from kasparro.services.runs import NewRun
+from kasparro.services.runs import Newest, NewRun
 from kasparro.services.sources import SourceInfo
 
 STUCK_AFTER_SECONDS = 60.0
 _CLAIM_ATTEMPTS: Final = 3
 log = structlog.get_logger()
-INTERRUPTED: Final = ("interrupted", "the run ended without closing: its process died or lost its connection")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +52,8 @@ class Request:
     full_refresh: bool = False
     abandon: bool = False
     queued_run_id: int | None = None
+    unless_newer_than: Newest | None = None
+    """What had begun when the run was decided on: where more has, somebody else was faster, and there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +84,7 @@ class Coordinator:
 
         Raises IdentityChangedError, SourceError (the run is then recorded as failed), RunConflictError.
         """
-        partitions, failure = await _partitions(job)
+        partitions, failure = await partitions_of(job)
         async with self.live.use() as connection:
             await _prepare_raw_tables(connection)
             plan = await self._claim(connection, job, request, partitions)
@@ -151,6 +153,9 @@ class Coordinator:
         self, connection: Connection, job: SourceJob, request: Request, partitions: list[str]
     ) -> RunPlan:
         source, now = self._source, datetime.now(UTC)
+        known = request.unless_newer_than
+        if known is not None and known != await runs.newest(connection, source.name):
+            raise RunConflictError(f"source {source.name}: another run was faster")
         rows = await checkpoints.lock_all(connection, source.id)
         await sources.adopt(
             connection, source, source_type=job.source.type, identity=job.identity, config_hash=job.config_hash
@@ -240,7 +245,7 @@ async def hold(
     options: ConnectionOptions,
     job: SourceJob,
     *,
-    lock_wait_seconds: float = LOCK_WAIT_SECONDS,
+    lock_wait_seconds: float | None = None,
     stuck_after_seconds: float = STUCK_AFTER_SECONDS,
     stop: asyncio.Event | None = None,
 ) -> AsyncGenerator[Coordinator]:
@@ -264,7 +269,7 @@ async def locked_source(options: ConnectionOptions, name: str) -> AsyncGenerator
     async with _connected(options) as live:
         async with live.use() as connection:
             source = await sources.get(connection, name)
-            await lock(connection, source, LOCK_WAIT_SECONDS)
+            await lock(connection, source)
         yield live, source
 
 
@@ -278,15 +283,6 @@ async def _connected(options: ConnectionOptions) -> AsyncGenerator[LiveConnectio
         yield live
     finally:
         await live.close()
-
-
-async def _partitions(job: SourceJob) -> tuple[list[str], KasparroError | None]:
-    """The source's partitions; a failure is kept until there is a run that can record it."""
-    try:
-        names = await job.source.partitions()
-    except KasparroError as error:
-        return [], error
-    return names, None if names else SourceError(f"source {job.source.name}: there is nothing to read")
 
 
 async def _prepare_raw_tables(connection: Connection) -> None:

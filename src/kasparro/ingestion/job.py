@@ -6,6 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, Protocol
 
+from kasparro.core.errors import KasparroError, SourceError
 from kasparro.ingestion.registry import Fetchers, build_source, build_transformer
 from kasparro.ingestion.source import Source, SourceRecord
 from kasparro.ingestion.transform import TransformedBatch
@@ -60,3 +61,12 @@ def build_job(config: AnySourceConfig, base_dir: Path, fetchers: Fetchers | None
         schedule=config.schedule,
         deadline=config.deadline,
     )
+
+
+async def partitions_of(job: SourceJob) -> tuple[list[str], KasparroError | None]:
+    """The source's partitions; a failure is kept until there is a run that can record it."""
+    try:
+        names = await job.source.partitions()
+    except KasparroError as error:
+        return [], error
+    return names, None if names else SourceError(f"source {job.source.name}: there is nothing to read")

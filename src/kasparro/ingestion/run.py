@@ -9,7 +9,6 @@ from typing import Any
 
 import structlog
 
-from kasparro.core.canonical import storable_text
 from kasparro.core.database import ConnectionOptions
 from kasparro.core.errors import (
     DeadlineError,
@@ -29,6 +28,7 @@ from kasparro.ingestion.job import SourceJob
 from kasparro.ingestion.passes import PartitionPlan
 from kasparro.ingestion.pipeline import Lane, Pipeline
 from kasparro.ingestion.recovery import MAY_PASS, RECONNECT_SECONDS, Recovery
+from kasparro.ingestion.reports import log_end, unexpected
 from kasparro.ingestion.source import BatchLimits, ReadsDocuments, Source, Start
 from kasparro.ingestion.statistics import refresh_statistics
 from kasparro.ingestion.store import LaneStore, PostgresLaneStore
@@ -124,15 +124,16 @@ async def _run_until_over(job: SourceJob, request: Request, conditions: Conditio
             if request.abandon:
                 return _ended_early(job, error)
             log.warning("run.pass_abandoned", source=job.source.name, message=error.message)
-            request = replace(request, abandon=True)
+            request = replace(request, abandon=True, unless_newer_than=None)
         except KasparroError as error:
             ending.require_goes_on()
             ended = await recovery.after(error)
             ending.require_goes_on()
             if ended is not None:
                 return _ended_early(job, ended)
+            request = replace(request, unless_newer_than=None)  # what is newer may be ours
         except Exception as bug:  # noqa: BLE001  a bug that one source meets must not stop the others
-            return _ended_early(job, _unexpected(log.bind(source=job.source.name), bug))
+            return _ended_early(job, unexpected(log.bind(source=job.source.name), bug))
 
 
 def _ended_early(job: SourceJob, error: KasparroError) -> RunOutcome:
@@ -172,8 +173,13 @@ async def _run_claimed(
     bound.info("run.started", resumes_run_id=plan.resumes_run_id, partitions=len(plan.partitions))
     error: KasparroError | None = None
     try:
-        reading = attended_by([coordinator.live], lambda: _read_all(coordinator, job, plan, conditions, ending=ending))
-        await ending.obeyed(reading, ending.cut_off_lanes, turn=Turn.READING)
+        cut_off = lambda: ending.cut_off_lanes()  # noqa: E731, PLW0108  the lanes are opened later
+        reading = attended_by(
+            [coordinator.live],
+            lambda: _read_all(coordinator, job, plan, conditions, ending=ending),
+            when_lost=cut_off,
+        )
+        await ending.obeyed(reading, cut_off, turn=Turn.READING)
     except FencedError:
         raise
     except MAY_PASS:
@@ -182,13 +188,13 @@ async def _run_claimed(
     except KasparroError as caught:
         error = caught
     except Exception as bug:  # noqa: BLE001  the run is closed with it; see run_source
-        error = _unexpected(bound, bug)
+        error = unexpected(bound, bug)
     if error is not None:
         closing = _close_early(coordinator, run_id, error, at_once=ending.at_once.is_set())
         error = await ending.obeyed(closing, coordinator.live.cut_off, turn=Turn.RECORDING)
     async with coordinator.live.use() as connection:
         row = await runs.find(connection, run_id)
-    _log_end(bound, row)
+    log_end(bound, row)
     if error is None:
         await refresh_statistics(coordinator.live, job.source.name, plan.stamp.source_id, inserted=row["inserted"])
     if isinstance(error, PassExpiredError):
@@ -207,29 +213,6 @@ async def _close_early(
                 return None
     await coordinator.fail(run_id, _state_after(error), error)
     return error
-
-
-def _unexpected(bound: Any, bug: Exception) -> KasparroError:
-    """What nobody expected, as the error of a run; logged with its stack."""
-    bound.error("run.failed_unexpectedly", message=f"unexpected {type(bug).__name__}", exc_info=bug)
-    return KasparroError(
-        f"unexpected {type(bug).__name__}: {storable_text(str(bug))}",
-        hint="this is a bug: please report it with the log",
-    )
-
-
-def _log_end(bound: Any, row: dict[str, Any]) -> None:
-    names = ("fetched", "inserted", "updated", "unchanged", "duplicate", "rejected", "filtered", "deleted")
-    seconds = (row["finished_at"] - row["started_at"]).total_seconds()
-    failed = row["error_code"] is not None
-    bound.log(
-        30 if failed else 20,
-        "run.finished",
-        state=row["state"],
-        duration_ms=round(seconds * 1000),
-        **{f"records_{name}": row[name] for name in names},
-        **({"error.type": row["error_code"], "error.message": row["error_message"]} if failed else {}),
-    )
 
 
 def _state_after(error: KasparroError) -> str:

@@ -8,8 +8,8 @@ import asyncio
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
-from typing import Final, Protocol
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, Protocol
 
 import structlog
 
@@ -22,9 +22,12 @@ from kasparro.ingestion.job import SourceJob
 from kasparro.ingestion.run import Conditions, RunOutcome, run_source
 from kasparro.services import migrations, run_queue, runs, sources
 from kasparro.services.run_queue import QueuedRun
+from kasparro.services.runs import Newest
 from kasparro.workers.queue import Queue
-from kasparro.workers.timetable import Schedule, Timetable
+from kasparro.workers.timetable import LONGEST_PAUSE, Schedule, Timetable
 
+HELD_SECONDS: Final = 20.0
+"""How soon a source is tried again that another process runs, so that a dead one is taken over within two minutes."""
 POLL_SECONDS: Final = 2.0
 """A net: a queued run announces itself."""
 PARALLEL_SOURCES: Final = 4
@@ -72,9 +75,28 @@ class _Source:
     timetable: Timetable
     due: datetime
     failures: int
+    newest: Newest
+    planned_at: datetime
+    not_before: datetime | None = None
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     queued: list[QueuedRun] = field(default_factory=list[QueuedRun])
     at_work: QueuedRun | None = None
+
+    def plan(self, started: datetime | None, now: datetime, not_before: datetime | None = None) -> None:
+        """Set the next time after a run that began at `started`; None: another's is at work, which may be dead."""
+        self.planned_at, self.not_before = now, not_before
+        if started is None:
+            self.due = now + timedelta(seconds=HELD_SECONDS)
+        else:
+            self.due = self.timetable.following(min(started, now), self.failures, not_before)
+
+    def learn(self, run: dict[str, Any] | None) -> None:
+        """Remember a run of our own as begun."""
+        if run is not None:
+            known = self.newest
+            ended = run["state"] not in runs.BROKEN_OFF if run["id"] >= (known.id or 0) else known.ended
+            started_at = max(known.started_at or run["started_at"], run["started_at"])
+            self.newest = Newest(max(known.id or 0, run["id"]), started_at, ended)
 
 
 class Scheduler:
@@ -120,12 +142,14 @@ class Scheduler:
         await sources.register(connection, name=read.name, source_type=read.type, identity=item.job.identity)
         started, failures = await runs.history(connection, read.name)
         held = await runs.held_until(connection, item.job.source.name)
-        return _Source(item.job, timetable, timetable.first(started, now, failures, held), failures)
+        newest = await runs.newest(connection, read.name)
+        return _Source(item.job, timetable, timetable.first(started, now, failures, held), failures, newest, now, held)
 
     async def _serve(self, source: _Source) -> None:
         """One source, one run at a time, for as long as the scheduler runs."""
         stop = self._conditions.stop
         while not stop.is_set():
+            self._heed_clock(source)
             if not source.queued and (left := (source.due - self._clock.now()).total_seconds()) > 0:
                 source.wake.clear()
                 if not (source.queued or stop.is_set()):
@@ -138,12 +162,13 @@ class Scheduler:
     async def _run(self, source: _Source) -> None:
         source.at_work = queued = source.queued.pop(0) if source.queued else None
         started = self._clock.now()
-        request = Request("schedule", self._lanes)
+        request = Request("schedule", self._lanes, unless_newer_than=source.newest)
         if queued is not None:
             request = Request(queued.trigger, self._lanes, queued_run_id=queued.id)
         outcome = await run_source(source.job, request, replace(self._conditions))
         if isinstance(outcome.error, RunConflictError):
             log.info("scheduler.source_held", source=outcome.source, message=outcome.error.message)
+            started = await self._begun_elsewhere(source, started)
         elif outcome.state in _FAILED:
             source.failures += 1
             if queued is not None:
@@ -151,8 +176,32 @@ class Scheduler:
         else:
             source.failures = 0
         source.at_work = None
-        source.due = source.timetable.following(started, source.failures, outcome.not_before)
+        source.learn(outcome.row)
+        source.plan(started, self._clock.now(), outcome.not_before)
         log.info("scheduler.next", source=outcome.source, state=outcome.state, failures=source.failures, due=source.due)
+
+    def _heed_clock(self, source: _Source) -> None:
+        """A clock that was put back would keep a source waiting for as long: its next time is planned anew."""
+        now = self._clock.now()
+        if now < source.planned_at:
+            message = f"the clock went back by {(source.planned_at - now).total_seconds():.0f} s or more"
+            log.warning("scheduler.clock_went_back", source=source.job.source.name, message=message)
+            held = source.not_before and min(source.not_before, now + LONGEST_PAUSE)
+            source.plan(now, now, held)
+
+    async def _begun_elsewhere(self, source: _Source, started: datetime) -> datetime | None:
+        """When the run began that was faster than ours; None while it is at work, or if it was broken off."""
+        try:
+            connection = await _asking(self._conditions.options)
+            try:
+                with house_errors():
+                    source.newest = await runs.newest(connection, source.job.source.name)
+            finally:
+                await connection.close()
+        except DatabaseError as error:
+            log.warning("scheduler.queue_unreachable", message=error.message)
+            return started
+        return source.newest.started_at if source.newest.ended else None
 
     async def _refuse(self, run_id: int, outcome: RunOutcome) -> None:
         """Close a queued run that never came to be, so that nobody waits for it."""

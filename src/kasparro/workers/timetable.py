@@ -9,6 +9,8 @@ from datetime import datetime, timedelta
 from typing import Final, Protocol
 
 LONGEST_BACKOFF: Final = timedelta(hours=1)
+LONGEST_PAUSE: Final = timedelta(days=1)
+"""What a server may ask for; more is left over from a clock that was wrong."""
 _MOST_DOUBLINGS: Final = 16
 
 
@@ -34,10 +36,15 @@ class Timetable:
     def first(
         self, last_started: datetime | None, now: datetime, failures: int, not_before: datetime | None = None
     ) -> datetime:
-        """When to run after a start of the scheduler: at once if never run, or if a due moment has passed meanwhile."""
+        """When to run after a start of the scheduler: at once if never run, or if a due moment has passed meanwhile.
+
+        A run of the future, begun by a clock that was wrong, counts as begun now.
+        """
         if last_started is None:
             return now
-        return max(now, self.following(last_started, failures, not_before))
+        if not_before is not None:
+            not_before = min(not_before, now + LONGEST_PAUSE)
+        return max(now, self.following(min(last_started, now), failures, not_before))
 
     def following(self, started: datetime, failures: int, not_before: datetime | None = None) -> datetime:
         """When to run after a run that began at `started`; what was missed since is made up for once, not often.

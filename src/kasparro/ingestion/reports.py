@@ -1,0 +1,30 @@
+"""What the log is told of a run: its one canonical line at the end, and what nobody expected, with its stack."""
+
+from typing import Any
+
+from kasparro.core.canonical import storable_text
+from kasparro.core.errors import KasparroError
+
+
+def unexpected(bound: Any, bug: Exception) -> KasparroError:
+    """What nobody expected, as the error of a run; logged with its stack."""
+    bound.error("run.failed_unexpectedly", message=f"unexpected {type(bug).__name__}", exc_info=bug)
+    return KasparroError(
+        f"unexpected {type(bug).__name__}: {storable_text(str(bug))}",
+        hint="this is a bug: please report it with the log",
+    )
+
+
+def log_end(bound: Any, row: dict[str, Any]) -> None:
+    """How the run ended: its state, its counters, its error."""
+    names = ("fetched", "inserted", "updated", "unchanged", "duplicate", "rejected", "filtered", "deleted")
+    seconds = (row["finished_at"] - row["started_at"]).total_seconds()
+    failed = row["error_code"] is not None
+    bound.log(
+        30 if failed else 20,
+        "run.finished",
+        state=row["state"],
+        duration_ms=round(seconds * 1000),
+        **{f"records_{name}": row[name] for name in names},
+        **({"error.type": row["error_code"], "error.message": row["error_message"]} if failed else {}),
+    )
