@@ -4,6 +4,7 @@ The hashes are written out; `b2sum --length=128` over the canonical text beside 
 """
 
 import json
+from collections import Counter
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from hashlib import blake2b
@@ -17,7 +18,7 @@ from kasparro.core.canonical import (
     UnstorableError,
     canonical_json,
     content_hash,
-    digest_term,
+    digest_sum,
     hash_text,
     lane_of,
     payload_json,
@@ -70,9 +71,10 @@ def test_record_hash_covers_times_in_utc_lists_and_attributes() -> None:
     assert record_hash({**fields, "occurred_at": moment}, attributes_json='{"a":"x","b":1}').hex() == expected
 
 
-def test_digest_term_is_a_number_of_128_bits_over_key_and_hash() -> None:
-    assert f"{digest_term('k1', bytes(16)):032x}" == "2e55263bffec4496ea6f0192b010c0c5"
-    assert digest_term("k1", bytes(16)) != digest_term("k2", bytes(16))
+def test_digest_adds_hashes_as_little_endian_integers() -> None:
+    hashes = bytes(range(16)), bytes([255] * 16), hash_text("a")
+    assert digest_sum(b"".join(hashes)) == sum(int.from_bytes(each, "little") for each in hashes)
+    assert digest_sum(b"") == 0
 
 
 @pytest.mark.parametrize(
@@ -178,8 +180,15 @@ def test_bytes_that_cannot_be_stored_stand_in_base64() -> None:
 
 
 def test_lane_is_decided_by_the_bytes_alone() -> None:
-    assert [lane_of(key, 4) for key in (b"k1", b"k2", b"k3")] == [0, 2, 1]
+    assert [lane_of(key, 4) for key in (b"k1", b"k2", b"k5")] == [1, 3, 0]
     assert lane_of(b"k2", 1) == 0
+
+
+@pytest.mark.parametrize("lanes", [2, 3, 7, 8])
+@pytest.mark.parametrize("form", ["{}", "r{:09d}", "2013-01-01T{:02d}:00:00Z", "{:032x}", "DL|{}|EWR"])
+def test_lanes_get_about_as_many_keys_each(form: str, lanes: int) -> None:
+    counts = Counter(lane_of(form.format(number).encode(), lanes) for number in range(20_000))
+    assert max(counts.values()) < 1.1 * 20_000 / lanes
 
 
 TEXT = st.text(st.one_of(st.characters(), st.sampled_from('\x00\\u0"%\ud800\udc00\n')), max_size=8)

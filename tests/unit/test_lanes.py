@@ -40,10 +40,10 @@ def test_one_lane_takes_everything() -> None:
 
 
 def test_lane_follows_the_key_whatever_becomes_of_the_record() -> None:
-    """lane_of puts k1, k2, k3 in lanes 0, 2, 1 of 4."""
+    """lane_of puts k1, k2, k5 in lanes 1, 3, 0 of 4."""
     outcomes: list[dict[str, Any]] = [{}, {"bad": True}, {"skip": True}]
-    payloads = [row(key, **outcome) for outcome in outcomes for key in ("k1", "k2", "k3")]
-    assert [ordinals(share) for share in shares_of(payloads, [0] * 4)] == [[1, 4, 7], [3, 6, 9], [2, 5, 8], []]
+    payloads = [row(key, **outcome) for outcome in outcomes for key in ("k1", "k2", "k5")]
+    assert [ordinals(share) for share in shares_of(payloads, [0] * 4)] == [[3, 6, 9], [1, 4, 7], [], [2, 5, 8]]
 
 
 def test_reject_without_a_key_follows_its_content() -> None:
@@ -53,7 +53,7 @@ def test_reject_without_a_key_follows_its_content() -> None:
 
 
 def test_lane_without_records_still_gets_the_position() -> None:
-    shares = shares_of([row("k1")], [0] * 4)
+    shares = shares_of([row("k5")], [0] * 4)
     assert [(share.lane, share.ordinal, share.is_empty) for share in shares] == [
         (0, 1, False), (1, 1, True), (2, 1, True), (3, 1, True),
     ]  # fmt: skip
@@ -61,8 +61,8 @@ def test_lane_without_records_still_gets_the_position() -> None:
 
 
 def test_lane_that_is_ahead_skips_what_it_has() -> None:
-    """Lane 0 (k1) has everything up to ordinal 3, lane 1 (k3) up to 5, lane 2 (k2) nothing; the batch is 1 to 4."""
-    shares = shares_of([row("k1"), row("k2"), row("k3"), row("k1", "b")], [3, 5, 0, 4])
+    """Lane 0 (k5) has everything up to ordinal 3, lane 1 (k1) up to 5, lane 2 (k4) nothing; the batch is 1 to 4."""
+    shares = shares_of([row("k5"), row("k4"), row("k1"), row("k5", "b")], [3, 5, 0, 4])
     assert {share.lane: ordinals(share) for share in shares} == {0: [4], 2: [2], 3: []}
     assert {share.lane: share.fetched for share in shares} == {0: 1, 2: 1, 3: 0}
 
@@ -81,7 +81,7 @@ def test_record_that_transform_doubled_is_missing_from_one_side_only() -> None:
 
 
 def test_size_is_shared_out_by_records() -> None:
-    shares = shares_of([row("k1"), row("k1"), row("k1"), row("k2")], [0] * 4)
+    shares = shares_of([row("k5"), row("k5"), row("k5"), row("k4")], [0] * 4)
     assert [share.size_bytes for share in shares] == [750, 0, 250, 0]
     assert [share.size_bytes for share in shares_of([], [0, 0])] == [0, 0]
 

@@ -7,12 +7,15 @@ came. Hashes are BLAKE2b with a 16-byte digest (RFC 7693). `tests/unit/test_cano
 import base64
 import json
 import re
+import sys
+from array import array
 from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from hashlib import blake2b
 from operator import itemgetter
 from typing import Any, Final, TypeGuard, cast
+from zlib import crc32
 
 HASH_SIZE: Final = 16
 DIGEST_MODULUS: Final = 2**128
@@ -77,7 +80,8 @@ def content_hash(payload: Mapping[str, Any], *, ignore: Collection[str] = ()) ->
 
 
 def record_hash(fields: Mapping[str, Any], *, attributes_json: str | None = None) -> bytes:
-    """16 bytes over the canonical unified record: fields that are None or empty lists and objects do not count.
+    """16 bytes over the canonical unified record, its key included: fields that are None or empty lists and objects do
+    not count.
 
     `attributes_json` is the canonical text of `attributes`, for a caller that has it already.
     """
@@ -95,15 +99,19 @@ def record_hash(fields: Mapping[str, Any], *, attributes_json: str | None = None
     return hash_text("{" + ",".join(members) + "}")
 
 
-def digest_term(record_key: str, hash_of_record: bytes) -> int:
-    """What one live record adds to its source's digest, an integer modulo 2**128."""
-    term = b"%b\x00%b" % (record_key.encode("utf-8", "surrogatepass"), hash_of_record)
-    return int.from_bytes(blake2b(term, digest_size=HASH_SIZE).digest())
+def digest_sum(hashes: bytes) -> int:
+    """What live records add to their source's digest: their hashes, 16 bytes each and end to end, as little-endian
+    integers, summed. Not yet modulo DIGEST_MODULUS.
+    """
+    halves = array("Q", hashes)
+    if sys.byteorder == "big":
+        halves.byteswap()
+    return sum(halves[0::2]) + (sum(halves[1::2]) << 64)
 
 
 def lane_of(identity: bytes, lanes: int) -> int:
     """The lane, 0 to lanes - 1, of a record key's UTF-8 bytes (or of a content hash where there is no key)."""
-    return 0 if lanes == 1 else int.from_bytes(blake2b(identity, digest_size=8).digest()) % lanes
+    return crc32(identity) % lanes
 
 
 def without_paths(payload: Mapping[str, Any], paths: Collection[str]) -> dict[str, Any]:

@@ -25,8 +25,19 @@ _SESSION: Final = {
     "default_transaction_isolation": "read committed",
 }
 COORDINATOR_SETTINGS: Final = {**_SESSION, "synchronous_commit": "on", "lock_timeout": "5s"}
-LANE_SETTINGS: Final = {**_SESSION, "synchronous_commit": "off", "work_mem": "64MB", "random_page_cost": "1.1"}
-"""Asynchronous commits: data and checkpoint are lost together or not at all, and the closing one flushes them all."""
+LANE_SETTINGS: Final = {
+    **_SESSION,
+    "synchronous_commit": "off",
+    "work_mem": "64MB",
+    "random_page_cost": "1.1",
+    "enable_seqscan": "off",
+    "jit": "off",
+}
+"""Asynchronous commits: data and checkpoint are lost together or not at all, and the closing one flushes them all.
+
+A lane looks rows up by their keys and never reads a table: the planner, whose statistics may be older than the source,
+is not to think otherwise.
+"""
 
 
 class LiveConnection:

@@ -96,11 +96,9 @@ def _by_lane(rows: pa.RecordBatch, lanes: int) -> list[pa.RecordBatch]:
     """The rows of each lane, in their order."""
     if lanes == 1:
         return [rows]
-    places: list[list[int]] = [[] for _ in range(lanes)]
     keys = cast("list[bytes]", rows.column("record_key").cast(pa.binary()).to_pylist())
-    for index, key in enumerate(keys):
-        places[lane_of(key, lanes)].append(index)
-    return [rows.take(pa.array(indices, pa.int64())) for indices in places]
+    numbers = pa.array([lane_of(key, lanes) for key in keys], pa.int8())
+    return [rows.filter(pc.equal(numbers, lane)) for lane in range(lanes)]
 
 
 def _beyond(rows: pa.RecordBatch, ordinal: int) -> pa.RecordBatch:

@@ -13,15 +13,15 @@ from typing import Any, Protocol
 import asyncpg
 from pyroaring import BitMap64
 
-from kasparro.core.canonical import DIGEST_MODULUS, digest_term
+from kasparro.core.canonical import DIGEST_MODULUS, digest_sum
 from kasparro.core.database import Connection, house_errors
 from kasparro.core.errors import ConnectionLostError, ContentionError
 from kasparro.schemas.batches import LaneBatch, LaneState, RunStamp
 from kasparro.schemas.counters import Counters
-from kasparro.services import batches, checkpoints, first_load, loading, records, rejects, staging
+from kasparro.services import batches, checkpoints, first_load, loading, records, rejects
 from kasparro.services.batches import BatchResult
-from kasparro.services.copy_format import encode
-from kasparro.services.staging import Tally
+from kasparro.services.classification import classify
+from kasparro.services.verdict import NOTHING, Tally, Verdict
 
 CONTENTION_ATTEMPTS = 3
 
@@ -108,19 +108,16 @@ class PostgresLaneStore:
 
     async def write_data(self, batch: LaneBatch) -> Written:
         started = perf_counter()
-        prepared = await asyncio.to_thread(first_load.prepare, batch) if self._first else None
-        staged = b"" if prepared else await asyncio.to_thread(encode, batch.rows)
+        first = await asyncio.to_thread(first_load.prepare, batch) if self._first else None
         with house_errors():
             self._transaction = self._connection.transaction()
             await self._transaction.start()
             await checkpoints.fence(self._connection, self._stamp, self._partition, self._state)
-            at = datetime.now(UTC)
-            tally, raw_written, new_ids = await self._load(batch, prepared or staged, at)
-            seen = BitMap64([*tally.seen, *new_ids, *await self._filtered_ids(batch)])
-        counters = _counters(batch, tally, raw_written)
+            verdict, raw_written = await self._load(batch, first, datetime.now(UTC))
+            seen = BitMap64([*verdict.seen, *verdict.new.ids, *await self._filtered_ids(batch)])
+        counters = _counters(batch, verdict.tally, raw_written)
         counters.require_conservation(f"{self._partition}, lane {batch.lane}, up to record {batch.ordinal}")
-        delta = await asyncio.to_thread(digest_delta, batch, tally)
-        return Written(counters, delta, seen, started)
+        return Written(counters, digest_delta(batch, verdict), seen, started)
 
     async def write_checkpoint(self, batch: LaneBatch, written: Written) -> None:
         seconds = {**batch.stage_seconds, "store": perf_counter() - written.started}
@@ -146,42 +143,29 @@ class PostgresLaneStore:
                 self._connection.terminate()
                 raise ConnectionLostError(f"database: no way to roll back: {error}") from error
 
-    async def _load(
-        self, batch: LaneBatch, ready: first_load.FirstLoad | bytes, at: datetime
-    ) -> tuple[Tally, int, list[int]]:
-        """`ready` is what one of the two ways of writing takes, made before the transaction began."""
-        if isinstance(ready, first_load.FirstLoad):
+    async def _load(self, batch: LaneBatch, first: first_load.FirstLoad | None, at: datetime) -> tuple[Verdict, int]:
+        """What became of the batch, and how many raw rows the server took. `first`: the batch as a first load's."""
+        if first is not None:
             try:
-                return await self._load_directly(batch, ready, at)
+                return await self._load_first(batch, first, at)
             except asyncpg.UniqueViolationError:
                 self._first = False
-                ready = await asyncio.to_thread(encode, batch.rows)
         if batch.rows.num_rows == 0:
-            return staging.NOTHING, 0, []
-        return await self._load_by_join(batch, ready, at)
-
-    async def _load_directly(
-        self, batch: LaneBatch, prepared: first_load.FirstLoad, at: datetime
-    ) -> tuple[Tally, int, list[int]]:
-        """Both COPYs inside a savepoint, which a key that is already there rolls back."""
-        connection, stamp = self._connection, self._stamp
-        async with connection.transaction():
-            raw_written, new_ids = await first_load.load(
-                connection, prepared, stamp, fetched_at=batch.fetched_at, at=at
-            )
-        await self._resolve(batch, at)
-        return prepared.reduction.tally(batch.ordinals()), raw_written, new_ids
-
-    async def _load_by_join(self, batch: LaneBatch, staged: bytes, at: datetime) -> tuple[Tally, int, list[int]]:
-        connection, stamp = self._connection, self._stamp
-        await staging.stage(connection, staged)
-        tally = await staging.classify(connection, stamp)
-        raw_written = await loading.write_raw(connection, stamp, batch.fetched_at) if tally.raw_rows else 0
-        new_ids = await loading.write_unified(connection, tally, stamp, at)
+            return NOTHING, 0
+        verdict = await classify(self._connection, batch, self._stamp)
+        raw_written = await loading.write(self._connection, batch, verdict, self._stamp, at)
         await self._resolve(batch, at)
         if batch.reasons:
-            await rejects.record(connection, batch.reasons, stamp, at)
-        return tally, raw_written, new_ids
+            await rejects.record(self._connection, batch.reasons, _reject_ids(batch, verdict), self._stamp, at)
+        return verdict, raw_written
+
+    async def _load_first(self, batch: LaneBatch, first: first_load.FirstLoad, at: datetime) -> tuple[Verdict, int]:
+        """Inside a savepoint, which a key that is already there rolls back."""
+        async with self._connection.transaction():
+            verdict = await first_load.judge(self._connection, first)
+            raw_written = await loading.write(self._connection, batch, verdict, self._stamp, at)
+        await self._resolve(batch, at)
+        return verdict, raw_written
 
     async def _resolve(self, batch: LaneBatch, at: datetime) -> None:
         """Resolve open rejects of the keys that the batch has accepted."""
@@ -194,21 +178,19 @@ class PostgresLaneStore:
         return await records.ids_of(self._connection, self._stamp.source_id, batch.filtered_keys)
 
 
-def digest_delta(batch: LaneBatch, tally: Tally) -> int:
-    """What the touched keys add to the source's digest, modulo 2**128: new term minus old, nothing where equal."""
-    if not tally.touched_ordinals:
-        return 0
-    positions = {ordinal: index for index, ordinal in enumerate(batch.ordinals())}
-    touched = [positions[ordinal] for ordinal in tally.touched_ordinals]
-    keys, hashes = batch.keys(), batch.record_hashes()
-    changes = [
-        (keys[index], hashes[index], known)
-        for index, known in zip(touched, tally.known_hashes, strict=True)
-        if hashes[index] != known
-    ]
-    new = sum([digest_term(key, current) for key, current, _ in changes])
-    old = sum([digest_term(key, known) for key, _, known in changes if known is not None])
-    return (new - old) % DIGEST_MODULUS
+def digest_delta(batch: LaneBatch, verdict: Verdict) -> int:
+    """What the written keys add to the source's digest, modulo 2**128: new hashes minus old."""
+    new = digest_sum(batch.record_hashes(verdict.new.positions)) + digest_sum(
+        batch.record_hashes(verdict.changed.positions)
+    )
+    return (new - digest_sum(b"".join(verdict.known_hashes))) % DIGEST_MODULUS
+
+
+def _reject_ids(batch: LaneBatch, verdict: Verdict) -> dict[bytes, int]:
+    """Raw ids of the rejected payloads that the batch stores, by content hash."""
+    hashes, accepted = batch.content_hashes(), batch.accepted
+    written = zip(verdict.raw.positions or (), verdict.raw.ids, strict=True)
+    return {hashes[position]: raw_id for position, raw_id in written if position >= accepted}
 
 
 def _counters(batch: LaneBatch, tally: Tally, raw_written: int) -> Counters:

@@ -195,8 +195,7 @@ def _encodable(value: Any, depth: int = 0) -> Any:
 
 def _encode_record(record: UnifiedRecord) -> tuple[str, bytes]:
     """The attributes as JSON, and the hash of the record. Raises RecordRejected for what cannot be stored."""
-    fields = dict(record.__dict__)
-    del fields["record_key"]
+    fields = record.__dict__
     try:
         return payload_json(record.attributes), record_hash(fields)
     except UnstorableError as error:

@@ -7,9 +7,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import pyarrow as pa
+import pyarrow.compute
+
+from kasparro.core.canonical import HASH_SIZE
+
+pc = cast("Any", pyarrow.compute)  # its stubs know few of the types that its functions take
 
 STAGE_SCHEMA = pa.schema(
     [
@@ -97,6 +102,11 @@ class LaneBatch:
     size_bytes: int = 0
     stage_seconds: dict[str, float] = field(default_factory=dict[str, float])
 
+    @property
+    def accepted(self) -> int:
+        """How many of `rows`, from the first on, are accepted records."""
+        return self.rows.num_rows - self.rows.column("reject").true_count
+
     def ordinals(self) -> list[int]:
         """Of each row of `rows`."""
         return self.rows.column("ordinal").to_pylist()  # pyright: ignore[reportReturnType]
@@ -107,13 +117,29 @@ class LaneBatch:
 
     def accepted_keys(self) -> list[str]:
         """Of the accepted rows alone."""
-        rejects = self.rows.column("reject").to_pylist()
-        return [key for key, reject in zip(self.keys(), rejects, strict=True) if not reject]
+        return self._accepted_keys().to_pylist()  # pyright: ignore[reportReturnType]
+
+    def repeats_keys(self) -> bool:
+        """Whether two accepted rows have the same key."""
+        return pc.count_distinct(self._accepted_keys()).as_py() < self.accepted
 
     def content_hashes(self) -> list[bytes]:
         """Of each row of `rows`."""
         return self.rows.column("content_hash").to_pylist()  # pyright: ignore[reportReturnType]
 
-    def record_hashes(self) -> list[bytes]:
-        """Of each row of `rows`; None of a reject."""
-        return self.rows.column("record_hash").to_pylist()  # pyright: ignore[reportReturnType]
+    def record_hashes(self, positions: Sequence[int] | None) -> bytes:
+        """Of the accepted rows at these positions (None: of all rows, none of which is a reject), end to end."""
+        hashes = self.rows.column("record_hash")
+        return joined_hashes(hashes if positions is None else hashes.take(pa.array(positions, pa.int64())))
+
+    def _accepted_keys(self) -> pa.Array:
+        return self.rows.column("record_key").slice(0, self.accepted)
+
+
+def joined_hashes(hashes: pa.Array) -> bytes:
+    """Hashes of a binary column without nulls, one after another."""
+    _, _, data = hashes.buffers()
+    if data is None:
+        return b""
+    begin = hashes.offset * HASH_SIZE
+    return data.to_pybytes()[begin : begin + len(hashes) * HASH_SIZE]

@@ -1,11 +1,11 @@
-"""The digest of a source: the sum modulo 2**128 of a hash over (record_key, record_hash) of its live records.
+"""The digest of a source: the sum modulo 2**128 of the record hashes, which cover the key, of its live records.
 
 It holds no ids and no clock: equal digests prove that a resume, a replay or several writers gave the same records.
 """
 
 from decimal import Decimal
 
-from kasparro.core.canonical import DIGEST_MODULUS, digest_term
+from kasparro.core.canonical import DIGEST_MODULUS, digest_sum
 from kasparro.core.database import Connection
 
 _NOW = """
@@ -14,7 +14,7 @@ select mod(s.digest + coalesce((
     where r.source_id = s.id and r.finished_at is null), 0), $2::numeric)
 from sources s where s.id = $1::integer
 """
-_RECORDS = "select record_key, record_hash from unified_data where source_id = $1::integer and deleted_at is null"
+_RECORDS = "select record_hash from unified_data where source_id = $1::integer and deleted_at is null"
 _FETCH_ROWS = 5000
 
 
@@ -27,7 +27,7 @@ async def recompute(connection: Connection, source_id: int) -> int:
     """The digest computed anew from every live record, streamed; inside the caller's transaction."""
     total = 0
     async for row in connection.cursor(_RECORDS, source_id, prefetch=_FETCH_ROWS):
-        total += digest_term(row["record_key"], row["record_hash"])
+        total += digest_sum(row["record_hash"])
     return total % DIGEST_MODULUS
 
 

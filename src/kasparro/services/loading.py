@@ -1,52 +1,37 @@
-"""Writing a staged batch: one statement each for new raw rows, new unified rows and changed unified rows."""
+"""Writing what a verdict asks for: COPY for new raw and unified rows, one update for changed ones."""
 
+import asyncio
 from datetime import datetime
+from io import BytesIO
 from typing import Final, LiteralString
 
 from kasparro.core.database import Connection
 from kasparro.core.errors import ConservationError
-from kasparro.schemas.batches import RunStamp
-from kasparro.services.staging import Tally
+from kasparro.schemas.batches import LaneBatch, RunStamp
+from kasparro.services.row_format import CHANGED_COLUMNS, NEW_COLUMNS, RAW_COLUMNS, changed_rows, new_rows, raw_rows
+from kasparro.services.verdict import Verdict
 
 _GREATEST_ID: Final = 2**63 - 1
 _RAW_TABLES: dict[str, LiteralString] = {"api": "raw_api_data", "csv": "raw_csv_data", "rss": "raw_rss_data"}
 
-_INSERT_RAW: LiteralString = """
-insert into {raw_table} (id, source_id, run_id, record_key, payload, content_hash, locator, prev_raw_id, fetched_at)
-select v.raw_id, $1::integer, $2::bigint, s.record_key, s.payload, s.content_hash, s.locator, v.prev_raw_id,
-       $3::timestamptz
-from verdict v join stage s on s.ordinal = v.ordinal
-where v.raw_id is not null
-order by v.raw_id
+_CREATE_CHANGES = """
+create temporary table if not exists changes (
+    id bigint not null, title text, body text, url text, author text, category text, tags text[], value numeric,
+    unit text, occurred_at timestamptz, entity_key text, attributes jsonb, content_hash bytea not null,
+    record_hash bytea not null, raw_id bigint not null
+) on commit delete rows
 """
-
-_INSERT_UNIFIED = """
-with written as (
-    insert into unified_data (
-        source_id, record_key, title, body, url, author, category, tags, value, unit, occurred_at, entity_key,
-        attributes, content_hash, record_hash, raw_id, run_id, pass_id, mapping_version, first_seen_at, last_changed_at)
-    select $1::integer, s.record_key, s.title, s.body, s.url, s.author, s.category, s.tags, s.value::numeric, s.unit,
-           s.occurred_at, s.entity_key, s.attributes, s.content_hash, s.record_hash, v.current_raw_id, $2::bigint,
-           $3::bigint, $4::integer, $5::timestamptz, $5::timestamptz
-    from verdict v join stage s on s.ordinal = v.ordinal
-    where v.writes_unified and v.unified_id is null
-    order by s.ordinal
-    returning id
-)
-select coalesce(array_agg(id), '{}') from written
-"""
-
 _UPDATE_UNIFIED = """
 update unified_data u
-set title = s.title, body = s.body, url = s.url, author = s.author, category = s.category, tags = s.tags,
-    value = s.value::numeric, unit = s.unit, occurred_at = s.occurred_at, entity_key = s.entity_key,
-    attributes = s.attributes, content_hash = s.content_hash, record_hash = s.record_hash,
-    raw_id = v.current_raw_id, run_id = $1::bigint, pass_id = $2::bigint, mapping_version = $3::integer,
-    last_changed_at = case when v.known_record_hash is distinct from s.record_hash then $4::timestamptz
-                           else u.last_changed_at end,
+set title = c.title, body = c.body, url = c.url, author = c.author, category = c.category, tags = c.tags,
+    value = c.value, unit = c.unit, occurred_at = c.occurred_at, entity_key = c.entity_key, attributes = c.attributes,
+    content_hash = c.content_hash, record_hash = c.record_hash, raw_id = c.raw_id, run_id = $1::bigint,
+    pass_id = $2::bigint, mapping_version = $3::integer,
+    last_changed_at = case when u.deleted_at is null and u.record_hash = c.record_hash then u.last_changed_at
+                           else $4::timestamptz end,
     deleted_at = null
-from verdict v join stage s on s.ordinal = v.ordinal
-where v.writes_unified and v.unified_id = u.id
+from changes c
+where u.id = c.id
 """
 
 
@@ -55,26 +40,38 @@ def raw_table(source_type: str) -> LiteralString:
     return _RAW_TABLES[source_type]
 
 
-async def write_raw(connection: Connection, stamp: RunStamp, fetched_at: datetime) -> int:
-    """Insert the raw rows that the verdict asks for; returns how many were written."""
-    statement = _INSERT_RAW.replace("{raw_table}", raw_table(stamp.source_type))
-    return affected(await connection.execute(statement, stamp.source_id, stamp.run_id, fetched_at))
+async def write(connection: Connection, batch: LaneBatch, verdict: Verdict, stamp: RunStamp, at: datetime) -> int:
+    """Write unified rows, then raw rows; returns how many raw rows the server took.
 
-
-async def write_unified(connection: Connection, tally: Tally, stamp: RunStamp, at: datetime) -> list[int]:
-    """Insert new and update changed unified rows, once a key, from its last staged row; returns the new ids.
-
-    Raises ConservationError when a statement hits more or fewer rows than the verdict asked for.
+    Raises ConservationError when the server took more or fewer unified rows than the verdict asked for,
+    asyncpg.UniqueViolationError when a new key is already there.
     """
-    written_by = (stamp.run_id, stamp.pass_id, stamp.mapping_version, at)
-    new_ids: list[int] = []
-    if tally.new_records:
-        new_ids = await connection.fetchval(_INSERT_UNIFIED, stamp.source_id, *written_by)
-        require_rows("insert into unified_data", len(new_ids), tally.new_records)
-    if tally.changed_records:
-        status = await connection.execute(_UPDATE_UNIFIED, *written_by)
-        require_rows("update of unified_data", affected(status), tally.changed_records)
-    return new_ids
+    unified, raw = await asyncio.to_thread(
+        lambda: (
+            new_rows(batch.rows, verdict.new, stamp, at) if verdict.new.ids else b"",
+            raw_rows(batch.rows, verdict.raw, stamp, batch.fetched_at) if verdict.raw.ids else b"",
+        )
+    )
+    if unified:
+        copied = await _copy(connection, "unified_data", NEW_COLUMNS, unified)
+        require_rows("COPY into unified_data", copied, len(verdict.new.ids))
+    if verdict.changed.ids:
+        await _update(connection, batch, verdict, stamp, at)
+    return await _copy(connection, raw_table(stamp.source_type), RAW_COLUMNS, raw) if raw else 0
+
+
+async def _update(connection: Connection, batch: LaneBatch, verdict: Verdict, stamp: RunStamp, at: datetime) -> None:
+    changed = await asyncio.to_thread(changed_rows, batch.rows, verdict.changed)
+    await connection.execute(_CREATE_CHANGES)
+    await _copy(connection, "changes", CHANGED_COLUMNS, changed)
+    status = await connection.execute(_UPDATE_UNIFIED, stamp.run_id, stamp.pass_id, stamp.mapping_version, at)
+    require_rows("update of unified_data", affected(status), len(verdict.changed.ids))
+
+
+async def _copy(connection: Connection, table: str, columns: tuple[str, ...], data: bytes) -> int:
+    """How many rows the server says it took."""
+    status = await connection.copy_to_table(table, source=BytesIO(data), columns=columns, format="binary")
+    return affected(status)
 
 
 def is_id(number: int) -> bool:

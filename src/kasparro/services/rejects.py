@@ -1,6 +1,6 @@
 """Rejected records: one row for each reason why a payload did not pass."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, LiteralString
 
@@ -28,7 +28,7 @@ insert into rejected_records as known (
     source_id, run_id, code, field, message, record_key, content_hash, raw_id, locator, first_seen_at, last_seen_at,
     times, state, resolved_at, resolution)
 select $1::integer, $2::bigint, reason.code, reason.field, reason.message, reason.record_key, reason.content_hash,
-       coalesce(v.raw_id, (select min(r.raw_id) from rejected_records r
+       coalesce(reason.raw_id, (select min(r.raw_id) from rejected_records r
                            where r.source_id = $1 and r.content_hash = reason.content_hash)),
        reason.locator, $3::timestamptz, $3::timestamptz, reason.times,
        case when reason.loads_later then 'resolved' else 'open' end,
@@ -36,8 +36,7 @@ select $1::integer, $2::bigint, reason.code, reason.field, reason.message, reaso
        case when reason.loads_later then 'loaded' end
 from unnest($4::bigint[], $5::text[], $6::text[], $7::text[], $8::text[], $9::bytea[], $10::text[], $11::bigint[],
             $12::boolean[])
-         as reason(ordinal, code, field, message, record_key, content_hash, locator, times, loads_later)
-join verdict v on v.ordinal = reason.ordinal
+         as reason(raw_id, code, field, message, record_key, content_hash, locator, times, loads_later)
 on conflict (source_id, content_hash, code, field) do update
 set times = known.times + excluded.times, last_seen_at = excluded.last_seen_at, run_id = excluded.run_id,
     message = excluded.message, locator = excluded.locator, record_key = excluded.record_key,
@@ -71,19 +70,24 @@ async def resolve(connection: Connection, source_id: int, at: datetime, keys: Se
     await connection.execute(_RESOLVE, source_id, at, keys)
 
 
-async def record(connection: Connection, reasons: Sequence[RejectReason], stamp: RunStamp, at: datetime) -> None:
-    """Write the batch's reasons, already merged by payload, code and field; needs the stage and its verdict.
+async def record(
+    connection: Connection,
+    reasons: Sequence[RejectReason],
+    raw_ids: Mapping[bytes, int],
+    stamp: RunStamp,
+    at: datetime,
+) -> None:
+    """Write the batch's reasons, already merged by payload, code and field.
 
-    A payload seen before adds to `times` and points at its first raw row. A reason whose key loads later in the same
-    batch is resolved at once.
+    `raw_ids` are those of payloads that the batch stores, by content hash; one seen before adds to `times` and points
+    at its first raw row. A reason whose key loads later in the same batch is resolved at once.
     """
     columns = [
         [getattr(reason, name) for reason in reasons]
-        for name in (
-            "ordinal", "code", "field", "message", "record_key", "content_hash", "locator", "times", "loads_later",
-        )
-    ]  # fmt: skip
-    await connection.execute(_RECORD, stamp.source_id, stamp.run_id, at, *columns)
+        for name in ("code", "field", "message", "record_key", "content_hash", "locator", "times", "loads_later")
+    ]
+    ids = [raw_ids.get(reason.content_hash) for reason in reasons]
+    await connection.execute(_RECORD, stamp.source_id, stamp.run_id, at, ids, *columns)
 
 
 async def latest(

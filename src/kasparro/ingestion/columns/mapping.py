@@ -4,21 +4,19 @@
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 # pyright: reportUnknownParameterType=false, reportMissingTypeArgument=false
 
-import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import reduce
 from typing import Any, Final, cast
 
 import pyarrow as pa
 import pyarrow.compute
 
+from kasparro.ingestion.columns.hashing import as_hexadecimal
+from kasparro.ingestion.columns.json_text import Pieces, enclosed, may_be_null, member, quote, text_pieces
 from kasparro.ingestion.columns.reading import (
     Column,
-    all_good,
-    enclosed,
     normalized,
     null_texts,
-    quoted,
     read_decimal,
     read_key,
     read_text,
@@ -34,7 +32,6 @@ pc = cast("Any", pyarrow.compute)  # its stubs know few of the types that its fu
 Cells = Mapping[str, pa.Array]
 _TEXTS: Final = ("title", "body", "url", "author", "category", "unit")
 _LETTER_OR_DIGIT: Final = "[0-9A-Za-z]"
-_quote = json.encoder.encode_basestring
 
 
 class ColumnMapping:
@@ -48,17 +45,17 @@ class ColumnMapping:
         self.ignore = frozenset(config.ignore)
         self.columns = frozenset(named_columns(config))
 
-    def record_keys(self, cells: Cells, hashes: list[bytes]) -> Column:
+    def record_keys(self, cells: Cells, hashes: bytes) -> Column:
         """The name of each record; `hashes` are those of the contents, which name records without a key."""
         if self._key is None:
-            keys = pa.array([digest.hex() for digest in hashes], pa.string())
-            return Column(keys, keys, all_good(len(keys)))
+            keys = as_hexadecimal(hashes)
+            return Column(keys, text_pieces(keys))
         parts = [cells[name] for name in self._key]
         good = reduce(pc.and_, [self._names_something(part) for part in parts])
         joined = parts[0]
         if len(parts) > 1:
-            unescaped = [pc.invert(pc.match_substring(part, KEY_SEPARATOR)) for part in parts]
-            good = reduce(pc.and_, unescaped, good)
+            escaped = [found for part in parts if (found := pc.match_substring(part, KEY_SEPARATOR)).true_count]
+            good = reduce(pc.and_not, escaped, good)
             joined = pc.binary_join_element_wise(*parts, KEY_SEPARATOR)
         read = read_key(joined)
         return Column(read.values, read.canonical, pc.and_(good, read.good))
@@ -90,8 +87,8 @@ class ColumnMapping:
         read: Callable[[pa.Array], Column] = read_key if name == "entity_key" else read_text
         if isinstance(target, str):
             return read(self._present(cells, target))
-        constant = normalized(pa.array([target.value], pa.string()))
-        return Column(pa.repeat(constant[0], length), pa.repeat(quoted(constant)[0], length), all_good(length))
+        constant = normalized(pa.array([target.value], pa.string()))[0]
+        return Column(pa.repeat(constant, length), ('"', str(constant), '"'))
 
     def _tags(self, cells: Cells) -> Column:
         targets = self._map.tags if isinstance(self._map.tags, tuple) else (self._map.tags,)
@@ -99,18 +96,15 @@ class ColumnMapping:
         rows = zip(*(column.to_pylist() for column in columns), strict=True)
         lists = [[text for text in row if text is not None] or None for row in rows]
         values = pa.array(lists, pa.list_(pa.string()))
-        return _or_nothing(values, enclosed([quoted(column) for column in columns], "[", "]"))
+        return Column(values, (_unless_empty([text_pieces(column) for column in columns], "[", "]"),))
 
     def _attributes(self, cells: Cells, length: int) -> Column:
-        members: list[pa.Array] = []
-        for name, column in sorted(self._attribute_columns(cells)):
-            cell = self._present(cells, column)
-            members.append(pc.binary_join_element_wise(f'{_quote(name)}:"', cell, '"', ""))
-        if not members:
-            blank = pa.nulls(length, pa.string())
-            return Column(blank, blank, all_good(length))
-        joined = enclosed(members, "{", "}")
-        return _or_nothing(joined, joined)
+        members = [
+            member(name, text_pieces(self._present(cells, column)))
+            for name, column in sorted(self._attribute_columns(cells))
+        ]
+        joined = _unless_empty(members, "{", "}") if members else pa.nulls(length, pa.string())
+        return Column(joined, (joined,))
 
     def _attribute_columns(self, cells: Cells) -> list[tuple[str, str]]:
         """Names of attributes, each with its column."""
@@ -138,14 +132,13 @@ def _is_plain_text(target: object) -> bool:
     if isinstance(target, str):
         return True
     value = target.value if isinstance(target, ConstantTarget) else None
-    return isinstance(value, str) and value != "" and _quote(value)[1:-1] == value and "\x00" not in value
+    return isinstance(value, str) and value != "" and quote(value)[1:-1] == value and "\x00" not in value
 
 
-def _or_nothing(values: pa.Array, canonical: pa.Array) -> Column:
+def _unless_empty(members: Sequence[Pieces], begin: str, end: str) -> pa.Array:
     """A list or object, null where there is nothing in it."""
-    empty = pc.equal(pc.binary_length(canonical), 2)
-    return Column(
-        pc.if_else(empty, pa.scalar(None, values.type), values),
-        pc.if_else(empty, pa.scalar(None, pa.string()), canonical),
-        all_good(len(values)),
-    )
+    joined = enclosed(members, begin, end)
+    if not all(map(may_be_null, members)):
+        return joined
+    empty = pc.equal(pc.binary_length(joined), len(begin + end))
+    return pc.if_else(empty, pa.scalar(None, pa.string()), joined)

@@ -9,13 +9,14 @@ leaves out more than those refuse: a property test over whole files holds the tw
 # pyright: reportUnknownParameterType=false, reportMissingTypeArgument=false
 
 import unicodedata
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
 import pyarrow as pa
 import pyarrow.compute
 
+from kasparro.ingestion.columns.json_text import Pieces, text_pieces
 from kasparro.schemas.unified import MAX_KEY_BYTES
 
 pc = cast("Any", pyarrow.compute)  # its stubs know few of the types that its functions take
@@ -28,42 +29,26 @@ _UTC: Final = pa.timestamp("us", tz="UTC")
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A field of many records. `values` are what is stored, null where there is none; `canonical` is their JSON text
-    in the record's hash, null where the field does not count; `good` is false where the row must be judged alone.
+    """A field of many records. `values` are what is stored, null where there is none; `canonical` is their JSON in the
+    record's hash, null where the field does not count; `good` is false where the row must be judged alone (None:
+    nowhere).
     """
 
     values: pa.Array
-    canonical: pa.Array
-    good: pa.Array
+    canonical: Pieces
+    good: pa.Array | None = None
 
 
 def without_nulls(cells: pa.Array, nulls: pa.Array) -> pa.Array:
     """The cells, null where they hold a text that means that there is no value."""
-    return pc.if_else(pc.is_in(cells, nulls), pa.scalar(None, pa.string()), cells)
-
-
-def quoted(texts: pa.Array) -> pa.Array:
-    """JSON of texts that need no escape; null stays null."""
-    return pc.binary_join_element_wise('"', texts, '"', "")
-
-
-def enclosed(members: Sequence[pa.Array], begin: str, end: str) -> pa.Array:
-    """Members between brackets, commas between them; those that are null are left out."""
-    # A row in which everything is skipped would be missing from the result: the bracket is always there.
-    joined = pc.binary_join_element_wise(begin, *members, ",", null_handling="skip")
-    opened = pc.replace_substring(joined, f"{begin},", begin, max_replacements=1)
-    return pc.binary_join_element_wise(opened, end, "")
-
-
-def all_good(length: int) -> pa.Array:
-    """No row needs to be judged alone."""
-    return pa.repeat(pa.scalar(value=True), length)
+    found = pc.is_in(cells, nulls)
+    return pc.if_else(found, pa.scalar(None, pa.string()), cells) if found.true_count else cells
 
 
 def read_text(cells: pa.Array) -> Column:
     """Text in NFC."""
     values = normalized(cells)
-    return Column(values, quoted(values), all_good(len(cells)))
+    return Column(values, text_pieces(values))
 
 
 def read_key(cells: pa.Array) -> Column:
@@ -71,32 +56,49 @@ def read_key(cells: pa.Array) -> Column:
     values = normalized(cells)
     lengths = pc.binary_length(values)
     good = pc.and_(pc.greater(lengths, 0), pc.less_equal(lengths, MAX_KEY_BYTES // 4))
-    return Column(values, quoted(values), pc.fill_null(good, fill_value=True))
+    return Column(values, text_pieces(values), _or_null(good))
 
 
 def read_decimal(cells: pa.Array) -> Column:
     """Exact decimals, as text."""
-    good = pc.match_substring_regex(cells, _DECIMAL)
+    good = _or_null(pc.match_substring_regex(cells, _DECIMAL))
     fractions = pc.match_substring(cells, ".")
+    if not fractions.true_count:
+        return Column(cells, (cells,), good)
     trimmed = pc.utf8_rtrim(pc.utf8_rtrim(cells, "0"), ".")
-    return Column(cells, pc.if_else(fractions, trimmed, cells), pc.fill_null(good, fill_value=True))
+    return Column(cells, (pc.if_else(fractions, trimmed, cells),), good)
 
 
 def read_time(cells: pa.Array, *, naive_is_utc: bool) -> Column:
     """Times in UTC that say so by `Z`, and such without a zone where that means UTC."""
     good = pc.match_substring_regex(cells, _TIME if naive_is_utc else _TIME.replace("Z?", "Z"))
-    plain = pc.if_else(good, pc.utf8_rtrim(cells, "Z"), pa.scalar(None, pa.string()))
+    known = cells if good.true_count == len(cells) else pc.if_else(good, cells, pa.scalar(None, pa.string()))
+    plain = pc.utf8_rtrim(known, "Z")
     try:
         times = plain.cast(pa.timestamp("us"))
     except pa.ArrowInvalid:  # the thirtieth of February, say: one such cell costs the part its speed, nothing else
-        return Column(pa.nulls(len(cells), _UTC), pa.nulls(len(cells), pa.string()), pc.is_null(cells))
-    return Column(times.cast(_UTC), canonical_times(times), pc.fill_null(good, fill_value=True))
+        blank = pa.nulls(len(cells), pa.string())
+        return Column(pa.nulls(len(cells), _UTC), (blank,), pc.is_null(cells))
+    if pc.match_substring(plain, ".").true_count:  # such as .5, which has six digits in the canonical form
+        plain = times.cast(pa.string())
+    return Column(times.cast(_UTC), ('"', _canonical_moments(plain), '+00:00"'), _or_null(good))
 
 
 def canonical_times(times: pa.Array) -> pa.Array:
     """JSON of times in UTC, to the microsecond."""
-    text = pc.replace_substring(times.cast(pa.timestamp("us")).cast(pa.string()), " ", "T", max_replacements=1)
-    return pc.binary_join_element_wise('"', pc.replace_substring(text, ".000000", ""), '+00:00"', "")
+    moments = _canonical_moments(times.cast(pa.timestamp("us")).cast(pa.string()))
+    return pc.binary_join_element_wise('"', moments, '+00:00"', "")
+
+
+def _canonical_moments(texts: pa.Array) -> pa.Array:
+    """ISO 8601 without a zone; six digits of a second's fraction, or none."""
+    text = pc.replace_substring(texts, " ", "T", max_replacements=1)
+    return pc.replace_substring(text, ".000000", "") if pc.match_substring(text, ".").true_count else text
+
+
+def _or_null(good: pa.Array) -> pa.Array:
+    """A field that a record does not have is no reason to judge it alone."""
+    return pc.fill_null(good, fill_value=True) if good.null_count else good
 
 
 def normalized(texts: pa.Array) -> pa.Array:

@@ -16,7 +16,7 @@ import pyarrow as pa
 from kasparro.core.canonical import without_paths
 from kasparro.core.json_columns import encode_objects, join_members
 from kasparro.ingestion.columns.fields import Doubts, Values, read_field
-from kasparro.ingestion.columns.hashing import hash_texts
+from kasparro.ingestion.columns.hashing import as_binary, hash_texts
 from kasparro.ingestion.columns.transform import Judged
 from kasparro.ingestion.mapping import Fields, Normalize
 from kasparro.ingestion.source import Payload, RecordRejected, SourceRecord
@@ -49,11 +49,9 @@ def transform_records(rules: Rules, records: Sequence[SourceRecord], ordinals: S
     doubts: Doubts = set()
     values = _field_values(rules, payloads, doubts)
     fields = {name: read_field(name, column, doubts) for name, column in values.items()}
-    keys = fields.pop("record_key")
     columns = {
         "ordinal": pa.array([ordinals[place] for place in places], pa.int64()),
         "reject": pa.repeat(pa.scalar(value=False), len(places)),
-        "record_key": keys.stored,
         "payload": pa.array(texts.exact, pa.string()),
         "content_hash": _hashes(texts.canonical if not rules.ignore else _without(payloads, rules.ignore)),
         "locator": pa.array([records[place].locator for place in places], pa.string()),
@@ -108,7 +106,7 @@ def _without(payloads: list[Payload], paths: Collection[str]) -> Sequence[str | 
 
 
 def _hashes(texts: Sequence[str | None]) -> pa.Array:
-    return pa.array(hash_texts(pa.array(texts, pa.string())), pa.binary())
+    return as_binary(hash_texts(pa.array(texts, pa.string())))
 
 
 def _canonical(fields: dict[str, Values], length: int) -> list[str]:

@@ -4,7 +4,6 @@
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 # pyright: reportUnknownParameterType=false, reportMissingTypeArgument=false
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import reduce
@@ -13,15 +12,14 @@ from typing import Any, cast
 import pyarrow as pa
 import pyarrow.compute
 
-from kasparro.ingestion.columns.hashing import hash_texts
+from kasparro.ingestion.columns.hashing import as_binary, hash_texts
+from kasparro.ingestion.columns.json_text import enclosed, member, text_pieces
 from kasparro.ingestion.columns.mapping import ColumnMapping
-from kasparro.ingestion.columns.reading import Column, enclosed
+from kasparro.ingestion.columns.reading import Column
 from kasparro.ingestion.columns.text import TextColumns
 from kasparro.schemas.batches import STAGE_SCHEMA
 
 pc = cast("Any", pyarrow.compute)  # its stubs know few of the types that its functions take
-
-_quote = json.encoder.encode_basestring
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,42 +41,35 @@ def transform_columns(mapping: ColumnMapping, part: TextColumns, first_ordinal: 
     kept = {name: cell for name, cell in cells.items() if name not in mapping.ignore}
     content_hashes = hashes if len(kept) == len(cells) else hash_texts(_payloads(kept))
     keys, fields = mapping.record_keys(cells, hashes), mapping.fields(cells, length)
-    good = reduce(pc.and_, [field.good for field in fields.values()], keys.good)
+    judged = [field.good for field in (keys, *fields.values()) if field.good is not None]
     columns = {
         "ordinal": pa.array(range(first_ordinal, first_ordinal + length), pa.int64()),
         "reject": pa.repeat(pa.scalar(value=False), length),
         "record_key": keys.values,
         "payload": payloads,
-        "content_hash": pa.array(content_hashes, pa.binary()),
+        "content_hash": as_binary(content_hashes),
         "locator": part.locators(),
-        "record_hash": pa.array(hash_texts(_canonical(fields, length)), pa.binary()),
+        "record_hash": as_binary(hash_texts(_canonical({"record_key": keys, **fields}))),
         **{name: field.values for name, field in fields.items()},
     }
     rows = pa.RecordBatch.from_arrays(
         [columns[item.name] if item.name in columns else pa.nulls(length, item.type) for item in STAGE_SCHEMA],
         schema=STAGE_SCHEMA,
     )
-    if pc.all(good, min_count=0).as_py():
+    if all(good.true_count == length for good in judged):
         return Judged(rows, [])
+    good = reduce(pc.and_, judged)
     return Judged(rows.filter(good), pc.indices_nonzero(pc.invert(good)).to_pylist())
 
 
 def _payloads(cells: Mapping[str, pa.Array]) -> pa.Array:
     """JSON of each row: names sorted, cells as they are."""
-    parts: list[pa.Array | str] = []
-    before = "{"
-    for name in sorted(cells):
-        parts += [f'{before}{_quote(name)}:"', cells[name]]
-        before = '",'
-    return pc.binary_join_element_wise(*parts, '"}', "")
+    return enclosed([member(name, text_pieces(cells[name])) for name in sorted(cells)], "{", "}")
 
 
-def _canonical(fields: Mapping[str, Column], length: int) -> pa.Array:
+def _canonical(fields: Mapping[str, Column]) -> pa.Array:
     """The canonical form of each unified record: its fields by name, without those that have no value."""
-    members = [pc.binary_join_element_wise(f"{_quote(name)}:", fields[name].canonical, "") for name in sorted(fields)]
-    if not members:
-        return pa.repeat(pa.scalar("{}"), length)
-    return enclosed(members, "{", "}")
+    return enclosed([member(name, fields[name].canonical) for name in sorted(fields)], "{", "}")
 
 
 def _nothing() -> pa.RecordBatch:
