@@ -11,6 +11,8 @@ import pytest
 from tests.acceptance.kasparro_process import ROOT, environment
 
 TIMEOUT_SECONDS = 300
+KILLED = "tests/recovery/test_kill_by_fork.py::test_killed_pass_is_ended_by_the_next_run"
+FAILED = "tests/recovery/test_faults.py::test_pass_ends_as_an_undisturbed_one"
 
 
 @dataclass(frozen=True)
@@ -92,6 +94,107 @@ MUTATIONS = [
         "last.cursor, last.ordinal, states)",
         "None, last.ordinal, states)",
         "tests/recovery/test_server_crash.py::test_run_that_survives_the_server_starts_again_from_the_database",
+    ),
+    Mutation(
+        "data committed before its checkpoint",
+        "ingestion/store.py",
+        "            await checkpoints.advance(self._connection, self._stamp, batch)\n",
+        "            await self._transaction.commit()\n"
+        "            self._transaction = self._connection.transaction()\n"
+        "            await self._transaction.start()\n"
+        "            await checkpoints.advance(self._connection, self._stamp, batch)\n",
+        f"{KILLED}[csv-1-commit:kill:2]",
+    ),
+    Mutation(
+        "resume from the lane that is ahead",
+        "ingestion/passes.py",
+        "last = min(lanes",
+        "last = max(lanes",
+        "tests/unit/test_passes.py",
+    ),
+    Mutation(
+        "records once more for a lane that is ahead",
+        "ingestion/lanes.py",
+        "share.take_rows(_beyond(part, behind[share.lane]))",
+        "share.take_rows(part)",
+        f"{KILLED}[csv-2-committed:kill:2@1]",
+    ),
+    Mutation(
+        "run of a dead process that nobody closes",
+        "ingestion/coordinator.py",
+        "        for dead in unfinished:\n            await runs.close(",
+        "        for dead in []:\n            await runs.close(",
+        f"{KILLED}[csv-1-committed:kill:2]",
+    ),
+    Mutation(
+        "batch written again in a transaction that failed",
+        "ingestion/store.py",
+        "        except ContentionError:\n            await store.rollback()\n",
+        "        except ContentionError:\n",
+        f"{FAILED}[csv-1-commit:error:1]",
+    ),
+    Mutation(
+        "unknown outcome of a commit that ends the run",
+        "ingestion/recovery.py",
+        "_ALWAYS: Final = (\n    ConnectionLostError,\n",
+        "_ALWAYS: Final = (\n",
+        f"{FAILED}[csv-1-committed:timeout:1]",
+    ),
+    Mutation(
+        "feed read on from a position that it does not have",
+        "ingestion/run.py",
+        "                    await coordinator.end_failed_partition(plan, partition)\n",
+        "                    pass\n",
+        f"{FAILED}[rss-1-fetch:error:2]",
+    ),
+    Mutation(
+        "injected kill that kills nobody",
+        "ingestion/faults/strikes.py",
+        "        os.kill(os.getpid(), signal.SIGKILL)\n",
+        "        pass\n",
+        f"{KILLED}[csv-1-commit:kill:1]",
+    ),
+    Mutation(
+        "injected disconnect that ends no socket",
+        "ingestion/connections.py",
+        "._transport.abort()",
+        "._transport.is_closing()",
+        f"{FAILED}[csv-1-load:disconnect:1]",
+    ),
+    Mutation(
+        "injected fault that strikes any lane",
+        "ingestion/faults/plans.py",
+        "(plan.point, plan.batch, plan.lane) == (point, batch, lane)",
+        "(plan.point, plan.batch) == (point, batch)",
+        "tests/unit/test_faults.py::test_plan_for_another_lane_does_not_strike",
+    ),
+    Mutation(
+        "injected fault that strikes again and again",
+        "ingestion/faults/plans.py",
+        "                self._pending.remove(plan)\n",
+        "",
+        "tests/unit/test_faults.py::test_batch_that_is_written_again_is_the_same_one",
+    ),
+    Mutation(
+        "injected faults in production",
+        "ingestion/faults/plans.py",
+        'if environment == "production":',
+        "if False:",
+        "tests/unit/test_faults.py::test_production_refuses_every_plan",
+    ),
+    Mutation(
+        "chaos that compares nothing",
+        "ingestion/operations/chaos.py",
+        "        if getattr(expected, name) != getattr(found, name)\n",
+        "        if False\n",
+        "tests/unit/test_chaos.py::test_what_is_lost_or_doubled_is_a_difference",
+    ),
+    Mutation(
+        "chaos that believes the digest that is kept",
+        "ingestion/operations/chaos.py",
+        "    if found.digest != found.recomputed:\n",
+        "    if False:\n",
+        "tests/recovery/test_chaos.py::test_lost_record_is_found",
     ),
 ]
 
