@@ -117,7 +117,7 @@ MUTATIONS = [
         "ingestion/lanes.py",
         "share.take_rows(_beyond(part, behind[share.lane]))",
         "share.take_rows(part)",
-        f"{KILLED}[csv-2-committed:kill:2@1]",
+        "tests/unit/test_lanes.py",
     ),
     Mutation(
         "run of a dead process that nobody closes",

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -65,6 +66,14 @@ def test_lane_that_is_ahead_skips_what_it_has() -> None:
     shares = shares_of([row("k5"), row("k4"), row("k1"), row("k5", "b")], [3, 5, 0, 4])
     assert {share.lane: ordinals(share) for share in shares} == {0: [4], 2: [2], 3: []}
     assert {share.lane: share.fetched for share in shares} == {0: 1, 2: 1, 3: 0}
+
+
+def test_lane_that_is_ahead_skips_rows_of_columns_too() -> None:
+    rows = pa.record_batch({"ordinal": [11, 12, 13, 14], "record_key": ["k1", "k5", "k1", "k5"]})
+    shares = split(ReaderBatch(10, 4, {}, 100), TransformedBatch(4, [rows]), [10, 11, 14, 15])
+    found = {share.lane: [part.column("ordinal").to_pylist() for part in share.columns] for share in shares}
+    assert found == {0: [[12, 14]], 1: [[13]], 2: []}
+    assert [share.fetched for share in shares] == [2, 1, 0]
 
 
 def test_record_that_transform_lost_is_missing_from_one_side_only() -> None:

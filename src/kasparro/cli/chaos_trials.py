@@ -25,7 +25,7 @@ from kasparro.services.sources import SourceInfo
 
 _MOST_RUNS: Final = 5
 """After a fault a pass is to be complete after so many undisturbed runs; one should do."""
-_KILLS_IN_A_ROW: Final = 3
+_KILLS_IN_A_ROW: Final = 5
 _PATIENCE_SECONDS: Final = 120.0
 _PATIENCE_FACTOR: Final = 20.0
 _BATCHES_FOR_EACH: Final = 4
@@ -229,13 +229,13 @@ class _Trials:
         return Attempt(self._order.source, plans, (), 0, 0, struck, runs, tuple(wrong), command)
 
     async def _killed(self, kills: int) -> Attempt:
-        """Killed so often in a row, each time at a moment within what is then left to load."""
+        """Killed so often in a row, each time within its part of what is left to load."""
         await scratch.empty(self._connection)
         moments: list[float] = []
         done, between, ended = 0, 0, None
         while ended is None or (len(moments) < kills and not await self._is_complete()):
-            share_left = 1 - await self._committed() / self._expected.fetched
-            moments.append(self._start_seconds + moment(self._pace, share_left, self._random.random()))
+            share = (1 - await self._committed() / self._expected.fetched) / (kills - len(moments))
+            moments.append(self._start_seconds + moment(self._pace, share, self._random.random()))
             ended = await self._run((), kill_after_seconds=moments[-1])
             done += ended.killed
             between += ended.killed and 0 < await self._committed() < self._expected.fetched

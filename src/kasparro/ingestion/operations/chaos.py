@@ -52,10 +52,10 @@ def differences(expected: Reckoning, found: Reckoning, source_type: str) -> list
     return wrong
 
 
-def moment(pace: Pace, share_left: float, drawn: float) -> float:
-    """Seconds after a run begins at which to kill it, where it has this share of the records to load.
+def moment(pace: Pace, share: float, drawn: float) -> float:
+    """Seconds after a run begins at which to kill it, within the time that it takes to load this share of the records.
 
     `drawn` is a random number from 0 to 1. Five of six moments fall between the first and the last commit.
     """
-    span = (pace.last_commit - pace.first_commit) * share_left
+    span = (pace.last_commit - pace.first_commit) * share
     return max(0.0, pace.first_commit + span * (drawn * (1 + 2 * _MARGIN) - _MARGIN))
