@@ -110,6 +110,7 @@ class Bare(Step):
 
     async def prepare(self, ground: Ground) -> None:
         ground.use(changed=False)
+        await ground.connection.execute("drop table if exists bare")
         await ground.connection.execute(f"create table bare ({ground.dataset.table})")
 
     async def work(self, ground: Ground) -> Said:
@@ -131,6 +132,7 @@ class Dlt(Step):
         if not DLT_PYTHON.exists():
             raise RuntimeError(f"{DLT_PYTHON} is missing: `make bench` makes it")
         ground.use(changed=False)
+        await ground.connection.execute(self.afterwards)  # what a measurement left that was ended
 
     async def work(self, ground: Ground) -> Said:
         script = Path(__file__).parent / "dlt_load.py"
@@ -139,7 +141,7 @@ class Dlt(Step):
         stored = await ground.connection.fetchval("select count(*) from bench_dlt.records")
         if stored != ground.rows:
             raise RuntimeError(f"dlt stored {stored} rows, {ground.rows} expected")
-        return Said(run_id=outcome["run_id"])
+        return Said(seconds=outcome["seconds"])
 
 
 class DltArrow(Dlt):
