@@ -105,7 +105,7 @@ class LaneBatch:
     @property
     def accepted(self) -> int:
         """How many of `rows`, from the first on, are accepted records."""
-        return self.rows.num_rows - self.rows.column("reject").true_count
+        return self.rows.num_rows - cast("Any", self.rows.column("reject")).true_count
 
     def ordinals(self) -> list[int]:
         """Of each row of `rows`."""

@@ -56,7 +56,7 @@ def transform_columns(mapping: ColumnMapping, part: TextColumns, first_ordinal: 
         [columns[item.name] if item.name in columns else pa.nulls(length, item.type) for item in STAGE_SCHEMA],
         schema=STAGE_SCHEMA,
     )
-    if all(good.true_count == length for good in judged):
+    if all(cast("Any", good).true_count == length for good in judged):
         return Judged(rows, [])
     good = reduce(pc.and_, judged)
     return Judged(rows.filter(good), pc.indices_nonzero(pc.invert(good)).to_pylist())
