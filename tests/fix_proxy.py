@@ -53,8 +53,7 @@ class _Link:
             for task in (up, down, dead):
                 task.cancel()
             await asyncio.wait({up, down, dead})
-            for _, writer in (self._client, self._server):
-                writer.close()
+            self._server[1].transport.abort()
 
     def cut(self) -> None:
         """Both sides are told at once that it is over, as by a router that restarts (RST)."""
@@ -145,22 +144,34 @@ class Way:
     async def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One client, until its connection ends."""
         self.opened += 1
-        if self.refusals:
-            await reader.read(_CHUNK_BYTES)
-            writer.write(self.refusals.pop(0))
-            writer.close()
-            return
+        try:
+            if self.refusals:
+                await reader.read(_CHUNK_BYTES)
+                writer.write(self.refusals.pop(0))
+                await writer.drain()
+                writer.close()
+            else:
+                await self._connect((reader, writer))
+        finally:
+            if not writer.is_closing():
+                writer.transport.abort()
+            with suppress(OSError):
+                await writer.wait_closed()
+
+    async def _connect(self, client: Streams) -> None:
+        """The client's connection and one to the server, until either ends; nothing where there is no server."""
         try:
             server = await asyncio.open_unix_connection(f"{self._target.hosts[0]}/.s.PGSQL.{self._target.ports[0]}")
         except OSError:
-            writer.close()
             return
-        link = _Link(self, (reader, writer), server)
+        link = _Link(self, client, server)
         self._links.add(link)
         try:
             await link.carry()
         finally:
             self._links.discard(link)
+            with suppress(OSError):
+                await server[1].wait_closed()
 
 
 @asynccontextmanager

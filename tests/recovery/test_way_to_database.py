@@ -8,7 +8,7 @@ import asyncio
 import pytest
 
 from kasparro.core.database import Connection
-from kasparro.ingestion import connections
+from kasparro.ingestion import connections, store
 from kasparro.ingestion.run import Conditions
 from tests.fix_proxy import Way, error_response
 from tests.recovery.facts import Facts, facts_of
@@ -21,6 +21,7 @@ def watchful(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connections, "PING_SECONDS", 0.1)
     monkeypatch.setattr(connections, "PING_TIMEOUT_SECONDS", 0.5)
     monkeypatch.setattr(connections, "CLOSE_TIMEOUT_SECONDS", 0.1)
+    monkeypatch.setattr(store, "ROLLBACK_SECONDS", 0.1)
 
 
 async def nothing() -> None:

@@ -14,8 +14,8 @@ from kasparro.services.migrations import upgrade
 from tests.fix_database import OwnServer
 from tests.test_api.test_health import client_over
 
-LONGEST_SECONDS = 15
-"""Two limits of 2.5 s, on a machine that is busy with other tests; without limits it would be 30 s and more."""
+LONGEST_SECONDS = 5
+"""An answer comes within a second; on a machine that is busy with other tests a little later."""
 
 
 def _processes(home: Path) -> list[int]:

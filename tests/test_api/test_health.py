@@ -87,7 +87,7 @@ async def test_slow_questions_are_waited_for_and_leave_health_a_connection(
     database: ConnectionOptions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Both by a lock that is held for as long as the test likes: longer than a server that hangs is given."""
-    monkeypatch.setattr("kasparro.api.dependencies.TIMEOUT_SECONDS", 1.5)
+    monkeypatch.setattr("kasparro.api.asking.ROOM_SECONDS", 1.5)
     blocker = await connect(database, application_name="kasparro:test-blocker")
     async with client_over(database) as (client, _):
         await blocker.execute("begin; lock table unified_data in access exclusive mode")

@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass
 from typing import Final
 
-from kasparro.api.asking import ask
+from kasparro.api.asking import ANSWER_SECONDS, ask
 from kasparro.core.api_keys import PresentedKey, read_key, scopes_of
 from kasparro.core.database import Pool
 from kasparro.core.errors import UnauthorizedError
@@ -17,7 +17,6 @@ from kasparro.services import keys
 
 FRESH_SECONDS: Final = 5.0
 REMEMBERED_KEYS: Final = 10_000
-TIMEOUT_SECONDS: Final = 2.5
 _NO_SECRET: Final = bytes(32)
 INVALID_KEY: Final = "the key is not valid: it is malformed, unknown, expired or revoked"
 """One text for all of them: nobody learns from it which keys exist."""
@@ -61,7 +60,7 @@ class KeyRing:
         """Ask the database. Raises UnauthorizedError, and DatabaseError when it does not answer in time."""
         asked_at = time.monotonic()
         found = await ask(
-            self._pool, lambda connection: keys.find_active(connection, key.id), timeout_seconds=TIMEOUT_SECONDS
+            self._pool, lambda connection: keys.find_active(connection, key.id), timeout_seconds=ANSWER_SECONDS
         )
         expected = _NO_SECRET if found is None else found.secret_sha256
         if not hmac.compare_digest(expected, key.secret_sha256) or found is None:

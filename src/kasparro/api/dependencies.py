@@ -14,8 +14,6 @@ from kasparro.api.wording import whole_number_expected
 from kasparro.core.database import Connection, Pool
 from kasparro.core.errors import NotFoundError, ParameterError
 
-TIMEOUT_SECONDS: Final = 2.5
-"""After which the database is asked whether it is there at all, for as long."""
 LONGEST_SECONDS: Final = 40.0
 """More than the server's own limit for a statement, which ends it in order."""
 MAX_ID: Final = 2**63 - 1
@@ -94,7 +92,6 @@ async def ask_database(request: Request, question: Callable[[Connection], Awaita
         pool_of(request),
         question,
         room=request.app.state.room,
-        timeout_seconds=TIMEOUT_SECONDS,
         longest_seconds=LONGEST_SECONDS,
     )
 

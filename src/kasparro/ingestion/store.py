@@ -24,6 +24,8 @@ from kasparro.services.classification import classify
 from kasparro.services.verdict import NOTHING, Tally, Verdict
 
 CONTENTION_ATTEMPTS = 3
+ROLLBACK_SECONDS = 5.0
+"""A server that takes longer is believed to be away: closing the connection rolls back as well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,11 +139,13 @@ class PostgresLaneStore:
         transaction, self._transaction = self._transaction, None
         if transaction is not None and not self._connection.is_closed():
             try:
-                with house_errors():
-                    await transaction.rollback()
-            except asyncpg.InterfaceError as error:  # the operation that failed is not over
+                async with asyncio.timeout(ROLLBACK_SECONDS):
+                    with house_errors():
+                        await transaction.rollback()
+            except (asyncpg.InterfaceError, TimeoutError) as error:  # the operation that failed is not over
                 self._connection.terminate()
-                raise ConnectionLostError(f"database: no way to roll back: {error}") from error
+                reason = str(error) or f"no answer within {ROLLBACK_SECONDS:g} s"
+                raise ConnectionLostError(f"database: no way to roll back: {reason}") from error
 
     async def _load(self, batch: LaneBatch, first: first_load.FirstLoad | None, at: datetime) -> tuple[Verdict, int]:
         """What became of the batch, and how many raw rows the server took. `first`: the batch as a first load's."""

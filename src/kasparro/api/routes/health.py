@@ -11,7 +11,7 @@ from fastapi.responses import JSONResponse
 from kasparro import __version__
 from kasparro.api.access import SCHEME_NAME, may_read
 from kasparro.api.answers import problems
-from kasparro.api.asking import ask
+from kasparro.api.asking import ANSWER_SECONDS, ask
 from kasparro.api.dependencies import pool_of, refuse_all
 from kasparro.api.errors import RETRY_AFTER_SECONDS
 from kasparro.api.middleware import milliseconds_since
@@ -30,7 +30,6 @@ from kasparro.schemas.pages.health import (
 )
 from kasparro.services.health import SchemaState, SourceStatus, read_schema_status, read_source_statuses
 
-TIMEOUT_SECONDS: Final = 3.0
 _STATUS: Final[Mapping[SchemaState, HealthStatus]] = {
     "current": "ok",
     "pending": "migrations_pending",
@@ -56,7 +55,7 @@ async def read_health(request: Request) -> JSONResponse:
     base: dict[str, Any] = {"version": __version__, "request_id": request.state.request_id}
     try:
         found = await ask(
-            pool, lambda connection: _look(connection, pool, with_sources), timeout_seconds=TIMEOUT_SECONDS
+            pool, lambda connection: _look(connection, pool, with_sources), timeout_seconds=ANSWER_SECONDS
         )
     except DatabaseError as error:
         database = DatabaseHealth(reachable=False, error=error.code, pool=_pool(pool))
@@ -75,7 +74,7 @@ async def read_liveness(request: Request) -> JSONResponse:
 async def read_readiness(request: Request) -> JSONResponse:
     """200 when requests can be sent here: the database answers and its schema is current; else 503."""
     try:
-        schema = await ask(pool_of(request), read_schema_status, timeout_seconds=TIMEOUT_SECONDS)
+        schema = await ask(pool_of(request), read_schema_status, timeout_seconds=ANSWER_SECONDS)
     except DatabaseError:
         return _answer(Readiness(status="unavailable", request_id=request.state.request_id))
     return _answer(Readiness(status=_STATUS[schema.state], request_id=request.state.request_id))

@@ -3,10 +3,9 @@
 from fastapi import APIRouter, Depends, Request, Response
 
 from kasparro.api.answers import problems
-from kasparro.api.asking import ask
+from kasparro.api.asking import ANSWER_SECONDS, ask
 from kasparro.api.dependencies import pool_of, refuse_all
 from kasparro.api.metrics import CONTENT_TYPE, RequestMetrics, metrics_text
-from kasparro.api.routes.health import TIMEOUT_SECONDS
 from kasparro.core.database import Connection
 from kasparro.core.errors import DatabaseError
 from kasparro.services.health import read_schema_status
@@ -21,7 +20,7 @@ async def read_metrics(request: Request) -> Response:
     """Counters of runs come from the database, whichever process ran them; durations of requests from this process."""
     requests: RequestMetrics = request.app.state.metrics
     try:
-        facts = await ask(pool_of(request), _read, timeout_seconds=TIMEOUT_SECONDS)
+        facts = await ask(pool_of(request), _read, timeout_seconds=ANSWER_SECONDS)
     except DatabaseError:
         facts = None
     return Response(metrics_text(requests, facts), headers={"Content-Type": CONTENT_TYPE})
