@@ -15,10 +15,13 @@ from alembic.script import ScriptDirectory
 from pydantic import SecretStr
 
 from kasparro.core.database import Connection, ConnectionOptions, connect
-from kasparro.core.errors import DatabaseError, DatabaseNewerError, MigrationsPendingError
-from kasparro.services import migrations
+from kasparro.core.errors import DatabaseError, DatabaseNewerError, MigrationsPendingError, RunConflictError
+from kasparro.ingestion.coordinator import Request, hold
+from kasparro.ingestion.run import Conditions, run_source
+from kasparro.services import migrations, schema_lock
 from tests.acceptance.kasparro_process import environment, kasparro
 from tests.recovery.facts import url_of
+from tests.scripted import ScriptedSource, job_of, row
 
 
 @pytest.fixture
@@ -56,13 +59,87 @@ async def test_waiting_process_says_so_once(empty_database: ConnectionOptions, e
         said.append(text)
         told.set()
 
-    await empty.execute("select pg_advisory_lock($1)", migrations.LOCK_KEY)
+    await empty.execute("select pg_advisory_lock($1)", schema_lock.LOCK_KEY)
     waiting = asyncio.create_task(migrations.upgrade(empty_database, report=report))
     await told.wait()
     assert await tables(empty) == set()
-    await empty.execute("select pg_advisory_unlock($1)", migrations.LOCK_KEY)
+    await empty.execute("select pg_advisory_unlock($1)", schema_lock.LOCK_KEY)
     assert await waiting == migrations.revisions()
     assert said == ["waiting for another process that migrates the database"]
+
+
+async def older(connection: Connection) -> None:
+    """Make a current database one revision older, as far as anybody can see."""
+    await connection.execute("update alembic_version set version_num = $1", migrations.revisions()[-2])
+
+
+async def test_migration_waits_for_a_run_and_the_next_run_waits_for_it(
+    database: ConnectionOptions, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is applied is a stand-in: it says when it begins, and waits until it may end."""
+    begun, may_end, told = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def apply(*_: object) -> None:
+        begun.set()
+        await may_end.wait()
+        await connection.execute("update alembic_version set version_num = $1", migrations.head())
+
+    monkeypatch.setattr(migrations, "_alembic", apply)
+    job = job_of(ScriptedSource({"p": [row("a")]}))
+    async with hold(database, job):
+        await older(connection)
+        migrating = asyncio.create_task(migrations.upgrade(database, report=lambda _: told.set()))
+        await told.wait()
+        running = asyncio.create_task(run_source(job, Request(), Conditions(database)))
+    await begun.wait()
+    assert not running.done()
+    assert await connection.fetchval("select count(*) from etl_runs") == 0
+    may_end.set()
+    assert await migrating == [migrations.head()]
+    assert (await running).error is None
+
+
+async def test_migration_gives_up_on_runs_that_do_not_end(
+    database: ConnectionOptions, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(schema_lock, "LOCK_TIMEOUT_SECONDS", 0.1)
+    async with hold(database, job_of(ScriptedSource({"p": [row("a")]}))):
+        await older(connection)
+        with pytest.raises(RunConflictError, match="runs have been at work") as caught:
+            await migrations.upgrade(database)
+    assert caught.value.exit_code == 8
+
+
+async def test_lane_that_has_lost_its_coordinator_is_waited_for(
+    database: ConnectionOptions, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(schema_lock, "LOCK_TIMEOUT_SECONDS", 0.1)
+    lane = await connect(database, application_name="kasparro:7:0")
+    await older(connection)
+    with pytest.raises(RunConflictError, match="runs have been at work"):
+        await migrations.upgrade(database)
+    await lane.close()
+
+
+async def test_run_gives_up_on_a_migration_that_does_not_end(
+    database: ConnectionOptions, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(schema_lock, "LOCK_TIMEOUT_SECONDS", 0.1)
+    await connection.execute("select pg_advisory_lock($1)", schema_lock.LOCK_KEY)
+    outcome = await run_source(job_of(ScriptedSource({"p": [row("a")]})), Request(), Conditions(database))
+    assert isinstance(outcome.error, DatabaseError)
+    assert outcome.error.exit_code == 5
+    assert "kasparro migrate" in (outcome.error.hint or "")
+
+
+async def test_run_of_older_code_is_refused_and_writes_nothing(
+    database: ConnectionOptions, connection: Connection
+) -> None:
+    await connection.execute("update alembic_version set version_num = '9999'")
+    outcome = await run_source(job_of(ScriptedSource({"p": [row("a")]})), Request(), Conditions(database))
+    assert isinstance(outcome.error, DatabaseNewerError)
+    assert (outcome.error.exit_code, "newer than this version" in outcome.error.message) == (5, True)
+    assert await connection.fetchval("select count(*) from sources") == 0
 
 
 async def test_upgrade_of_a_current_database_changes_nothing(database: ConnectionOptions) -> None:

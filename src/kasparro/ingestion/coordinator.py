@@ -31,7 +31,17 @@ from kasparro.ingestion.locking import lock
 from kasparro.ingestion.passes import OpenPass, PartitionPlan, find_open, fresh
 from kasparro.ingestion.source import FinalBatch
 from kasparro.schemas.batches import LaneState, RunStamp
-from kasparro.services import batches, checkpoints, locks, migrations, raw_partitions, runs, sources
+from kasparro.services import (
+    batches,
+    checkpoints,
+    locks,
+    migrations,
+    raw_partitions,
+    repeats,
+    runs,
+    schema_lock,
+    sources,
+)
 from kasparro.services.checkpoints import Checkpoint
 from kasparro.services.liveness import INTERRUPTED
 from kasparro.services.locks import Session
@@ -229,6 +239,7 @@ class Coordinator:
             "partitions": [item.name for item in plans],
             "lanes": len(plans[0].lanes) if plans else request.lanes,
             "full_refresh": full_refresh,
+            "after_raw_id": await repeats.last_raw_id(connection),
         }
         before = {f"{row.partition}#{row.lane}": {"ordinal": row.ordinal, "cursor": row.cursor} for row in rows}
         await runs.save_plan(connection, run_id, plan, before)
@@ -279,6 +290,7 @@ async def _connected(options: ConnectionOptions) -> AsyncGenerator[LiveConnectio
     live = await LiveConnection.open(options, application_name=name, settings=COORDINATOR_SETTINGS)
     try:
         async with live.use() as connection:
+            await schema_lock.share(connection)
             await migrations.require_current(connection)
         yield live
     finally:

@@ -4,7 +4,6 @@ Revisions are numbered `0001`, `0002`, .. in one line, and a migration's file na
 checking a database costs one query and no import of Alembic.
 """
 
-import asyncio
 from collections.abc import Callable
 from importlib import resources
 from io import StringIO
@@ -14,11 +13,8 @@ from asyncpg import DuplicateTableError, InsufficientPrivilegeError, PostgresErr
 
 from kasparro.core.database import Connection, ConnectionOptions, connect, house_errors, translate
 from kasparro.core.errors import DatabaseError, DatabaseNewerError, KasparroError, MigrationsPendingError
+from kasparro.services import schema_lock
 
-LOCK_KEY = 0x6B617370_6D696772
-"""Advisory lock of whoever migrates: 'kaspmigr'."""
-LOCK_POLL_SECONDS = 0.2
-LOCK_TIMEOUT_SECONDS = 120.0
 APPLICATION_NAME = "kasparro:migrate"
 _OUR_TABLES = """
 select array_agg(name order by name)
@@ -58,23 +54,29 @@ async def require_current(connection: Connection) -> None:
 
 
 async def upgrade(options: ConnectionOptions, *, report: Callable[[str], None] | None = None) -> list[str]:
-    """Apply what is missing and return the revisions applied. Waits while another process migrates.
+    """Apply what is missing and return the revisions applied. Waits while another process migrates, and for runs.
 
-    Raises DatabaseNewerError when the database was made by newer code; nothing is changed then.
+    Raises DatabaseNewerError when the database was made by newer code, RunConflictError when runs do not end: nothing
+    is changed then.
     """
     connection = await connect(options, application_name=APPLICATION_NAME)
     try:
         with house_errors():
-            await _lock(connection, report)
-            revision = await current_revision(connection)
-            refuse_unknown(revision)
-            await require_usable(connection, revision)
-            missing = [name for name in revisions() if revision is None or name > revision]
-            if missing:
+            if await _missing(connection):
+                await schema_lock.take(connection, report)
+            if missing := await _missing(connection):
                 await _alembic(options, "upgrade", "head")
             return missing
     finally:
         await connection.close()
+
+
+async def _missing(connection: Connection) -> list[str]:
+    """Which revisions are to be applied. Raises DatabaseError where none may be."""
+    revision = await current_revision(connection)
+    refuse_unknown(revision)
+    await require_usable(connection, revision)
+    return [name for name in revisions() if revision is None or name > revision]
 
 
 async def check(options: ConnectionOptions) -> None:
@@ -138,19 +140,6 @@ def _refusal(error: Exception) -> KasparroError | None:
     if isinstance(cause, DuplicateTableError):
         return DatabaseError(f"{cause.args[0]}, and not by kasparro", hint="give kasparro a database of its own")
     return None if cause is None else translate(cause)
-
-
-async def _lock(connection: Connection, report: Callable[[str], None] | None) -> None:
-    """Take the session's migration lock; polled, since a blocked session would hold up the holder's own DDL."""
-    deadline = asyncio.get_running_loop().time() + LOCK_TIMEOUT_SECONDS
-    told = False
-    while not await connection.fetchval("select pg_try_advisory_lock($1)", LOCK_KEY):
-        if asyncio.get_running_loop().time() > deadline:
-            raise DatabaseError(f"another process has been migrating for {LOCK_TIMEOUT_SECONDS:.0f} s")
-        if report is not None and not told:
-            report("waiting for another process that migrates the database")
-            told = True
-        await asyncio.sleep(LOCK_POLL_SECONDS)
 
 
 async def _alembic(options: ConnectionOptions, command: str, *arguments: str) -> None:
