@@ -25,6 +25,7 @@ MAPPINGS = [
     f"key: k, ignore: [x, d.b], map: {WHOLE}",
     "key: k, map: {title: t, value: v, occurred_at: o, attributes: '*'}",
     "key: [k, e], timezone: Europe/Berlin, null_values: ['', NA, '0'], map: {occurred_at: o, value: x, tags: l}",
+    "key: k, null_values: [NA], map: {occurred_at: o, tags: l}",
     "key: d.b, map: {title: {expr: \"join('-', [t, e])\"}, url: {value: 'a\"b'}, attributes: {n: {expr: 'length(l)'}}}",
     "key: k, where: \"t != 'x'\", map: {title: t, attributes: {}}",
     "key: k, map: {}",
@@ -45,7 +46,8 @@ TIMES = st.one_of(
     st.sampled_from([
         "2026-01-01", "2026-01-01T10:00:00.123456Z", "0001-01-01T00:00:00Z", "0999-12-31T23:59:59+00:00",
         "2026-03-29T02:30", "0001-01-01T00:00:00+01:00", "9999-12-31T23:59:59.999999Z", "2026-01-01 10:00:00+02:00",
-        "2026-02-30", "NA", "20260101",
+        "2026-02-30", "NA", "20260101", "2026-01-01T10:00:00+00:00", "2026-01-01T10:00:00",
+        "2026-01-01T10:00:00Z+00:00", "2026-01-01T10:00:00+00:00Z", "+00:00", "2026-01-01T10:00:00.5+00:00",
     ]),
     st.datetimes().map(lambda time: f"{time.isoformat()}+01:30"),
 )  # fmt: skip

@@ -1,13 +1,25 @@
 """What a mapping's target looks up and how it is read: in one payload, and in many at once with the same results."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Final
+# Arrow's stubs leave element types open.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
 
-from kasparro.ingestion.paths import Look, look_by
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from itertools import chain
+from typing import Any, Final, cast
+
+import pyarrow as pa
+import pyarrow.compute
+
+from kasparro.ingestion.columns.reading import read_time
+from kasparro.ingestion.paths import Getter, Look, look_by
 from kasparro.ingestion.source import Payload
 from kasparro.schemas.readings import Reading, as_text
 
+pc = cast("Any", pyarrow.compute)  # its stubs know few of the types that its functions take
+
 _TEXTS: Final = frozenset((str, type(None)))
+_NO_TEXTS: Final = frozenset((bool, int, Decimal, dict, list, type(None)))
 
 
 def column_look(column: str, reading: Reading | None, nulls: frozenset[str]) -> Look:
@@ -36,10 +48,42 @@ def found_look(found: Look, reading: Reading | None, nulls: frozenset[str]) -> L
 
     def many(payloads: Sequence[Payload]) -> list[Any]:
         values = found.many(payloads)
-        is_text = set(map(type, values)) <= _TEXTS and (reading is None or reading is as_text)
-        return _without(values, nulls) if is_text else list(map(read, values))
+        kinds = set(map(type, values))
+        if kinds <= _TEXTS and (reading is None or reading is as_text):
+            return _without(values, nulls)
+        return values if reading is None and kinds <= _NO_TEXTS else list(map(read, values))
 
     return Look(lambda payload: read(found.one(payload)), many)
+
+
+def time_look(found: Look, reading: Reading, nulls: frozenset[str], *, naive_is_utc: bool) -> Look:
+    """A time in JSON, read by `reading`; where many are plainly written, as an Arrow array."""
+    one = found_look(found, reading, nulls)
+
+    def many(payloads: Sequence[Payload]) -> Any:
+        values = found.many(payloads)
+        if set(map(type, values)) <= _TEXTS:
+            cells = pc.replace_substring(pa.array(_without(values, nulls), pa.string()), "+00:00", "Z")
+            column = read_time(cells, naive_is_utc=naive_is_utc)
+            if column.good is None or pc.all(column.good, min_count=0).as_py():
+                return column.values
+        return one.many(payloads)
+
+    return Look(one.one, many)
+
+
+def tags_look(found: Look, tags: Getter, nulls: frozenset[str]) -> Look:
+    """Tags that stand in one list, as `tags` gives them."""
+
+    def many(payloads: Sequence[Payload]) -> list[Any]:
+        values = found.many(payloads)
+        if set(map(type, values)) == {list}:
+            flat = list(chain.from_iterable(values))
+            if set(map(type, flat)) <= {str} and nulls.isdisjoint(flat):
+                return [value or None for value in values]
+        return list(map(tags, payloads))
+
+    return Look(tags, many)
 
 
 def dictionaries(looks: Mapping[str, Look]) -> Look:

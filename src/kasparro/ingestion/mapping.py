@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final, cast
 
 from kasparro.ingestion.keys import KeyColumn, KeyOf, column_key, hash_key, key_column, path_key
-from kasparro.ingestion.looks import column_look, dictionaries, found_look
+from kasparro.ingestion.looks import column_look, dictionaries, found_look, tags_look, time_look
 from kasparro.ingestion.paths import Getter, Look, compile_search, look_at, look_by
 from kasparro.ingestion.source import Defect, Payload, RecordRejected
 from kasparro.schemas.configuration import (
@@ -127,9 +127,10 @@ class _Targets:
         for name, reading in readings.items():
             target: Target[str] | None = getattr(mapped, name)
             if target is not None:
-                looks.append((name, self.look(target, reading)))
+                look = self._time if name == "occurred_at" else self.look
+                looks.append((name, look(target, reading)))
         if mapped.tags is not None:
-            looks.append(("tags", look_by(self._tags(mapped.tags))))
+            looks.append(("tags", self._tags_look(mapped.tags)))
         if mapped.attributes == "*":
             looks.append(("attributes", look_by(_all_attributes(frozenset(mapped_names(mapped)), nulls))))
         elif mapped.attributes is not None:
@@ -152,6 +153,17 @@ class _Targets:
         if self.is_json:
             return found_look(look_at(target), reading, self.nulls)
         return column_look(target, reading, self.nulls)
+
+    def _time(self, target: Target[str], reading: Reading) -> Look:
+        if not self.is_json or not isinstance(target, str):
+            return self.look(target, reading)
+        return time_look(look_at(target), reading, self.nulls, naive_is_utc=self.zone_name == "UTC")
+
+    def _tags_look(self, mapped: Target[str] | tuple[Target[str], ...]) -> Look:
+        tags = self._tags(mapped)
+        if self.is_json and isinstance(mapped, str):
+            return tags_look(look_at(mapped), tags, self.nulls)
+        return look_by(tags)
 
     def _tags(self, mapped: Target[str] | tuple[Target[str], ...]) -> Getter:
         targets = cast("tuple[Target[str], ...]", mapped if isinstance(mapped, tuple) else (mapped,))

@@ -47,8 +47,10 @@ class _OddError(Exception):
     """Something that only Pydantic can judge."""
 
 
-def read_field(name: str, values: Sequence[Any], doubts: Doubts) -> Values:
+def read_field(name: str, values: Sequence[Any] | pa.Array, doubts: Doubts) -> Values:
     """The values of a target field, or of `record_key`; where one is in doubt stands anything."""
+    if isinstance(values, pa.Array):
+        return Values(values, canonical_times(values).to_pylist())
     kind = _KINDS.get(name) or (_key if name in _KEYS else _text)
     present = _present(values)
     try:
@@ -63,7 +65,7 @@ def read_field(name: str, values: Sequence[Any], doubts: Doubts) -> Values:
 
 
 def _present(values: Sequence[Any]) -> list[Any]:
-    return [value for value in values if value is not None]
+    return list(values) if type(None) not in set(map(type, values)) else [item for item in values if item is not None]
 
 
 def _spread(present: list[Any], values: Sequence[Any]) -> list[Any]:
@@ -142,7 +144,10 @@ def _prepared_time(values: list[Any]) -> list[Any]:
 def _prepared_tags(values: list[Any]) -> list[Any]:
     _all_are(values, list)
     flat = list(chain.from_iterable(values))
-    following = iter(_prepared_text(flat) if flat else [])
+    texts = _prepared_text(flat) if flat else flat
+    if texts is flat:
+        return values
+    following = iter(texts)
     return [list(islice(following, len(value))) for value in values]
 
 

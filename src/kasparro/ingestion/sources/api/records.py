@@ -40,6 +40,8 @@ def find_records(document: Document, path: Search | None, url: str) -> list[Any]
 def raw_records(document: Document, items: list[Any], locator: Callable[[int], str]) -> list[SourceRecord]:
     """A record for each item, with its defects; `locator` names the n-th, from 1."""
     judge = _judged if document.repeating or document.undecodable else _plain
+    if judge is _plain and set(map(type, items)) == {dict}:
+        return [SourceRecord(item, locator(number)) for number, item in enumerate(items, 1)]
     return [judge(item, locator(number)) for number, item in enumerate(items, 1)]
 
 
