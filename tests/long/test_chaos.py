@@ -16,7 +16,10 @@ from tests.long.flights import write_flights
 from tests.recovery.facts import url_of
 
 LONGEST_SECONDS = 3 * 3600
-KILLS = {"flights": 400, "earthquakes_api": 300, "earthquakes_feed": 300}
+MOMENTS = {"flights": 450, "earthquakes_api": 400, "earthquakes_feed": 350}
+"""A thousand kills in all: some moments come when a run has ended already, most of them for the API."""
+KILLS = 0.7
+"""Of the moments, at least."""
 BETWEEN_COMMITS = 0.7
 """Of the kills, at least: those before the first commit and after the last prove less."""
 
@@ -67,20 +70,20 @@ async def test_every_fault_at_the_first_batches_of_every_lane(
 
 @pytest.mark.parametrize("source", ["earthquakes_api", "earthquakes_feed"])
 async def test_random_kills_of_the_demo(demo: dict[str, str], tmp_path: Path, source: str) -> None:
-    tried = await chaos(demo, tmp_path, source, "--batches", "0", "--random", str(KILLS[source]))
-    assert_mostly_between(tried, KILLS[source])
+    tried = await chaos(demo, tmp_path, source, "--batches", "0", "--random", str(MOMENTS[source]))
+    assert_mostly_between(tried, MOMENTS[source])
 
 
 async def test_random_kills_of_the_flights(tmp_path: Path, empty_database: ConnectionOptions) -> None:
     write_flights(tmp_path)
     env = environment(DATABASE_URL=url_of(empty_database))
-    kills = str(KILLS["flights"])
-    tried = await chaos(env, tmp_path, "flights", "--batches", "0", "--random", kills, "--batch-records", "5000")
-    assert_mostly_between(tried, KILLS["flights"])
+    moments = MOMENTS["flights"]
+    tried = await chaos(env, tmp_path, "flights", "--batches", "0", "--random", str(moments))
+    assert_mostly_between(tried, moments)
 
 
 def assert_mostly_between(tried: list[dict[str, Any]], moments: int) -> None:
     killed, between = sum(each["kills"] for each in tried), sum(each["kills_between_commits"] for each in tried)
     print(f"{moments} moments, {killed} kills, {between} between the first and the last commit")
-    assert killed >= 0.9 * moments
+    assert killed >= KILLS * moments
     assert between >= BETWEEN_COMMITS * killed

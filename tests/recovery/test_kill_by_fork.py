@@ -98,7 +98,7 @@ async def test_run_that_ends_by_itself_says_how(stage: Stage) -> None:
     assert ended.report is not None
     assert (ended.killed, ended.report.struck) == (False, (plan,))
     assert ended.reason == "database: injected fault load:error:2"
-    assert 0 < ended.start_seconds < ended.seconds
+    assert ended.seconds > 0
 
 
 async def test_run_that_takes_too_long_is_killed(stage: Stage) -> None:

@@ -66,11 +66,20 @@ def test_five_of_six_moments_fall_between_the_first_and_the_last_commit() -> Non
 
 
 @pytest.mark.parametrize(
-    ("batches", "asked", "fetched", "records"),
-    [(2, None, 1600, 200), (2, None, 1, 1), (0, None, 100, 25), (2, None, 10**9, 20_000), (2, 7, 1600, 7)],
+    ("batches", "kills", "asked", "fetched", "records"),
+    [
+        (2, 0, None, 1600, 200),
+        (2, 0, None, 1, 1),
+        (2, 0, None, 10**9, 20_000),
+        (2, 9, 7, 1600, 7),
+        (0, 9, None, 1601, 41),
+        (12, 9, None, 4800, 100),
+    ],
 )
-def test_source_is_cut_into_batches_enough(batches: int, asked: int | None, fetched: int, records: int) -> None:
-    wanted = Wanted.of(batches, 2, 0, seed=None, plans=(), batch_records=asked)
+def test_source_is_cut_into_batches_enough(
+    batches: int, kills: int, asked: int | None, fetched: int, records: int
+) -> None:
+    wanted = Wanted.of(batches, 2, kills, seed=None, plans=(), batch_records=asked)
     assert wanted.records_of(fetched, 20_000) == records
 
 

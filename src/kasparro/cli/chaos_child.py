@@ -2,11 +2,10 @@
 
 import asyncio
 import signal
-import time
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing.connection import Connection as Pipe
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from kasparro.cli.frame import Context
 from kasparro.cli.jobs import open_jobs
@@ -24,6 +23,8 @@ if TYPE_CHECKING:
 else:
     Answer = Pipe
 
+BEGAN: Final = "began"
+
 
 @dataclass(frozen=True, slots=True)
 class Order:
@@ -38,34 +39,32 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """How a run ended that was not killed: its error, if it had one, and the plans that were carried out.
-
-    `began_at` is when it had claimed its source, by the machine's monotonic clock; None when it came not that far.
-    """
+    """How a run ended that was not killed: its error, if it had one, and the plans that were carried out."""
 
     error: str | None
     struck: tuple[FaultPlan, ...]
-    began_at: float | None
 
 
 def obey(order: Order, answer: "Answer") -> None:
-    """Run, and send a Report. Ctrl-C in a terminal reaches this process too, and is for its parent to act on."""
+    """Run; send BEGAN when the source is claimed, and a Report at the end.
+
+    Ctrl-C in a terminal reaches this process too, and is for its parent to act on.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     configure_logging("CRITICAL", service="chaos")
-    answer.send(asyncio.run(_run(order)))
+    answer.send(asyncio.run(_run(order, answer)))
 
 
-async def _run(order: Order) -> Report:
+async def _run(order: Order, answer: "Answer") -> Report:
     settings = order.settings
     faults = Faults(order.plans)
-    began_at: list[float] = []
     conditions = Conditions(
         order.options,
         revive=partial(resolve, settings, even_if_stopped=False),
-        began=lambda _source, _run_id: began_at.append(time.monotonic()),
+        began=lambda _source, _run_id: answer.send(BEGAN),
         faults=faults,
         limits=BatchLimits(records=settings.batch_records),
     )
     async with open_jobs(Context(settings, Output(quiet=True)), [order.source]) as jobs:
         outcome = await run_source(jobs[0], Request(trigger="cli", lanes=order.lanes), conditions)
-    return Report(outcome.error and outcome.error.message, tuple(faults.struck), began_at[0] if began_at else None)
+    return Report(outcome.error and outcome.error.message, tuple(faults.struck))

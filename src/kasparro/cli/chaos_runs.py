@@ -5,8 +5,7 @@ import multiprocessing
 import signal
 import time
 from dataclasses import dataclass
-from multiprocessing.process import BaseProcess
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from kasparro.cli.chaos_child import Order, Report
@@ -16,14 +15,10 @@ _PRELOADED: Final = ["kasparro.cli.main", "kasparro.cli.chaos_child", "kasparro.
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """How a run's process ended: `report` is None when it was killed, by a fault or from outside.
-
-    `start_seconds` went by before it had claimed its source, `seconds` in all.
-    """
+    """How a run's process ended: `report` is None when it was killed, by a fault or from outside."""
 
     report: "Report | None"
     killed: bool
-    start_seconds: float
     seconds: float
 
     @property
@@ -35,7 +30,7 @@ class Ended:
 
 
 async def run(order: "Order", *, kill_after_seconds: float | None = None, patience_seconds: float) -> Ended:
-    """Run once in a process of its own, killed after a time if it is still at work then.
+    """Run once in a process of its own, killed so long after it has claimed the source if it is still at work then.
 
     One that takes longer than `patience_seconds` is killed as well, and has no report.
     """
@@ -45,28 +40,41 @@ async def run(order: "Order", *, kill_after_seconds: float | None = None, patien
     context.set_forkserver_preload(_PRELOADED)
     reader, writer = context.Pipe(duplex=False)
     process = context.Process(target=obey, args=(order, writer), daemon=True)
-    began = time.monotonic()
+    started = time.monotonic()
     await asyncio.to_thread(process.start)
     writer.close()
-    try:
-        await _end(process, patience_seconds if kill_after_seconds is None else kill_after_seconds)
-    finally:
-        process.kill()
-        await asyncio.to_thread(process.join)
-    seconds = time.monotonic() - began
     with reader:
-        report: Report | None = reader.recv() if process.exitcode == 0 else None
-    claimed = report.began_at if report is not None else None
-    return Ended(report, process.exitcode == -signal.SIGKILL, seconds if claimed is None else claimed - began, seconds)
+        try:
+            if kill_after_seconds is None:
+                await _readable(process.sentinel, patience_seconds)
+            elif await _readable(reader.fileno(), patience_seconds):  # it has begun, or ended
+                await _readable(process.sentinel, kill_after_seconds)
+        finally:
+            process.kill()
+            await asyncio.to_thread(process.join)
+        report = _last(reader) if process.exitcode == 0 else None
+    return Ended(report, process.exitcode == -signal.SIGKILL, time.monotonic() - started)
 
 
-async def _end(process: BaseProcess, timeout_seconds: float) -> None:
-    """Return when the process has ended, or after the time."""
-    loop, ended = asyncio.get_running_loop(), asyncio.Event()
-    loop.add_reader(process.sentinel, ended.set)
+def _last(reader: Any) -> "Report":
+    """The report, which is the last that a process sends."""
+    said = reader.recv()
+    while reader.poll():
+        try:
+            said = reader.recv()
+        except EOFError:
+            break
+    return said
+
+
+async def _readable(descriptor: int, timeout_seconds: float) -> bool:
+    """Whether there is something to read within the time; at its end a process makes its sentinel readable."""
+    loop, ready = asyncio.get_running_loop(), asyncio.Event()
+    loop.add_reader(descriptor, ready.set)
     try:
-        await asyncio.wait_for(ended.wait(), timeout_seconds)
+        await asyncio.wait_for(ready.wait(), timeout_seconds)
     except TimeoutError:
-        return
+        return False
     finally:
-        loop.remove_reader(process.sentinel)
+        loop.remove_reader(descriptor)
+    return True

@@ -30,6 +30,8 @@ _PATIENCE_SECONDS: Final = 120.0
 _PATIENCE_FACTOR: Final = 20.0
 _BATCHES_FOR_EACH: Final = 4
 """Batches that a source is cut into for each one that gets faults, so that every lane comes to so many."""
+_BATCHES_FOR_KILLS: Final = 40
+"""And for random kills, so that there is a before and an after."""
 _NAME: Final = "kasparro:chaos"
 
 
@@ -62,13 +64,13 @@ class Wanted:
 
     def records_of(self, fetched: int, most: int) -> int:
         """How many records a batch of a source has that has so many in all."""
-        wanted = _BATCHES_FOR_EACH * max(1, self.batches)
+        wanted = max(_BATCHES_FOR_EACH * self.batches, _BATCHES_FOR_KILLS if self.kills else 1)
         return self.batch_records or max(1, min(most, -(-fetched // wanted)))
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One pass that was disturbed by `plans`, or killed at `moments` (seconds after a run's process was started).
+    """One pass that was disturbed by `plans`, or killed at `moments` (seconds after a run had begun).
 
     `kills` is how many of the moments came before the run had ended.
     """
@@ -173,15 +175,13 @@ class _Trials:
         pace = await reckoning.pace(connection, (await trials._source()).id)
         if pace is None:
             raise SourceError(f"source {source}: it has no records, so there is nothing to disturb")
-        trials._pace, trials._start_seconds = pace, ended.start_seconds
+        trials._pace = pace
         trials._patience_seconds = max(_PATIENCE_SECONDS, ended.seconds * _PATIENCE_FACTOR)
         return trials
 
     _first: Reckoning
     _expected: Reckoning
     _pace: Pace
-    _start_seconds: float
-    """From the start of a process until it has claimed its source."""
 
     async def attempts(self) -> AsyncGenerator[Attempt]:
         """Each plan, then the random kills."""
@@ -235,7 +235,7 @@ class _Trials:
         done, between, ended = 0, 0, None
         while ended is None or (len(moments) < kills and not await self._is_complete()):
             share = (1 - await self._committed() / self._expected.fetched) / (kills - len(moments))
-            moments.append(self._start_seconds + moment(self._pace, share, self._random.random()))
+            moments.append(moment(self._pace, share, self._random.random()))
             ended = await self._run((), kill_after_seconds=moments[-1])
             done += ended.killed
             between += ended.killed and 0 < await self._committed() < self._expected.fetched
