@@ -1,30 +1,29 @@
-"""Downloads that run ahead of loading: while one document is read, the next ones are being fetched."""
+"""Reading that runs ahead of loading: while one document is loaded, the next ones are being fetched and parsed."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Final
+from typing import Final, Generic, TypeVar
 
-from kasparro.ingestion.http.contract import Fetched
 from kasparro.ingestion.source import Start
 
-Fetch = Callable[[str, Start], Awaitable[Fetched]]
+T = TypeVar("T")
 
 
-class ReadAhead:
+class ReadAhead(Generic[T]):
     """Fetches partitions in their order, at most `ahead` of them before they are taken.
 
     No more documents than that wait in memory. A fetch that failed raises where it is taken.
     """
 
-    def __init__(self, fetch: Fetch, starts: Mapping[str, Start], ahead: int) -> None:
+    def __init__(self, fetch: Callable[[str, Start], Awaitable[T]], starts: Mapping[str, Start], ahead: int) -> None:
         self._fetch: Final = fetch
         self._starts: Final = starts
         self._order: Final[Sequence[str]] = list(starts)
         self._ahead: Final = ahead
         self._next = 0
-        self._tasks: dict[str, asyncio.Task[Fetched]] = {}
+        self._tasks: dict[str, asyncio.Task[T]] = {}
 
-    async def take(self, partition: str, start: Start) -> Fetched:
+    async def take(self, partition: str, start: Start) -> T:
         """The partition's document: the one fetched ahead, or a new one where none was announced for this start."""
         announced = self._starts.get(partition)
         expected = announced is not None and (announced.settled, announced.cursor) == (start.settled, start.cursor)
@@ -52,11 +51,11 @@ class ReadAhead:
             self._tasks[partition] = asyncio.ensure_future(_awaited(work))
 
 
-async def _awaited(work: Awaitable[Fetched]) -> Fetched:
+async def _awaited(work: Awaitable[T]) -> T:
     return await work
 
 
-async def _end(tasks: Sequence[asyncio.Task[Fetched]]) -> None:
+async def _end(tasks: Sequence[asyncio.Task[T]]) -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)

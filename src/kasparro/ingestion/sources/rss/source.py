@@ -3,11 +3,12 @@
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from kasparro.core.errors import PassExpiredError, SourceError
 from kasparro.core.logging import get_logger
-from kasparro.ingestion.http.contract import Fetched, Fetcher
+from kasparro.ingestion.http.contract import Fetched, Fetcher, Validators
 from kasparro.ingestion.source import Batch, BatchLimits, Defect, FinalBatch, Payload, SourceRecord, Start
 from kasparro.ingestion.sources.rss.ahead import ReadAhead
 from kasparro.ingestion.sources.rss.document import Request
@@ -24,6 +25,16 @@ NO_KEY: Final = Defect("key_missing", "the entry has no guid, link, title, conte
 log = get_logger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """A document that is new: its entries from `position` on are to be loaded; `cursor` is where they begin."""
+
+    parsed: Parsed
+    position: int
+    cursor: Cursor
+    validators: Validators
+
+
 class RssSource:
     """Implements the contract `Source` for feeds; docs/decisions/0008-feeds.md has its rules."""
 
@@ -35,7 +46,7 @@ class RssSource:
         self._normalizer = normalizer
         self._urls = options.partitions()
         self._reading = reading(options.identity)
-        self._shared: tuple[ReadAhead, ParserProcess] | None = None
+        self._shared: tuple[ReadAhead[_Read | FinalBatch], ParserProcess] | None = None
 
     @property
     def name(self) -> str:
@@ -53,8 +64,8 @@ class RssSource:
 
     @asynccontextmanager
     async def reading_ahead(self, starts: Mapping[str, Start]) -> AsyncGenerator[None]:
-        """While this is open, reading one of these partitions fetches the next ones; they share a parser process."""
-        ahead = ReadAhead(self._fetch, starts, self._options.ahead)
+        """While this is open, reading one of these partitions fetches and parses the next ones, in one process."""
+        ahead = ReadAhead(self._read, starts, self._options.ahead)
         async with ParserProcess(self._options.parse_seconds) as parser:
             self._shared = ahead, parser
             try:
@@ -65,33 +76,43 @@ class RssSource:
 
     async def read(self, partition: str, start: Start) -> AsyncIterator[Batch | FinalBatch]:
         """See the contract. A feed that is as `start.settled` left it costs one conditional request."""
-        fetched = await (self._shared[0].take if self._shared else self._fetch)(partition, start)
+        read = await (self._shared[0].take if self._shared else self._read)(partition, start)
+        if isinstance(read, FinalBatch):
+            yield read
+            return
+        parsed, position, here = read.parsed, read.position, read.cursor
+        self._warn(partition, parsed)
+        for count, batch in _batches(partition, parsed.lines[position:], position, start.limits):
+            yield Batch(
+                batch,
+                replace(here, entries=count).to_json(),
+                sum(map(len, parsed.lines[count - len(batch) : count])),
+            )
+        known = Known(here.known.identity, parsed.repeated)
+        state = Settled(here.document, read.validators, known, self._reading, parsed.ttl_minutes)
+        yield FinalBatch(state.to_json(), "window")
+
+    def normalize(self, payload: Payload) -> dict[str, object]:
+        return self._normalizer(payload)
+
+    async def _read(self, partition: str, start: Start) -> "_Read | FinalBatch":
+        """The document, fetched and parsed; the end of the pass where nothing is new."""
+        fetched = await self._fetch(partition, start)
         settled = Settled.from_json(start.settled)
         if fetched.not_modified and start.settled is not None:
-            yield FinalBatch(start.settled, "none")
-            return
+            return FinalBatch(start.settled, "none")
         body = fetched.body
         document = document_hash(body)
         cursor = self._checked(partition, start, document)
         settled = settled if settled and settled.reading == self._reading else None
         if cursor is None and settled and settled.document == document:
             state = Settled(document, fetched.validators, settled.known, self._reading, settled.ttl_minutes)
-            yield FinalBatch(state.to_json(), "none")
-            return
+            return FinalBatch(state.to_json(), "none")
         known = cursor.known if cursor else settled.known if settled else Known(self._options.identity)
         request = Request(partition, fetched.headers.get("content-type"), known.identity, known.repeated)
         parsed = await self._parse(body, request)
-        self._warn(partition, parsed)
         position = cursor.entries if cursor else 0
-        for count, batch in _batches(partition, parsed.lines[position:], position, start.limits):
-            here = Cursor(document, count, known, self._reading)
-            yield Batch(batch, here.to_json(), sum(map(len, parsed.lines[count - len(batch) : count])))
-        known = Known(known.identity, parsed.repeated)
-        state = Settled(document, fetched.validators, known, self._reading, parsed.ttl_minutes)
-        yield FinalBatch(state.to_json(), "window")
-
-    def normalize(self, payload: Payload) -> dict[str, object]:
-        return self._normalizer(payload)
+        return _Read(parsed, position, Cursor(document, position, known, self._reading), fetched.validators)
 
     async def _fetch(self, partition: str, start: Start) -> Fetched:
         """The document; an open pass needs it whole, so only a new pass asks whether anything changed."""

@@ -6,7 +6,7 @@ Runs in the process of `child.py`: feedparser may take for ever on hostile input
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from importlib import import_module
 from typing import Any, Final, cast
 
@@ -66,6 +66,8 @@ def _feedparser() -> Any:
     for parser in ("StrictFeedParser", "LooseFeedParser"):
         kind: Any = getattr(import_module("feedparser.api"), parser)
         kind.can_be_relative_uri = kind.can_be_relative_uri - {"id"}
+    mixin: Any = import_module("feedparser.mixin")
+    mixin.make_safe_absolute_uri = lru_cache(1024)(mixin.make_safe_absolute_uri)  # asked anew for each element
     return import_module("feedparser")
 
 
