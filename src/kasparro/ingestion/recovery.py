@@ -10,7 +10,7 @@ from typing import Final
 
 import structlog
 
-from kasparro.core.database import ConnectionOptions, connect, house_errors, wait_until_ready
+from kasparro.core.database import ConnectionOptions, connect, house_errors, may_heal, wait_until_ready
 from kasparro.core.errors import (
     ConnectionLostError,
     DatabaseError,
@@ -37,6 +37,7 @@ _ALWAYS: Final = (
 """What a run waits for from its first moment: it has lost something, or the server itself says that it will pass."""
 MAY_PASS: Final = (*_ALWAYS, DatabaseUnreachableError)
 """What a run that was at work outlives."""
+_TURN_SECONDS: Final = 5.0
 _END_SECONDS: Final = 20.0
 log = structlog.get_logger()
 
@@ -96,12 +97,24 @@ class Recovery:
         if self._losses > 1:
             await asyncio.sleep(FIRST_PAUSE_SECONDS * 2 ** (self._losses - 2))
         try:
-            await self._revive()
-            await wait_until_ready(self._options, self._reconnect_seconds, writable=True)
+            await self._wait_until_ready()
         except KasparroError as unavailable:
             return unavailable
         await self._end_lost_sessions()
         return None
+
+    async def _wait_until_ready(self) -> None:
+        """Revive and wait by turns: a server that was coming back may have ended over it."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self._reconnect_seconds
+        while True:
+            await self._revive()
+            left = deadline - loop.time()
+            try:
+                return await wait_until_ready(self._options, min(left, _TURN_SECONDS), writable=True)
+            except MAY_PASS as error:
+                if left <= _TURN_SECONDS or not may_heal(error):
+                    raise
 
     async def _end_lost_sessions(self) -> None:
         """The server may believe in what this run has lost, and so keep its lock: half of a connection may live on."""

@@ -1,6 +1,6 @@
 """Connections to PostgreSQL: URL forms, opening, pools, and the translation of driver errors."""
 
-from kasparro.core.database.connection import Connection, Pool, connect, create_pool, wait_until_ready
+from kasparro.core.database.connection import Connection, Pool, connect, create_pool, may_heal, wait_until_ready
 from kasparro.core.database.options import ConnectionOptions, Tls
 from kasparro.core.database.resolution import resolve
 from kasparro.core.database.translation import house_errors, translate
@@ -14,6 +14,7 @@ __all__ = [
     "connect",
     "create_pool",
     "house_errors",
+    "may_heal",
     "parse_url",
     "resolve",
     "translate",

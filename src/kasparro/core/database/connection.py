@@ -17,6 +17,7 @@ from kasparro.core.errors import (
     DatabaseReadOnlyError,
     DatabaseUnreachableError,
     DatabaseVersionError,
+    KasparroError,
 )
 
 if TYPE_CHECKING:
@@ -86,11 +87,15 @@ async def wait_until_ready(options: ConnectionOptions, timeout_seconds: float, *
         try:
             return await _look(options, writable=writable)
         except _MAY_HEAL as error:
-            state = str(getattr(error.__cause__, "sqlstate", None) or "")
-            if state[:2] in _WILL_NOT_HEAL or loop.time() + wait_seconds > deadline:
+            if not may_heal(error) or loop.time() + wait_seconds > deadline:
                 raise
         await asyncio.sleep(wait_seconds)
         wait_seconds = min(wait_seconds * 2, _LONGEST_WAIT_SECONDS)
+
+
+def may_heal(error: KasparroError) -> bool:
+    """Whether waiting may help: not against a refused password, and not for a database that is not there."""
+    return str(getattr(error.__cause__, "sqlstate", None) or "")[:2] not in _WILL_NOT_HEAL
 
 
 async def _look(options: ConnectionOptions, *, writable: bool) -> None:

@@ -29,6 +29,8 @@ from kasparro.core.embedded.stopping import StopMode, end
 from kasparro.core.errors import EmbeddedServerError
 
 _LOG_PREFIX: Final = re.compile(r"^.*? \[\d+\] [A-Z]+:\s+")
+_FATAL: Final = re.compile(r"^.*? \[\d+\] (FATAL|PANIC):\s+")
+_NO_SPACE: Final = "No space left on device"
 _ABSENT: Final = "skipping missing configuration file"
 """What PostgreSQL says of a `custom.conf` that nobody wrote, which is nothing to worry about."""
 _TAIL_BYTES: Final = 2048
@@ -156,9 +158,11 @@ def _run_start(layout: Layout, program: str, patience: Patience) -> None:
         process = launch(layout.account, command, log=output, data=layout.data)
         _watch(process, layout, patience)
     if not _is_usable(layout):
-        raise EmbeddedServerError(
-            f"PostgreSQL did not start on {layout.data}{_last_words(layout)}", hint=f"see the log in {layout.logs}"
-        )
+        reason = _last_words(layout, fatal=True)
+        hint = f"see the log in {layout.logs}"
+        if _NO_SPACE in reason:
+            hint = "free disk space there, then run again: it goes on from what the database holds"
+        raise EmbeddedServerError(f"PostgreSQL did not start on {layout.data}{reason}", hint=hint)
 
 
 def _watch(process: "subprocess.Popen[str]", layout: Layout, patience: Patience) -> None:
@@ -176,8 +180,11 @@ def _watch(process: "subprocess.Popen[str]", layout: Layout, patience: Patience)
             process.wait()
 
 
-def _last_words(layout: Layout) -> str:
-    """The last message of the newest log that tells something, without its time and level, after a colon."""
+def _last_words(layout: Layout, *, fatal: bool = False) -> str:
+    """The last message of the newest log that tells something, without its time and level, after a colon.
+
+    With `fatal` the last one that says why the server ended, if there is one.
+    """
     logs = [path for path in layout.logs.glob("*.log") if path.stat().st_size]
     if not logs:
         return ""
@@ -185,6 +192,7 @@ def _last_words(layout: Layout) -> str:
         file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL_BYTES))
         lines = file.read().decode(errors="replace").splitlines()
     telling = [line for line in lines if _ABSENT not in line]
+    telling = [line for line in telling if fatal and _FATAL.match(line)] or telling
     return f": {_LOG_PREFIX.sub('', telling[-1].strip())}" if telling else ""
 
 
