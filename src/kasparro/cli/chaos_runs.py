@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from kasparro.cli.chaos_child import Order, Report
 
-_PRELOADED: Final = ["kasparro.cli.main", "kasparro.cli.chaos_child", "kasparro.ingestion.http.client"]
+_PRELOADED: Final = ["kasparro.cli.chaos_warm"]
 
 
 @dataclass(frozen=True, slots=True)
