@@ -19,7 +19,8 @@ class RssOptions:
     """Plain values. Each feed of `urls` is a partition, named by its URL without credentials.
 
     `secrets` are values, such as a token in a query, that are left out of those names. `identity` `auto` is the ladder
-    of docs/decisions/0008-feeds.md; any other policy begins at its rung. `ahead` documents are fetched and parsed while one loads.
+    of docs/decisions/0008-feeds.md; any other policy begins at its rung. `ahead` documents are fetched and
+    parsed while one loads.
     """
 
     name: str
