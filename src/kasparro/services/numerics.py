@@ -25,8 +25,9 @@ pc = cast("Any", pyarrow.compute)  # its stubs know few of the types that its fu
 def numerics(texts: pa.Array) -> pa.Array:
     """Texts of decimals as decimal128 at the largest scale that occurs, or else as bytes of the server's own form."""
     if pc.all(pc.match_substring_regex(texts, _PLAIN_DECIMAL), min_count=0).as_py():
-        fractions = pc.binary_length(pc.replace_substring_regex(texts, r"^[^.]*\.?", ""))
-        scale = pc.max(fractions, min_count=0).as_py() or 0
+        points = pc.find_substring(texts, ".")
+        digits = pc.subtract(pc.subtract(pc.binary_length(texts), points), 1)
+        scale = pc.max(pc.if_else(pc.equal(points, -1), 0, digits), min_count=0).as_py() or 0
         return texts.cast(pa.decimal128(MAX_DECIMAL128_DIGITS, scale))
     decimals = [None if text is None else Decimal(text) for text in texts.to_pylist()]
     present = [number for number in decimals if number is not None]

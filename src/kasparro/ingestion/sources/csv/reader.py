@@ -129,8 +129,9 @@ class CsvReader:
 
     def _parse_window(self, layout: Layout) -> Segment | None:
         """Narrows in on what is not clean, so that one broken row does not slow down the thousand around it."""
-        segment = parse_clean(self._buffer[: self._window], layout, self._line)
-        if segment is None and self._window > _SMALL_WINDOW:
+        window = self._buffer[: self._window]
+        segment = parse_clean(window, layout, self._line)
+        if segment is None and self._window > _SMALL_WINDOW and LineCodec(layout.dialect).end_of_line(window):
             self._window = _SMALL_WINDOW
             segment = parse_clean(self._buffer[: self._window], layout, self._line)
         if segment is not None:
