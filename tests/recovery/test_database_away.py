@@ -16,10 +16,11 @@ from kasparro.core.errors import (
     TooManyConnectionsError,
 )
 from kasparro.ingestion import recovery
+from kasparro.ingestion.connections import COORDINATOR_SETTINGS
 from kasparro.ingestion.run import Conditions
 from tests.recovery.facts import Facts, facts_of
 from tests.recovery.test_way_to_database import nothing
-from tests.recovery.trouble import NAME, Troubled, run, states
+from tests.recovery.trouble import NAME, ROWS, Troubled, run, states
 
 _END_ALL = """
 select pg_terminate_backend(pid, 10000) from pg_stat_activity
@@ -156,3 +157,24 @@ async def test_server_whose_default_is_another_isolation_changes_nothing(
     outcome = await run(Troubled(nothing), Conditions(strict))
     assert outcome.error is None
     assert await facts_of(connection, NAME) == untroubled
+
+
+async def test_lock_on_what_the_last_transaction_needs_is_no_failure_when_it_is_given_back(
+    database: ConnectionOptions, connection: Connection, untroubled: Facts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody keeps the source's row for longer than the coordinator waits for it at once."""
+    monkeypatch.setitem(COORDINATOR_SETTINGS, "lock_timeout", "200ms")
+    holder = await connect(database, application_name="kasparro:test")
+    releasing: list[asyncio.Future[str]] = []
+
+    async def lock() -> None:
+        await holder.execute("begin; select from sources for update")
+        release = lambda: releasing.append(asyncio.ensure_future(holder.execute("rollback")))  # noqa: E731
+        asyncio.get_running_loop().call_later(0.4, release)
+
+    outcome = await run(Troubled(lock, at=len(ROWS)), Conditions(database))
+    assert outcome.error is None
+    assert await facts_of(connection, NAME) == untroubled
+    assert await states(connection) == ["partial"]
+    await asyncio.gather(*releasing)
+    await holder.close()

@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import structlog
@@ -21,6 +22,7 @@ from kasparro.core.errors import (
 )
 from kasparro.ingestion.attending import attended_by
 from kasparro.ingestion.connections import LANE_SETTINGS, LiveConnection
+from kasparro.ingestion.contention import repeated
 from kasparro.ingestion.coordinator import Coordinator, Request, RunPlan, hold
 from kasparro.ingestion.ending import STOP_GRACE_SECONDS, Ending, Turn, watching
 from kasparro.ingestion.faults import Faults, faulty_job, faulty_store
@@ -248,7 +250,8 @@ async def _read_all(
             if final is None:
                 raise ending.why()
             last = position == len(plan.partitions) - 1 and not failures
-            await coordinator.finish_partition(plan, partition.name, pipeline.lane_states(), final, last=last)
+            lanes_at = pipeline.lane_states()
+            await repeated(partial(coordinator.finish_partition, plan, partition.name, lanes_at, final, last=last))
     if failures:
         raise _joined(failures, partitions=plan.partitions_in_all)
 
