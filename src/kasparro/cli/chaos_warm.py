@@ -4,6 +4,7 @@ So this one does something when it is imported, and nothing else may import it.
 """
 
 # ruff: noqa: E402, F401
+# pyright: reportUnusedImport=false
 
 from kasparro.cli.interpreter import hasten
 
