@@ -175,3 +175,13 @@ def test_requirements_name_no_place_to_download_from() -> None:
         assert "://" not in text, path
         assert not re.search(r"^\s*(-i|-f|--(extra-)?index-url|--find-links|--trusted-host)", text, re.MULTILINE), path
         assert re.search(r"--hash=sha256:", text), path
+
+
+def test_every_promise_names_a_test_that_exists() -> None:
+    rows = re.findall(r"^\|.*\|$", read("docs/guarantees.md"), re.MULTILINE)
+    promises = [row for row in rows if not row.startswith(("| promise", "|---"))]
+    assert len(promises) >= 40
+    for row in promises:
+        named = re.search(r"\| `([\w/]+\.py)::(test_\w+)` \|$", row)
+        assert named is not None, row
+        assert re.search(rf"^(async )?def {named[2]}\(", read(f"tests/{named[1]}"), re.MULTILINE), row

@@ -24,6 +24,7 @@ from kasparro.core.errors import (
     SourceError,
 )
 from kasparro.core.masking import mask_text
+from kasparro.ingestion import raw_tables
 from kasparro.ingestion.connections import COORDINATOR_SETTINGS, LiveConnection
 from kasparro.ingestion.http.contract import LONGEST_PAUSE_SECONDS
 from kasparro.ingestion.job import SourceJob, partitions_of
@@ -36,7 +37,6 @@ from kasparro.services import (
     checkpoints,
     locks,
     migrations,
-    raw_partitions,
     repeats,
     runs,
     schema_lock,
@@ -96,7 +96,7 @@ class Coordinator:
         """
         partitions, failure = await partitions_of(job)
         async with self.live.use() as connection:
-            await _prepare_raw_tables(connection)
+            await raw_tables.prepare(connection)
             plan = await self._claim(connection, job, request, partitions)
         if failure is not None:
             await self.fail(plan.stamp.run_id, "failed", failure)
@@ -108,7 +108,7 @@ class Coordinator:
     ) -> None:
         """The final transaction of a partition; with `last`, it closes the run too.
 
-        Raises FencedError or ConservationError; nothing is then written.
+        Raises FencedError, ConservationError or ContentionError; nothing is then written.
         """
         stamp = plan.stamp
         if len({state.ordinal for state in lanes}) > 1:
@@ -295,13 +295,3 @@ async def _connected(options: ConnectionOptions) -> AsyncGenerator[LiveConnectio
         yield live
     finally:
         await live.close()
-
-
-async def _prepare_raw_tables(connection: Connection) -> None:
-    """Make this month's and the next partitions; when others are in the way, the default partitions take the rows."""
-    try:
-        with house_errors():
-            async with connection.transaction():
-                await raw_partitions.ensure(connection, datetime.now(UTC))
-    except ContentionError as error:
-        log.warning("raw_partitions.postponed", message=error.message)

@@ -1,9 +1,13 @@
 """What the log is told of a run: its one canonical line at the end, and what nobody expected, with its stack."""
 
-from typing import Any
+from typing import Any, Final
 
 from kasparro.core.canonical import storable_text
+from kasparro.core.database import Connection
 from kasparro.core.errors import KasparroError
+from kasparro.services import repeats
+
+_MOST_EXAMPLES: Final = 3
 
 
 def unexpected(bound: Any, bug: Exception) -> KasparroError:
@@ -28,3 +32,15 @@ def log_end(bound: Any, row: dict[str, Any]) -> None:
         **{f"records_{name}": row[name] for name in names},
         **({"error.type": row["error_code"], "error.message": row["error_message"]} if failed else {}),
     )
+
+
+async def report_repeats(bound: Any, connection: Connection, row: dict[str, Any]) -> None:
+    """Warn of keys that came twice with different content in one pass, with both places: the last one counts."""
+    found = await repeats.count(connection, row["id"])
+    if not found:
+        return
+    shown = await repeats.examples(connection, row["id"], row["source_type"], most=_MOST_EXAMPLES)
+    places = "; ".join(f"{each.record_key!r} at {each.earlier} and {each.later}" for each in shown)
+    message = f"{found} times a key came again with other content, the last one counts: {places}"
+    hint = "is the key unique? or did the source change while it was read?"
+    bound.warning("run.key_not_unique", message=message, hint=hint, records=found)

@@ -30,7 +30,7 @@ from kasparro.ingestion.job import SourceJob
 from kasparro.ingestion.passes import PartitionPlan
 from kasparro.ingestion.pipeline import Lane, Pipeline
 from kasparro.ingestion.recovery import MAY_PASS, RECONNECT_SECONDS, Recovery
-from kasparro.ingestion.reports import log_end, unexpected
+from kasparro.ingestion.reports import log_end, report_repeats, unexpected
 from kasparro.ingestion.source import BatchLimits, ReadsDocuments, Source, Start
 from kasparro.ingestion.statistics import refresh_statistics
 from kasparro.ingestion.store import LaneStore, PostgresLaneStore
@@ -196,6 +196,8 @@ async def _run_claimed(
         error = await ending.obeyed(closing, coordinator.live.cut_off, turn=Turn.RECORDING)
     async with coordinator.live.use() as connection:
         row = await runs.find(connection, run_id)
+        if row["duplicate"]:
+            await report_repeats(bound, connection, row)
     log_end(bound, row)
     if error is None:
         await refresh_statistics(coordinator.live, job.source.name, plan.stamp.source_id, inserted=row["inserted"])
