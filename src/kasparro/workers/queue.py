@@ -13,6 +13,7 @@ from kasparro.services.run_queue import QueuedRun
 
 ANSWER_SECONDS: Final = 10.0
 """A server that takes longer for so small a question is believed to hang."""
+_LEAVE_SECONDS: Final = 2.0
 _SETTINGS: Final = {"synchronous_commit": "off"}
 """That a process has asked is true whether or not the server remembers it after a crash."""
 _UNKNOWN_SOURCE: Final = (
@@ -50,7 +51,7 @@ class Queue:
     async def close(self) -> None:
         """Take the worker's name back. Where that fails, the name is believed for a minute, and then no more."""
         try:
-            async with asyncio.timeout(ANSWER_SECONDS):
+            async with asyncio.timeout(_LEAVE_SECONDS):
                 connection = await self._opened()
                 with house_errors():
                     await workers.leave(connection, self._name)
