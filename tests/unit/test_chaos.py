@@ -4,7 +4,10 @@ from dataclasses import replace
 
 import pytest
 
+from kasparro.cli import chaos
 from kasparro.cli.chaos_trials import Attempt, Wanted
+from kasparro.cli.output import Table
+from kasparro.core.errors import UsageError
 from kasparro.ingestion.faults import FaultPlan
 from kasparro.ingestion.operations.chaos import Difference, differences, every_plan, moment
 from kasparro.services.reckoning import Pace, Reckoning
@@ -93,3 +96,34 @@ def test_attempt_is_named_by_what_was_done() -> None:
     assert Attempt("s", plans).name == "load:timeout:1,commit:kill:3@1"
     assert Attempt("s", moments=(0.25, 1.0)).name == "killed after 0.250 s, 1.000 s"
     assert Attempt("s").name == "undisturbed"
+
+
+def test_differences_are_shown_with_what_tries_them_again() -> None:
+    lost = (Difference("inserted", 18, 17),)
+    found = Attempt("s", (FaultPlan("commit", "kill", 3, 1),), runs=2, differences=lost, command="kasparro chaos s ..")
+    fine = Attempt("s", (FaultPlan("commit", "kill", 4),), struck=False, runs=1)
+    result = chaos._result([found, fine], seed=7)
+    assert result.exit_code == 9
+    assert result.human is not None
+    summary, wrong, again = result.human
+    assert isinstance(summary, Table)
+    assert isinstance(wrong, Table)
+    assert summary.rows == [("s", "commit", "kill", 2, 1, 3, 1)]
+    assert wrong.rows == [("s", "commit:kill:3@1", "inserted", "18", "17")]
+    assert again == "kasparro chaos s .."
+
+
+def test_random_kills_are_counted() -> None:
+    attempts = [Attempt("s", moments=(0.1, 0.2), kills=2, kills_between_commits=1, runs=3)]
+    result = chaos._result(attempts, seed=7)
+    assert result.exit_code == 0
+    assert result.human is not None
+    assert result.human[1:] == [
+        "2 random moments (seed 7): 2 kills, 1 of them between commits",
+        "nothing was lost, doubled or miscounted",
+    ]
+
+
+def test_nothing_is_proved_where_no_fault_was_reached() -> None:
+    with pytest.raises(UsageError, match="no fault was reached"):
+        chaos._result([Attempt("s", (FaultPlan("commit", "kill", 99),), struck=False, runs=1)], seed=7)

@@ -7,7 +7,7 @@ import typer
 from kasparro.cli.frame import Context, command
 from kasparro.cli.output import Result, Table
 from kasparro.cli.run import SourcesArgument
-from kasparro.core.errors import EXIT_DIFFERENCES, EXIT_OK
+from kasparro.core.errors import EXIT_DIFFERENCES, EXIT_OK, UsageError
 from kasparro.core.limits import MOST_LANES
 
 if TYPE_CHECKING:
@@ -68,6 +68,11 @@ async def chaos(  # noqa: PLR0913, PLR0917  options arrive as arguments
 
 
 def _result(attempts: "list[Attempt]", *, seed: int) -> Result:
+    if not any(attempt.struck for attempt in attempts):
+        raise UsageError(
+            "chaos: no fault was reached, so nothing is proved",
+            hint="the source has fewer batches, or lanes, than were asked for; see --batch-records and --concurrency",
+        )
     failed = [attempt for attempt in attempts if attempt.differences]
     random = [attempt for attempt in attempts if attempt.moments]
     human: list[str | Table] = [_summary(attempts)]

@@ -97,8 +97,8 @@ class Settings(BaseModel):
     """How many seconds a run of a source may take that has no `deadline:` of its own; then it fails, and the next one
     goes on from its last committed batch."""
     inject: Annotated[str | None, Field(alias="KASPARRO_INJECT")] = None
-    """Faults to inject into each run, for tests: `POINT:KIND:N[@LANE]`, several separated by commas, such as
-    `commit:kill:3@1`; refused in production. See `kasparro chaos`."""
+    """Faults for runs of `kasparro run`, and the first ones of `kasparro up`, for tests: `POINT:KIND:N[@LANE]`, several
+    separated by commas, such as `commit:kill:3@1`; refused in production. See `kasparro chaos`."""
     environment: Annotated[Literal["development", "production"], Field(alias="KASPARRO_ENVIRONMENT")] = "development"
     """`production` refuses injected faults."""
 

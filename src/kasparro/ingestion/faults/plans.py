@@ -24,8 +24,8 @@ _SHAPE: Final = f"expected POINT:KIND:N[@LANE] with POINT one of {', '.join(POIN
 class FaultPlan:
     """What happens where, once: at which batch of which lane, counted from 1 in one process.
 
-    `fetch` and `transform` come before lanes; the final batch of a partition is one more to fetch. A batch that is
-    written again after contention is the same one; what is read again after a lost connection counts on.
+    `fetch` and `transform` come before lanes; the final batch of a partition is one more to fetch. A batch that a lane
+    writes once more is the same one; one that is read once more, after a lost connection, counts again.
     """
 
     point: str
