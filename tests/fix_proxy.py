@@ -97,6 +97,8 @@ class Way:
         """What connections to come are answered, one after another, instead of being connected."""
         self.cut_in_copy = 0
         """Cut the connection over which so many COPYs have begun, in the middle of the last one; 0: none."""
+        self.was_cut = asyncio.Event()
+        """Set when that has happened."""
         self._target = target
         self._random = random.Random(7)
         self._flowing = asyncio.Event()
@@ -136,6 +138,7 @@ class Way:
     def after_up(self, link: _Link, _chunk: bytes) -> None:
         if self.cut_in_copy and link.copies >= self.cut_in_copy:
             self.cut_in_copy = 0
+            self.was_cut.set()
             link.cut()
 
     def after_down(self, link: _Link, chunk: bytes) -> None:

@@ -30,7 +30,7 @@ async def nothing() -> None:
 
 async def test_slow_way_changes_nothing(connection: Connection, way: Way, untroubled: Facts) -> None:
     async def slow() -> None:
-        way.delay_seconds = (0.005, 0.020)
+        way.delay_seconds = (0.002, 0.008)
 
     outcome = await run(Troubled(slow, at=0, batch_size=20), Conditions(way.options))
     assert outcome.error is None
@@ -63,11 +63,10 @@ async def test_lost_way_is_taken_anew(connection: Connection, way: Way, untroubl
     assert await states(connection) == ["interrupted", "partial"]
 
 
-@pytest.mark.parametrize("copy", [1, 4])
 async def test_way_that_is_cut_in_the_middle_of_a_copy_is_taken_anew(
-    connection: Connection, way: Way, untroubled: Facts, copy: int
+    connection: Connection, way: Way, untroubled: Facts
 ) -> None:
-    way.cut_in_copy = copy
+    way.cut_in_copy = 4
     outcome = await run(Troubled(nothing), Conditions(way.options))
     assert way.cut_in_copy == 0, "the cut was to happen"
     assert outcome.error is None
@@ -76,10 +75,9 @@ async def test_way_that_is_cut_in_the_middle_of_a_copy_is_taken_anew(
 
 
 @pytest.mark.parametrize(
-    ("state", "message"),
-    [("57P03", "the database system is starting up"), ("53300", "sorry, too many clients already")],
+    ("state", "message", "at_work"),
+    [("57P03", "the database system is starting up", True), ("53300", "sorry, too many clients already", False)],
 )
-@pytest.mark.parametrize("at_work", [False, True])
 async def test_server_that_says_that_it_will_be_back_is_waited_for(
     connection: Connection, way: Way, untroubled: Facts, state: str, message: str, at_work: bool
 ) -> None:

@@ -63,16 +63,18 @@ async def create_pool(
     options: ConnectionOptions,
     *,
     application_name: str,
-    min_size: int = 1,
     max_size: int = 10,
     server_settings: Mapping[str, str] | None = None,
 ) -> Pool:
-    """A pool of the same connections, for short reads and writes; never for session locks, which it releases."""
+    """A pool of the same connections, for short reads and writes; never for session locks, which it releases.
+
+    They are opened when they are needed, and none is missed while the database is away.
+    """
     checked = await connect(options, application_name=application_name, server_settings=server_settings)
     await checked.close()
     arguments = _arguments(options, application_name, server_settings)
     with house_errors(connecting=True, where=str(options)):
-        return await asyncpg.create_pool(min_size=min_size, max_size=max_size, init=_notice_dead_peer, **arguments)
+        return await asyncpg.create_pool(min_size=0, max_size=max_size, init=_notice_dead_peer, **arguments)
 
 
 async def wait_until_ready(options: ConnectionOptions, timeout_seconds: float, *, writable: bool = False) -> None:
