@@ -69,13 +69,13 @@ async def test_flights_over_a_way_that_stalls_and_is_cut_are_those_of_a_good_way
     tmp_path: Path, database: ConnectionOptions, connection: Connection, way: Way
 ) -> None:
     write_flights(tmp_path)
-    cuts = 0
+    chance, cuts = random.Random(5), 0
 
     async def worsen() -> None:
-        """Until cancelled: a stall of 200 ms, then a cut in the third COPY of a connection."""
+        """A cut in one of a connection's COPYs, late enough for some progress, then a stall of 200 ms; eight times."""
         nonlocal cuts
-        while True:
-            way.cut_in_copy = 3
+        while cuts < 8:
+            way.cut_in_copy = chance.randint(6, 12)
             await way.was_cut.wait()
             way.was_cut.clear()
             cuts += 1
