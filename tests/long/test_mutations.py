@@ -196,6 +196,56 @@ MUTATIONS = [
         "    if False:\n",
         "tests/recovery/test_chaos.py::test_lost_record_is_found",
     ),
+    Mutation(
+        "grace without end",
+        "ingestion/ending.py",
+        "        await _wait(at_once, self._patience_seconds)\n",
+        "        await at_once.wait()\n",
+        "tests/unit/test_ending.py::test_work_is_given_up_when_the_grace_is_over",
+    ),
+    Mutation(
+        "end at once that leaves the sessions of lanes alone",
+        "ingestion/run.py",
+        "            await locks.end_sessions(connection, [run_id], [])\n",
+        "",
+        "tests/integration/test_stopping.py::test_second_signal_ends_a_run_at_once_and_rolls_back_the_batch_in_hand",
+    ),
+    Mutation(
+        "deadline that makes another configuration",
+        "schemas/configuration/identity.py",
+        '"schedule", "deadline", ',
+        '"schedule", ',
+        "tests/unit/test_configuration_identity.py::test_when_and_how_long_a_source_is_read_changes_no_hash",
+    ),
+    Mutation(
+        "scheduler that reads again what another has just read",
+        "ingestion/coordinator.py",
+        "        if known is not None and known != await runs.newest(connection, source.name):\n",
+        "        if False:\n",
+        "tests/integration/test_scheduler.py::test_scheduled_run_leaves_the_source_to_a_run_that_was_faster",
+    ),
+    Mutation(
+        "scheduler that believes a clock that was put back",
+        "workers/scheduler.py",
+        "            self._heed_clock(source)\n",
+        "",
+        "tests/integration/test_scheduler.py::test_clock_that_is_put_back_keeps_no_source_waiting",
+    ),
+    Mutation(
+        "stopped writer that keeps its transaction",
+        "ingestion/coordinator.py",
+        "await locks.end_stuck_writers(connection, dead, older_than_seconds=self._stuck_after_seconds)",
+        "pass",
+        "tests/integration/test_locks.py::test_writer_stopped_inside_a_copy_is_ended_by_the_next_claim",
+    ),
+    Mutation(
+        "run that ends before it began",
+        "services/runs.py",
+        "greatest($3::timestamptz, started_at)",
+        "$3::timestamptz",
+        "tests/integration/test_clock_and_order.py::"
+        "test_clock_that_jumps_between_batches_changes_no_record_counter_or_digest",
+    ),
 ]
 
 

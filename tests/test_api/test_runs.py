@@ -305,7 +305,8 @@ async def _end(connection: Connection, run_id: int, state: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("state", "status"), [("succeeded", 200), ("failed", 502), ("systemic", 502), ("interrupted", 502)]
+    ("state", "status"),
+    [("succeeded", 200), ("failed", 502), ("systemic", 502), ("interrupted", 502), ("cancelled", 502)],
 )
 async def test_waiting_is_answered_by_how_it_ended(
     client: httpx.AsyncClient, connection: Connection, headers: dict[str, str], state: str, status: int

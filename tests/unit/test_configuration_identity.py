@@ -64,6 +64,16 @@ def test_hashes_change_with_the_meaning(old: str, new: str, *, mapping_changes: 
     assert (mapping_hash(changed) != mapping_hash(source_of(BASE))) == mapping_changes
 
 
+@pytest.mark.parametrize("manner", ["schedule: {every: 5m}", "deadline: 2h"])
+def test_when_and_how_long_a_source_is_read_changes_no_hash(manner: str) -> None:
+    """So an open pass is gone on with, although somebody gives it more time."""
+    changed = source_of(BASE.replace("key: [k", f"{manner}, key: [k"))
+    assert (config_hash(changed), mapping_hash(changed)) == (
+        config_hash(source_of(BASE)),
+        mapping_hash(source_of(BASE)),
+    )
+
+
 def test_a_variable_in_the_path_changes_no_hash_and_one_in_the_mapping_does() -> None:
     path = BASE.replace("p.csv", '"${P}"')
     assert config_hash(source_of(path, P="1")) == config_hash(source_of(path, P="2"))

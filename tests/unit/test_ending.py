@@ -51,7 +51,7 @@ async def test_nothing_ends_a_run_that_is_left_alone() -> None:
 @pytest.mark.parametrize("deaf", [True, False])
 async def test_work_is_given_up_when_the_grace_is_over(deaf: bool) -> None:
     stuck = Stuck(deaf=deaf)
-    async with asked_to_stop(grace_seconds=0.05) as ending:
+    async with asked_to_stop(grace_seconds=0.05) as ending, asyncio.timeout(10):
         with pytest.raises(StoppedError):
             await ending.obeyed(stuck.work(), stuck.cut_off, turn=Turn.READING)
     assert stuck.was_cut_off.is_set()
