@@ -38,7 +38,8 @@ class Place:
 
     async def attempts(self, source: str, *plans: str, kills: int = 0) -> list[Attempt]:
         parsed = tuple(parse_plans(text, environment="development") for text in plans)
-        context = Context(load_settings({"KASPARRO_CONFIG": str(self.sources.path)}), Output(quiet=True))
+        variables = {"KASPARRO_CONFIG": str(self.sources.path), "DATABASE_URL": url_of(self.options)}
+        context = Context(load_settings(variables), Output(quiet=True))
         return await try_source(context, self.options, source, Wanted(parsed, 2, 2, kills, 7, 3))
 
 

@@ -15,7 +15,7 @@ from kasparro.ingestion.run import Conditions, run_source
 from kasparro.services import reckoning, scratch, sources
 from tests.fix_database import cloned
 from tests.http_server import running
-from tests.recovery.facts import Facts, facts_of
+from tests.recovery.facts import Facts, facts_of, url_of
 from tests.recovery.small_sources import SMALL, TYPES, SmallSources, small_sources
 
 PATIENCE_SECONDS = 60
@@ -62,7 +62,8 @@ async def stage(
         running() as upstream,
         small_sources(tmp_path_factory.mktemp("small"), upstream) as made,
     ):
-        settings = load_settings({"KASPARRO_CONFIG": str(made.path), "KASPARRO_BATCH_RECORDS": str(SMALL.records)})
+        variables = {"KASPARRO_CONFIG": str(made.path), "DATABASE_URL": url_of(options)}
+        settings = load_settings({**variables, "KASPARRO_BATCH_RECORDS": str(SMALL.records)})
         connection = await connect(options, application_name="kasparro:test")
         yield Stage(made, settings, options, connection)
         await connection.close()
