@@ -142,7 +142,7 @@ async def test_digest_is_the_same_for_any_batch_size_and_number_of_lanes(
 ) -> None:
     digests: set[str] = set()
     records = stream(random.Random(1), 60)
-    for number, (batch_size, lanes) in enumerate([(1, 1), (4, 2), (1000, 3)]):
+    for number, (batch_size, lanes) in enumerate([(1, 1), (4, 2), (1000, 3), (10, 7)]):
         source = ScriptedSource({"p": records}, batch_size=batch_size, name=f"source{number}")
         outcome = await run_source(job_of(source), Request(lanes=lanes), Conditions(database))
         assert outcome.row is not None

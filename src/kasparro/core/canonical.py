@@ -99,10 +99,13 @@ def record_hash(fields: Mapping[str, Any], *, attributes_json: str | None = None
     return hash_text("{" + ",".join(members) + "}")
 
 
+def digest_term(hash_of_record: bytes) -> int:
+    """What a live record adds to its source's digest: its hash as a little-endian integer."""
+    return int.from_bytes(hash_of_record, "little")
+
+
 def digest_sum(hashes: bytes) -> int:
-    """What live records add to their source's digest: their hashes, 16 bytes each and end to end, as little-endian
-    integers, summed. Not yet modulo DIGEST_MODULUS.
-    """
+    """The sum of `digest_term` over hashes of 16 bytes that stand end to end; not yet modulo DIGEST_MODULUS."""
     halves = array("Q", hashes)
     if sys.byteorder == "big":
         halves.byteswap()

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import asyncpg
 from pyroaring import BitMap64
 
-from kasparro.core.canonical import DIGEST_MODULUS, digest_sum
+from kasparro.core.canonical import DIGEST_MODULUS, digest_sum, digest_term
 from kasparro.core.database import Connection, house_errors
 from kasparro.core.errors import ConnectionLostError, ContentionError
 from kasparro.schemas.batches import LaneBatch, LaneState, RunStamp
@@ -187,7 +187,7 @@ def digest_delta(batch: LaneBatch, verdict: Verdict) -> int:
     new = digest_sum(batch.record_hashes(verdict.new.positions)) + digest_sum(
         batch.record_hashes(verdict.changed.positions)
     )
-    return (new - digest_sum(b"".join(verdict.known_hashes))) % DIGEST_MODULUS
+    return (new - sum(map(digest_term, verdict.known_hashes))) % DIGEST_MODULUS
 
 
 def _reject_ids(batch: LaneBatch, verdict: Verdict) -> dict[bytes, int]:

@@ -5,7 +5,7 @@ It holds no ids and no clock: equal digests prove that a resume, a replay or sev
 
 from decimal import Decimal
 
-from kasparro.core.canonical import DIGEST_MODULUS, digest_sum
+from kasparro.core.canonical import DIGEST_MODULUS, digest_term
 from kasparro.core.database import Connection
 
 _NOW = """
@@ -27,7 +27,7 @@ async def recompute(connection: Connection, source_id: int) -> int:
     """The digest computed anew from every live record, streamed; inside the caller's transaction."""
     total = 0
     async for row in connection.cursor(_RECORDS, source_id, prefetch=_FETCH_ROWS):
-        total += digest_sum(row["record_hash"])
+        total += digest_term(row["record_hash"])
     return total % DIGEST_MODULUS
 
 
