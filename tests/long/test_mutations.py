@@ -81,8 +81,9 @@ MUTATIONS = [
     ),
     Mutation(
         "join that the planner may turn around",
-        "services/staging.py",
-        "left join lateral (\n        select * from unified_data "
+        "services/classification.py",
+        "left join lateral (\n             select id, raw_id, content_hash, record_hash, deleted_at, pass_id, "
+        "mapping_version\n             from unified_data "
         "where source_id = $1::integer and record_key = s.record_key limit 1) u on true",
         "left join unified_data u on u.source_id = $1::integer and u.record_key = s.record_key",
         "tests/integration/test_batch_cost.py::"
