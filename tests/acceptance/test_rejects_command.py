@@ -16,7 +16,7 @@ async def place(tmp_path: Path, database: ConnectionOptions) -> Place:
     made.configure(items=f"path: items.csv, {MAP}", later=f"path: later.csv, {MAP}")
     made.write("items.csv", "i1,one,1.50", "i2,two,dear", "i3,thr\0ee,3")
     made.write("later.csv", "l1,one,cheap")
-    ended = await made.kasparro("run")
+    ended = await made.kasparro("run", "--concurrency", "1")  # one after another, so that the last seen is the last
     assert ended.exit_code == 0
     assert "items: 2 rejected, see `kasparro rejects list --run 1`" in ended.stderr
     assert "later: 1 rejected, see `kasparro rejects list --run 2`" in ended.stderr

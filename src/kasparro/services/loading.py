@@ -1,8 +1,8 @@
 """Writing what a verdict asks for: COPY for new raw and unified rows, one update for changed ones."""
 
 import asyncio
+from collections.abc import AsyncGenerator
 from datetime import datetime
-from io import BytesIO
 from typing import Final, LiteralString
 
 from kasparro.core.database import Connection
@@ -12,6 +12,7 @@ from kasparro.services.row_format import CHANGED_COLUMNS, NEW_COLUMNS, RAW_COLUM
 from kasparro.services.verdict import Verdict
 
 _GREATEST_ID: Final = 2**63 - 1
+_PIECE_BYTES: Final = 128 * 1024
 _RAW_TABLES: dict[str, LiteralString] = {"api": "raw_api_data", "csv": "raw_csv_data", "rss": "raw_rss_data"}
 
 _CREATE_CHANGES = """
@@ -46,18 +47,16 @@ async def write(connection: Connection, batch: LaneBatch, verdict: Verdict, stam
     Raises ConservationError when the server took more or fewer unified rows than the verdict asked for,
     asyncpg.UniqueViolationError when a new key is already there.
     """
-    unified, raw = await asyncio.to_thread(
-        lambda: (
-            new_rows(batch.rows, verdict.new, stamp, at) if verdict.new.ids else b"",
-            raw_rows(batch.rows, verdict.raw, stamp, batch.fetched_at) if verdict.raw.ids else b"",
-        )
-    )
-    if unified:
-        copied = await _copy(connection, "unified_data", NEW_COLUMNS, unified)
+    if verdict.new.ids:
+        new = await asyncio.to_thread(new_rows, batch.rows, verdict.new, stamp, at)
+        copied = await _copy(connection, "unified_data", NEW_COLUMNS, new)
         require_rows("COPY into unified_data", copied, len(verdict.new.ids))
     if verdict.changed.ids:
         await _update(connection, batch, verdict, stamp, at)
-    return await _copy(connection, raw_table(stamp.source_type), RAW_COLUMNS, raw) if raw else 0
+    if not verdict.raw.ids:
+        return 0
+    raw = await asyncio.to_thread(raw_rows, batch.rows, verdict.raw, stamp, batch.fetched_at)
+    return await _copy(connection, raw_table(stamp.source_type), RAW_COLUMNS, raw)
 
 
 async def _update(connection: Connection, batch: LaneBatch, verdict: Verdict, stamp: RunStamp, at: datetime) -> None:
@@ -70,8 +69,16 @@ async def _update(connection: Connection, batch: LaneBatch, verdict: Verdict, st
 
 async def _copy(connection: Connection, table: str, columns: tuple[str, ...], data: bytes) -> int:
     """How many rows the server says it took."""
-    status = await connection.copy_to_table(table, source=BytesIO(data), columns=columns, format="binary")
+    status = await connection.copy_to_table(table, source=_pieces(data), columns=columns, format="binary")
     return affected(status)
+
+
+async def _pieces(data: bytes) -> AsyncGenerator[bytes]:
+    """About what a socket takes at once. The driver reads a file in a thread, which waits for the interpreter's lock;
+    given everything at once, it moves the rest to the front after each piece.
+    """
+    for begin in range(0, len(data), _PIECE_BYTES):
+        yield data[begin : begin + _PIECE_BYTES]
 
 
 def is_id(number: int) -> bool:
