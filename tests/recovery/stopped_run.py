@@ -9,7 +9,6 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable
-from io import BytesIO
 from typing import Any, cast
 
 import asyncpg
@@ -87,13 +86,14 @@ def stop_inside_a_copy() -> None:
     connection: Any = asyncpg.connection.Connection
     original, reached = connection.copy_to_table, at_nth(lambda: None)
 
-    async def halves(data: bytes) -> AsyncIterator[bytes]:
+    async def halves(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        data = b"".join([piece async for piece in pieces])
         yield data[: len(data) // 2]
         stop_self()
         yield data[len(data) // 2 :]
 
-    async def copy_to_table(self: Any, table: str, *, source: BytesIO, **options: Any) -> str:
-        return await original(self, table, source=halves(source.getvalue()) if reached() else source, **options)
+    async def copy_to_table(self: Any, table: str, *, source: AsyncIterator[bytes], **options: Any) -> str:
+        return await original(self, table, source=halves(source) if reached() else source, **options)
 
     connection.copy_to_table = copy_to_table
 

@@ -5,10 +5,11 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, BinaryIO
 
 from kasparro.core.database import Connection, ConnectionOptions
 from kasparro.core.errors import RunConflictError
@@ -21,15 +22,25 @@ from tests.scripted import ScriptedSource, job_of
 
 
 @contextmanager
-def started(options: ConnectionOptions, place: str, seconds: float) -> Generator[subprocess.Popen[bytes]]:
-    """The process; killed at the end, if it still is there."""
+def started(
+    options: ConnectionOptions, place: str, seconds: float
+) -> Generator[tuple[subprocess.Popen[bytes], BinaryIO]]:
+    """The process, killed at the end if it still is there, and the file that it prints into: a pipe may be full."""
     command = [sys.executable, "-m", "tests.recovery.stopped_run", url_of(options), place, str(seconds)]
     env = environment(PYTHONPATH=f"{ROOT / 'src'}{os.pathsep}{ROOT}")
-    with subprocess.Popen(command, env=env, cwd=ROOT, stdout=subprocess.PIPE) as process:
+    with (
+        tempfile.TemporaryFile() as printed,
+        subprocess.Popen(command, env=env, cwd=ROOT, stdout=printed, stderr=subprocess.STDOUT) as process,
+    ):
         try:
-            yield process
+            yield process, printed
         finally:
             process.kill()
+
+
+def said_in(printed: BinaryIO) -> str:
+    printed.seek(0)
+    return printed.read().decode()
 
 
 async def taken_over(options: ConnectionOptions) -> RunOutcome:
@@ -52,9 +63,9 @@ async def check_take_over(options: ConnectionOptions, connection: Connection, pl
     """Stop a run at the place, take it over, wake it up; returns how long taking over took."""
     whole = job_of(ScriptedSource({"p": ROWS}, name="whole"))
     await run_source(whole, Request(lanes=2), Conditions(options))
-    with started(options, place, seconds) as process:
+    with started(options, place, seconds) as (process, printed):
         _, status = await asyncio.to_thread(os.waitpid, process.pid, os.WUNTRACED)
-        assert os.WIFSTOPPED(status), process.communicate()
+        assert os.WIFSTOPPED(status), said_in(printed)
         began = time.monotonic()
         outcome = await taken_over(options)
         took = time.monotonic() - began
@@ -67,9 +78,9 @@ async def check_take_over(options: ConnectionOptions, connection: Connection, pl
         before = await left_behind(connection)
         assert before[-1]["state"] == "interrupted"
         process.send_signal(signal.SIGCONT)
-        said, _ = await asyncio.to_thread(process.communicate)
+        await asyncio.to_thread(process.wait)
         assert await left_behind(connection) == before, "it can't write when it wakes"
-        assert said.decode().splitlines()[-1] == "partial None", said
+        assert said_in(printed).splitlines()[-1] == "partial None", said_in(printed)
     after = await facts_of(connection, NAME)
     assert (after.digest, after.unified, after.chains, after.inserted_and_updated) == (
         expected.digest, expected.unified, expected.chains, expected.inserted_and_updated,
