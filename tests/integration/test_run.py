@@ -390,6 +390,17 @@ async def test_keyless_reject_reaches_the_lane_of_its_content(database: Connecti
     assert counts(outcome, "rejected", "raw_written") == [8, 8]
 
 
+async def test_seconds_of_reading_and_transform_are_told_once_for_each_batch(
+    database: ConnectionOptions, connection: Connection
+) -> None:
+    """However many lanes have a share of it; storing is each lane's own."""
+    await run(database, job_of(ScriptedSource({"p": [row(f"k{n}") for n in range(30)]}, batch_size=10)), lanes=3)
+    told = await connection.fetch("select ordinal, stage_seconds::text as text from etl_run_batches")
+    assert len(told) > 3
+    assert all('"store"' in item["text"] for item in told)
+    assert sorted(item["ordinal"] for item in told if '"read"' in item["text"]) == [10, 20, 30]
+
+
 async def test_resume_with_lanes_at_different_places_counts_nothing_twice(
     database: ConnectionOptions, connection: Connection
 ) -> None:

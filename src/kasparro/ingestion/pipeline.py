@@ -152,7 +152,9 @@ class Pipeline:
         shares = split(reader_batch, transformed, behind)
         encoded = [encode_share(share, self._plan.name, read.at) for share in shares]
         seconds = {"read": read.seconds, "transform": perf_counter() - started}
-        return [replace(lane_batch, stage_seconds=seconds) for lane_batch in encoded]
+        # once, by the share that has most to commit: sums over the lanes are those of the stages
+        most = max(encoded, key=lambda share: share.fetched, default=None)
+        return [replace(share, stage_seconds=seconds) if share is most else share for share in encoded]
 
     async def _writer(self, lane: Lane, queue: asyncio.Queue[LaneBatch | None]) -> None:
         """Commit batch after batch; a share without records waits for the lane's next commit, or for the end."""
