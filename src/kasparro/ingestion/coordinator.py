@@ -29,6 +29,7 @@ from kasparro.ingestion.connections import COORDINATOR_SETTINGS, LiveConnection
 from kasparro.ingestion.http.contract import LONGEST_PAUSE_SECONDS
 from kasparro.ingestion.job import SourceJob, partitions_of
 from kasparro.ingestion.locking import lock
+from kasparro.ingestion.operation import Operation
 from kasparro.ingestion.passes import OpenPass, PartitionPlan, find_open, fresh
 from kasparro.ingestion.source import FinalBatch
 from kasparro.schemas.batches import LaneState, RunStamp
@@ -64,6 +65,13 @@ class Request:
     queued_run_id: int | None = None
     unless_newer_than: Newest | None = None
     """What had begun when the run was decided on: where more has, somebody else was faster, and there is none."""
+    operation: Operation | None = None
+    """What to do other than reading the source on."""
+
+    @property
+    def scope(self) -> str:
+        """Of the run's checkpoints."""
+        return checkpoints.READING if self.operation is None else self.operation.scope
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +84,7 @@ class RunPlan:
     resumes_run_id: int | None
     partitions_in_all: int
     """Of the pass, those already finished included."""
+    operation: Operation | None = None
 
 
 class Coordinator:
@@ -116,11 +125,15 @@ class Coordinator:
         async with self.live.use() as connection, connection.transaction():
             await checkpoints.require_lanes(connection, stamp, partition, lanes)
             counters, _, _ = await batches.sums(connection, stamp.run_id, partition)
-            counters.require_conservation(f"run {stamp.run_id}, {partition}")
-            settled = Checkpoint.settled(
-                partition, pass_id=stamp.pass_id, run_id=stamp.run_id, state=final.state, coverage=final.coverage
-            )
-            await checkpoints.settle(connection, settled, stamp.source_id)
+            counters.require_conservation(f"run {stamp.run_id}, {partition}", from_raw=stamp.from_raw)
+            if plan.operation is None:
+                settled = Checkpoint.settled(
+                    partition, pass_id=stamp.pass_id, run_id=stamp.run_id, state=final.state, coverage=final.coverage
+                )
+                await checkpoints.settle(connection, settled, stamp.source_id)
+            elif last:
+                await plan.operation.finish(connection, stamp)
+                await checkpoints.end_scope(connection, stamp)
             if last:
                 await runs.close(connection, stamp.run_id, state="succeeded", at=datetime.now(UTC))
 
@@ -166,7 +179,7 @@ class Coordinator:
         known = request.unless_newer_than
         if known is not None and known != await runs.newest(connection, source.name):
             raise RunConflictError(f"source {source.name}: another run was faster")
-        rows = await checkpoints.lock_all(connection, source.id)
+        rows = await checkpoints.lock_all(connection, source.id, request.scope)
         await sources.adopt(
             connection, source, source_type=job.source.type, identity=job.identity, config_hash=job.config_hash
         )
@@ -174,17 +187,22 @@ class Coordinator:
         for dead in unfinished:
             await runs.close(connection, dead, state="interrupted", at=now, error=INTERRUPTED)
         version = await runs.mapping_version(connection, job.mapping_hash, job.mapping_text)
-        await self._warn_of_new_mapping(connection, version, request)
+        operation = request.operation
+        if operation is None:
+            await self._warn_of_new_mapping(connection, version, request)
+        else:
+            await operation.begin(connection, source.id, version)
+        name = operation.name if operation else None
         open_pass = await self._resumable(connection, job, request, rows, partitions, version)
         pass_id = open_pass.pass_id if open_pass else int(await connection.fetchval("select nextval('pass_id_seq')"))
         resumes = open_pass.run_id if open_pass else None
-        new = NewRun(source.id, request.trigger, pass_id, resumes, now, job.config_hash, version, __version__)
+        new = NewRun(source.id, request.trigger, pass_id, resumes, now, job.config_hash, version, __version__, name)
         run_id = request.queued_run_id
         if run_id is None or not await runs.start_queued(connection, run_id, new):
             if run_id not in {None, *unfinished} and not request.abandon:  # else it is ours from before it was lost
                 raise RunConflictError(f"run {run_id}: it is not queued any more, somebody else has claimed it")
             run_id = await runs.insert(connection, new)
-        stamp = RunStamp(source.id, job.source.type, run_id, pass_id, version)
+        stamp = RunStamp(source.id, job.source.type, run_id, pass_id, version, name, request.scope)
         if open_pass is None:
             plans = fresh(rows, partitions, lanes=request.lanes, full_refresh=request.full_refresh)
             await checkpoints.begin_pass(connection, stamp, partitions=partitions, lanes=request.lanes)
@@ -192,8 +210,8 @@ class Coordinator:
             plans = open_pass.partitions
             await checkpoints.take_over(connection, stamp, expected=open_pass.lane_rows)
         await self._save_plan(connection, run_id, plans, rows, request, open_pass)
-        first = open_pass is None and not await sources.has_records(connection, source.id)
-        return RunPlan(stamp, plans, first, resumes, len(open_pass.names) if open_pass else len(plans))
+        first = open_pass is None and operation is None and not await sources.has_records(connection, source.id)
+        return RunPlan(stamp, plans, first, resumes, len(open_pass.names) if open_pass else len(plans), operation)
 
     async def _warn_of_new_mapping(self, connection: Connection, version: int, request: Request) -> None:
         """Records that are not read again keep what an older mapping made of them: say so, once for each change."""
@@ -239,6 +257,7 @@ class Coordinator:
             "partitions": [item.name for item in plans],
             "lanes": len(plans[0].lanes) if plans else request.lanes,
             "full_refresh": full_refresh,
+            "scope": request.scope,
             "after_raw_id": await repeats.last_raw_id(connection),
         }
         before = {f"{row.partition}#{row.lane}": {"ordinal": row.ordinal, "cursor": row.cursor} for row in rows}

@@ -4,7 +4,8 @@
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 # pyright: reportUnknownParameterType=false, reportMissingTypeArgument=false, reportUnknownLambdaType=false
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, cast
 
@@ -13,8 +14,8 @@ import pyarrow as pa
 from kasparro.core.masking import mask_text
 from kasparro.ingestion.lanes import LaneShare
 from kasparro.ingestion.source import Defect
-from kasparro.ingestion.transform import Accepted, Rejected
-from kasparro.schemas.batches import STAGE_SCHEMA, LaneBatch, RejectReason
+from kasparro.ingestion.transform import Accepted, Filtered, Rejected
+from kasparro.schemas.batches import STAGE_SCHEMA, LaneBatch, RejectReason, StoredShare
 
 _TEXT_FIELDS = ("title", "body", "url", "author", "category", "unit", "entity_key")
 _EMPTY_OBJECT = "{}"
@@ -38,6 +39,17 @@ def encode_share(share: LaneShare, partition: str, fetched_at: datetime) -> Lane
         filtered_keys=[record.record_key for record in share.filtered if record.record_key is not None],
         size_bytes=share.size_bytes,
     )
+
+
+def with_origin(batch: LaneBatch, share: LaneShare, raw_ids: Sequence[int], before: int) -> LaneBatch:
+    """The batch with the raw rows that its records stand in; `raw_ids` are those of the ordinals behind `before`."""
+    left_out: list[Filtered | Rejected] = [*share.filtered, *share.rejected]
+    stored = StoredShare(
+        raw_ids=[raw_ids[ordinal - before - 1] for ordinal in batch.ordinals()],
+        filtered_raw_ids=[raw_ids[record.ordinal - before - 1] for record in share.filtered],
+        left_out_keys=[record.record_key for record in left_out if record.record_key is not None],
+    )
+    return replace(batch, stored=stored)
 
 
 def _distinct(rejected: Iterable[Rejected]) -> list[Rejected]:

@@ -34,6 +34,7 @@ from kasparro.ingestion.reports import log_end, report_repeats, unexpected
 from kasparro.ingestion.source import BatchLimits, ReadsDocuments, Source, Start
 from kasparro.ingestion.statistics import refresh_statistics
 from kasparro.ingestion.store import LaneStore, PostgresLaneStore
+from kasparro.ingestion.stored_store import StoredLaneStore
 from kasparro.schemas.counters import Counters
 from kasparro.services import locks, runs
 
@@ -294,6 +295,7 @@ async def _lanes(plan: RunPlan, conditions: Conditions) -> AsyncGenerator[list[L
             live = await LiveConnection.open(conditions.options, application_name=name, settings=LANE_SETTINGS)
             stack.push_async_callback(live.close)
             async with live.use() as connection:
-                store: LaneStore = PostgresLaneStore(connection, plan.stamp, first=plan.first_load)
+                writer = StoredLaneStore if plan.stamp.from_raw else PostgresLaneStore
+                store: LaneStore = writer(connection, plan.stamp, first=plan.first_load)
             lanes.append(Lane(live, faulty_store(store, live, conditions.faults)))
         yield lanes

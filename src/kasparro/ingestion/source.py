@@ -39,11 +39,15 @@ class SourceRecord:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Records in source order, and the cursor AFTER the last of them. May be empty (progress without records)."""
+    """Records in source order, and the cursor AFTER the last of them. May be empty (progress without records).
+
+    `raw_ids`: of each record, the raw row that it stands in already, where records come from there.
+    """
 
     records: Sequence[SourceRecord]
     cursor: Json
     size_bytes: int
+    raw_ids: Sequence[int] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -118,7 +118,8 @@ class PostgresLaneStore:
             verdict, raw_written = await self._load(batch, first, datetime.now(UTC))
             seen = BitMap64([*verdict.seen, *verdict.new.ids, *await self._filtered_ids(batch)])
         counters = _counters(batch, verdict.tally, raw_written)
-        counters.require_conservation(f"{self._partition}, lane {batch.lane}, up to record {batch.ordinal}")
+        where = f"{self._partition}, lane {batch.lane}, up to record {batch.ordinal}"
+        counters.require_conservation(where, from_raw=self._stamp.from_raw)
         return Written(counters, digest_delta(batch, verdict), seen, started)
 
     async def write_checkpoint(self, batch: LaneBatch, written: Written) -> None:

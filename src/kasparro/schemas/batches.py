@@ -42,15 +42,25 @@ STAGE_SCHEMA = pa.schema(
 scale is imposed; of a rejected payload only the first six columns are set."""
 
 
+OperationName = Literal["requeue", "replay", "backfill"]
+
+
 @dataclass(frozen=True, slots=True)
 class RunStamp:
-    """What every row that a run writes has in common."""
+    """What every row that a run writes has in common. `scope` is that of its checkpoints: empty for an ordinary run."""
 
     source_id: int
     source_type: Literal["api", "csv", "rss"]
     run_id: int
     pass_id: int
     mapping_version: int
+    operation: OperationName | None = None
+    scope: str = ""
+
+    @property
+    def from_raw(self) -> bool:
+        """Whether it judges raw rows that stand already, and so writes none."""
+        return self.operation in {"requeue", "replay"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +90,17 @@ class RejectReason:
 
 
 @dataclass(frozen=True, slots=True)
+class StoredShare:
+    """Where the records of a LaneBatch come from, when they are raw rows that stand already."""
+
+    raw_ids: Sequence[int]
+    """Of each row of `rows`."""
+    filtered_raw_ids: Sequence[int]
+    left_out_keys: Sequence[str]
+    """Of records that are rejected or filtered now, where they are known."""
+
+
+@dataclass(frozen=True, slots=True)
 class LaneBatch:
     """What one lane writes in one transaction.
 
@@ -101,6 +122,7 @@ class LaneBatch:
     filtered_keys: Sequence[str] = ()
     size_bytes: int = 0
     stage_seconds: dict[str, float] = field(default_factory=dict[str, float])
+    stored: StoredShare | None = None
 
     @property
     def accepted(self) -> int:

@@ -11,48 +11,57 @@ from kasparro.services.loading import affected, require_rows
 
 PARTITION_LANE = -1
 """The lane of a partition's own row: what its last complete pass left behind."""
+READING = ""
+"""The scope of readings of a source; each operation has another."""
 
 _SELECT = """
 select partition, lane, pass_id, run_id, seq, ordinal, cursor, coverage
-from etl_checkpoints where source_id = $1::integer order by partition, lane
+from etl_checkpoints where source_id = $1::integer and scope = $2::text order by partition, lane
 """
 _LOCK = _SELECT + " for update"
+_LOCK_OTHERS = "select 1 from etl_checkpoints where source_id = $1::integer and scope <> $2::text for update"
 _RELEASE = """
 update etl_checkpoints set seq = seq + 1, updated_at = now()
 where source_id = $1::integer and run_id = $2::bigint and lane >= 0
 """
 _FENCE = """
 select 1 from etl_checkpoints
-where source_id = $1::integer and partition = $2::text and lane = $3::smallint and run_id = $4::bigint
-  and seq = $5::bigint
+where source_id = $1::integer and scope = $6::text and partition = $2::text and lane = $3::smallint
+  and run_id = $4::bigint and seq = $5::bigint
 for update
 """
 _ADVANCE = """
 update etl_checkpoints
 set seq = seq + 1, ordinal = $4::bigint, cursor = $5::jsonb, updated_at = now()
-where source_id = $1::integer and partition = $2::text and lane = $3::smallint
+where source_id = $1::integer and scope = $6::text and partition = $2::text and lane = $3::smallint
 """
 _LANES = """
 select lane, run_id, seq, ordinal from etl_checkpoints
-where source_id = $1::integer and partition = $2::text and lane >= 0 order by lane for update
+where source_id = $1::integer and scope = $3::text and partition = $2::text and lane >= 0 order by lane for update
 """
+_DELETE_LANES = "delete from etl_checkpoints where source_id = $1::integer and scope = $2::text and lane >= 0"
 _BEGIN = """
-insert into etl_checkpoints (source_id, partition, lane, pass_id, run_id)
-select $1::integer, partition, lane, $2::bigint, $3::bigint
+insert into etl_checkpoints (source_id, partition, lane, pass_id, run_id, scope)
+select $1::integer, partition, lane, $2::bigint, $3::bigint, $6::text
 from unnest($4::text[]) as partition, generate_series(0, $5::integer - 1) as lane
 """
 _TAKE_OVER = """
 update etl_checkpoints set run_id = $3::bigint, seq = seq + 1, updated_at = now()
-where source_id = $1::integer and pass_id = $2::bigint and lane >= 0
+where source_id = $1::integer and scope = $4::text and pass_id = $2::bigint and lane >= 0
 """
-_DELETE = "delete from etl_checkpoints where source_id = $1::integer and ($2::text is null or partition = $2::text)"
+_DELETE = """
+delete from etl_checkpoints
+where source_id = $1::integer and scope = '' and ($2::text is null or partition = $2::text)
+"""
+_END_SCOPE = "delete from etl_checkpoints where source_id = $1::integer and scope = $2::text"
 _END = """
-delete from etl_checkpoints where source_id = $1::integer and partition = $2::text and lane >= 0 and run_id = $3::bigint
+delete from etl_checkpoints
+where source_id = $1::integer and scope = $4::text and partition = $2::text and lane >= 0 and run_id = $3::bigint
 """
 _SETTLE = """
 insert into etl_checkpoints (source_id, partition, lane, pass_id, run_id, cursor, coverage)
 values ($1::integer, $2::text, -1, $3::bigint, $4::bigint, $5::jsonb, $6::text)
-on conflict (source_id, partition, lane) do update
+on conflict (source_id, scope, partition, lane) do update
 set pass_id = excluded.pass_id, run_id = excluded.run_id, cursor = excluded.cursor, coverage = excluded.coverage,
     seq = etl_checkpoints.seq + 1, updated_at = now()
 """
@@ -80,13 +89,16 @@ class Checkpoint:
 
 
 async def all_of(connection: Connection, source_id: int) -> list[Checkpoint]:
-    """All rows of a source, by partition and lane."""
-    return [_checkpoint(row) for row in await connection.fetch(_SELECT, source_id)]
+    """All rows of a source's readings, by partition and lane."""
+    return [_checkpoint(row) for row in await connection.fetch(_SELECT, source_id, READING)]
 
 
-async def lock_all(connection: Connection, source_id: int) -> list[Checkpoint]:
-    """The same, locked until the transaction ends: waits for batches in hand, so that none commits unseen."""
-    return [_checkpoint(row) for row in await connection.fetch(_LOCK, source_id)]
+async def lock_all(connection: Connection, source_id: int, scope: str = READING) -> list[Checkpoint]:
+    """The rows of a scope. Those of all scopes are locked until the transaction ends: batches in hand are waited for,
+    so that none commits unseen.
+    """
+    await connection.execute(_LOCK_OTHERS, source_id, scope)
+    return [_checkpoint(row) for row in await connection.fetch(_LOCK, source_id, scope)]
 
 
 async def release(connection: Connection, *, source_id: int, run_id: int) -> None:
@@ -96,7 +108,9 @@ async def release(connection: Connection, *, source_id: int, run_id: int) -> Non
 
 async def fence(connection: Connection, stamp: RunStamp, partition: str, state: LaneState) -> None:
     """Lock the lane's row for this transaction. Raises FencedError when another run has claimed the pass."""
-    found = await connection.fetchval(_FENCE, stamp.source_id, partition, state.lane, stamp.run_id, state.seq)
+    found = await connection.fetchval(
+        _FENCE, stamp.source_id, partition, state.lane, stamp.run_id, state.seq, stamp.scope
+    )
     if found is None:
         raise FencedError(f"{partition}, lane {state.lane}: run {stamp.run_id} has lost its claim")
 
@@ -104,31 +118,36 @@ async def fence(connection: Connection, stamp: RunStamp, partition: str, state: 
 async def advance(connection: Connection, stamp: RunStamp, batch: LaneBatch) -> None:
     """Move the lane to the batch's position; in the transaction that wrote the data, after `fence`."""
     status = await connection.execute(
-        _ADVANCE, stamp.source_id, batch.partition, batch.lane, batch.ordinal, _text(batch.cursor)
+        _ADVANCE, stamp.source_id, batch.partition, batch.lane, batch.ordinal, _text(batch.cursor), stamp.scope
     )
     require_rows("update of etl_checkpoints", affected(status), 1)
 
 
 async def begin_pass(connection: Connection, stamp: RunStamp, *, partitions: list[str], lanes: int) -> None:
-    """Replace the lane rows of all older passes by fresh ones at ordinal 0. Waits for a batch in hand."""
-    await connection.execute("delete from etl_checkpoints where source_id = $1 and lane >= 0", stamp.source_id)
-    await connection.execute(_BEGIN, stamp.source_id, stamp.pass_id, stamp.run_id, partitions, lanes)
+    """Replace the lane rows of all older passes of the scope by fresh ones at ordinal 0. Waits for a batch in hand."""
+    await connection.execute(_DELETE_LANES, stamp.source_id, stamp.scope)
+    await connection.execute(_BEGIN, stamp.source_id, stamp.pass_id, stamp.run_id, partitions, lanes, stamp.scope)
+
+
+async def end_scope(connection: Connection, stamp: RunStamp) -> None:
+    """Remove the rows of an operation that is done; in its final transaction."""
+    await connection.execute(_END_SCOPE, stamp.source_id, stamp.scope)
 
 
 async def delete(connection: Connection, source_id: int, partition: str | None) -> None:
-    """Remove the rows of a source, or of one of its partitions."""
+    """Remove the rows of a source's readings, or of those of one of its partitions."""
     await connection.execute(_DELETE, source_id, partition)
 
 
 async def take_over(connection: Connection, stamp: RunStamp, *, expected: int) -> None:
     """Claim every lane row of an open pass. Waits for a batch in hand; afterwards its writer is fenced."""
-    status = await connection.execute(_TAKE_OVER, stamp.source_id, stamp.pass_id, stamp.run_id)
+    status = await connection.execute(_TAKE_OVER, stamp.source_id, stamp.pass_id, stamp.run_id, stamp.scope)
     require_rows("claim of etl_checkpoints", affected(status), expected)
 
 
 async def require_lanes(connection: Connection, stamp: RunStamp, partition: str, lanes: list[LaneState]) -> None:
     """Lock a partition's lane rows and raise FencedError unless each stands where its writer left it."""
-    rows = await connection.fetch(_LANES, stamp.source_id, partition)
+    rows = await connection.fetch(_LANES, stamp.source_id, partition, stamp.scope)
     found = [(row["lane"], row["run_id"], row["seq"], row["ordinal"]) for row in rows]
     if found != [(state.lane, stamp.run_id, state.seq, state.ordinal) for state in lanes]:
         raise FencedError(f"{partition}: lanes stand at {found}, not where run {stamp.run_id} left them")
@@ -136,7 +155,7 @@ async def require_lanes(connection: Connection, stamp: RunStamp, partition: str,
 
 async def end_failed(connection: Connection, stamp: RunStamp, partition: str, *, lanes: int) -> None:
     """Take a partition out of the open pass; what its last complete pass left behind stays. Raises FencedError."""
-    ended = affected(await connection.execute(_END, stamp.source_id, partition, stamp.run_id))
+    ended = affected(await connection.execute(_END, stamp.source_id, partition, stamp.run_id, stamp.scope))
     if ended != lanes:
         raise FencedError(f"{partition}: run {stamp.run_id} has lost its claim on {lanes - ended} of {lanes} lanes")
 

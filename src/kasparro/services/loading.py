@@ -30,7 +30,7 @@ set title = c.title, body = c.body, url = c.url, author = c.author, category = c
     pass_id = $2::bigint, mapping_version = $3::integer,
     last_changed_at = case when u.deleted_at is null and u.record_hash = c.record_hash then u.last_changed_at
                            else $4::timestamptz end,
-    deleted_at = null
+    deleted_at = null, deletion = null
 from changes c
 where u.id = c.id
 """

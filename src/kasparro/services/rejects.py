@@ -19,6 +19,11 @@ where id = any(array(
         where source_id = $1::integer and state = 'open' and record_key = loaded.record_key offset 0) known))
 """
 
+_SETTLE = """
+update rejected_records set state = $3::text, resolution = $4::text, resolved_at = $5::timestamptz
+where source_id = $1::integer and state = 'open' and raw_id = any($2::bigint[])
+"""
+
 _HAS_OPEN = """
 select exists(select from rejected_records where source_id = $1::integer and state = 'open' and record_key is not null)
 """
@@ -38,7 +43,9 @@ from unnest($4::bigint[], $5::text[], $6::text[], $7::text[], $8::text[], $9::by
             $12::boolean[])
          as reason(raw_id, code, field, message, record_key, content_hash, locator, times, loads_later)
 on conflict (source_id, content_hash, code, field) do update
-set times = known.times + excluded.times, last_seen_at = excluded.last_seen_at, run_id = excluded.run_id,
+set times = known.times + case when $13::boolean then 0 else excluded.times end,
+    last_seen_at = case when $13::boolean then known.last_seen_at else excluded.last_seen_at end,
+    run_id = excluded.run_id,
     message = excluded.message, locator = excluded.locator, record_key = excluded.record_key,
     state = excluded.state, resolved_at = excluded.resolved_at, resolution = excluded.resolution
 """
@@ -70,6 +77,14 @@ async def resolve(connection: Connection, source_id: int, at: datetime, keys: Se
     await connection.execute(_RESOLVE, source_id, at, keys)
 
 
+async def settle(
+    connection: Connection, source_id: int, raw_ids: Sequence[int], state: str, resolution: str, at: datetime
+) -> None:
+    """Give the open rejects of these raw rows another state, and say why."""
+    if raw_ids:
+        await connection.execute(_SETTLE, source_id, raw_ids, state, resolution, at)
+
+
 async def record(
     connection: Connection,
     reasons: Sequence[RejectReason],
@@ -77,7 +92,7 @@ async def record(
     stamp: RunStamp,
     at: datetime,
 ) -> None:
-    """Write the batch's reasons, already merged by payload, code and field.
+    """Write the batch's reasons, already merged by payload, code and field. To judge a raw row again adds no `times`.
 
     `raw_ids` are those of payloads that the batch stores, by content hash; one seen before adds to `times` and points
     at its first raw row. A reason whose key loads later in the same batch is resolved at once.
@@ -87,7 +102,7 @@ async def record(
         for name in ("code", "field", "message", "record_key", "content_hash", "locator", "times", "loads_later")
     ]
     ids = [raw_ids.get(reason.content_hash) for reason in reasons]
-    await connection.execute(_RECORD, stamp.source_id, stamp.run_id, at, ids, *columns)
+    await connection.execute(_RECORD, stamp.source_id, stamp.run_id, at, ids, *columns, stamp.from_raw)
 
 
 async def latest(

@@ -10,6 +10,7 @@ from typing import Any, Final
 from kasparro.core.canonical import DIGEST_MODULUS
 from kasparro.core.database import Connection
 from kasparro.core.errors import NotFoundError
+from kasparro.schemas.batches import OperationName
 from kasparro.schemas.counters import Counters
 from kasparro.services import batches
 from kasparro.services.liveness import INTERRUPTED, Dead, dead_runs
@@ -17,37 +18,41 @@ from kasparro.services.loading import affected, is_id, require_rows
 
 _INSERT = """
 insert into etl_runs (source_id, trigger, state, pass_id, resumes_run_id, started_at, config_hash, mapping_version,
-                      code_version)
-values ($1::integer, $2::text, 'running', $3::bigint, $4::bigint, $5::timestamptz, $6::text, $7::integer, $8::text)
+                      code_version, operation)
+values ($1::integer, $2::text, 'running', $3::bigint, $4::bigint, $5::timestamptz, $6::text, $7::integer, $8::text,
+        $9::text)
 returning id
 """
 _START = """
 update etl_runs
 set state = 'running', pass_id = $3::bigint, resumes_run_id = $4::bigint,
     started_at = $5::timestamptz, config_hash = $6::text, mapping_version = $7::integer, code_version = $8::text
-where id = $1::bigint and source_id = $2::integer and state = 'queued'
+where id = $1::bigint and source_id = $2::integer and state = 'queued' and operation is not distinct from $9::text
 """
 _HISTORY = """
 select max(r.started_at) filter (where newest.state not in ('running', 'interrupted', 'cancelled')) as started_at,
        count(*) filter (where r.state in ('failed', 'systemic') and r.id > coalesce(good.id, 0)) as failures
 from sources s
 left join lateral (
-    select max(id) as id from etl_runs where source_id = s.id and state in ('succeeded', 'partial')) good on true
+    select max(id) as id from etl_runs
+    where source_id = s.id and state in ('succeeded', 'partial') and operation is null) good on true
 left join lateral (
-    select state from etl_runs where source_id = s.id and started_at is not null order by id desc limit 1
+    select state from etl_runs
+    where source_id = s.id and started_at is not null and operation is null order by id desc limit 1
 ) newest on true
-left join etl_runs r on r.source_id = s.id
+left join etl_runs r on r.source_id = s.id and r.operation is null
 where s.name = $1::text
 """
 _HELD_UNTIL = """
 select r.not_before from etl_runs r join sources s on s.id = r.source_id
-where s.name = $1::text and r.started_at is not null order by r.id desc limit 1
+where s.name = $1::text and r.started_at is not null and r.operation is null order by r.id desc limit 1
 """
 _NEWEST = """
 select max(id) as id, max(started_at) as started_at,
        bool_and(state not in ('running', 'interrupted', 'cancelled')) filter (where id = newest) as ended
 from (select id, started_at, state, max(id) over () as newest
-      from etl_runs where source_id = (select id from sources where name = $1::text) and started_at is not null
+      from etl_runs
+      where source_id = (select id from sources where name = $1::text) and started_at is not null and operation is null
       order by id desc limit 100) as begun
 """
 _PLAN = "update etl_runs set plan = $2::jsonb, checkpoint_before = $3::jsonb where id = $1::bigint"
@@ -56,9 +61,11 @@ select id from etl_runs where source_id = $1::integer and state = 'running' and 
 """
 _FOLD_SOURCE = """
 update sources set digest = mod(digest + $2::numeric, $3::numeric),
-                   last_success_at = case when $4::boolean then $5::timestamptz else last_success_at end
-where id = (select source_id from etl_runs where id = $1::bigint)
-returning digest
+                   last_success_at = case when $4::boolean and run.operation is null then $5::timestamptz
+                                          else last_success_at end
+from (select source_id, operation from etl_runs where id = $1::bigint) run
+where sources.id = run.source_id
+returning sources.digest
 """
 _CLOSE = """
 update etl_runs
@@ -68,7 +75,8 @@ set state = $2::text, finished_at = greatest($3::timestamptz, started_at), error
     rejected = $13, filtered = $14, deleted = $15, raw_written = $16, not_before = $17::timestamptz,
     checkpoint_after = (
         select jsonb_object_agg(partition || '#' || lane, jsonb_build_object('ordinal', ordinal, 'cursor', cursor))
-        from etl_checkpoints c where c.source_id = etl_runs.source_id)
+        from etl_checkpoints c
+        where c.source_id = etl_runs.source_id and c.scope = coalesce(etl_runs.plan ->> 'scope', ''))
 where id = $1::bigint and finished_at is null
 returning extract(epoch from finished_at - started_at)::double precision as seconds
 """
@@ -84,7 +92,11 @@ with made as (
     on conflict (hash) do nothing returning id)
 select id from made union all select id from mapping_versions where hash = $1::text limit 1
 """
-_LAST_MAPPING = "select mapping_version from etl_runs where source_id = $1::integer order by id desc limit 1"
+_LAST_MAPPING = """
+select mapping_version from etl_runs
+where source_id = $1::integer and (operation is null or operation = 'replay' and state = 'succeeded')
+order by id desc limit 1
+"""
 _SHOW = """
 select r.*, s.name as source, s.type as source_type, m.hash as mapping_hash
 from etl_runs r join sources s on s.id = r.source_id left join mapping_versions m on m.id = r.mapping_version
@@ -126,6 +138,7 @@ class NewRun:
     config_hash: str
     mapping_version: int
     code_version: str
+    operation: OperationName | None = None
 
 
 async def insert(connection: Connection, run: NewRun) -> int:
@@ -188,7 +201,7 @@ async def unfinished(connection: Connection, source_id: int) -> list[int]:
 
 
 async def last_mapping_version(connection: Connection, source_id: int) -> int | None:
-    """The mapping of the source's newest run, if it has one."""
+    """The mapping by which the source was last read or replayed, if it ever was."""
     version: int | None = await connection.fetchval(_LAST_MAPPING, source_id)
     return version
 

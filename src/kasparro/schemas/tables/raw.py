@@ -49,6 +49,14 @@ class RawCsvRow(RawColumns, table=True):
     __table_args__: ClassVar[Any] = _raw_table("raw_csv_data")
 
 
+class KeptPayloadRow(RawColumns, table=True):
+    """A raw row that retention kept when it dropped its partition: a current record or an open reject points at it."""
+
+    __tablename__: ClassVar[Any] = "kept_payloads"
+    __table_args__: ClassVar[Any] = (PrimaryKeyConstraint("id"),)
+    id: int = Field(sa_type=BigInteger, sa_column_kwargs={"autoincrement": False}, nullable=False)
+
+
 class RawRssRow(RawColumns, table=True):
     """A feed entry's payload, in kasparro's own entry schema."""
 

@@ -34,6 +34,7 @@ from kasparro.schemas.tables.columns import (
 
 SOURCE_TYPES = ("api", "csv", "rss")
 COVERAGES = ("full", "window", "none")
+OPERATIONS = ("requeue", "replay", "backfill")
 RUN_STATES = (
     "queued", "running", "succeeded", "partial", "failed", "systemic", "interrupted", "cancelled", "paused",
 )  # fmt: skip
@@ -63,11 +64,14 @@ class SourceRow(SQLModel, table=True):
 
 
 class CheckpointRow(SQLModel, table=True):
-    """Where a lane of a partition resumes; lane -1: what the last complete pass left behind."""
+    """Where a lane of a partition resumes; lane -1: what the last complete pass left behind.
+
+    `scope` is empty for readings of the source; an operation, such as a replay, has checkpoints of its own.
+    """
 
     __tablename__: ClassVar[Any] = "etl_checkpoints"
     __table_args__: ClassVar[Any] = (
-        PrimaryKeyConstraint("source_id", "partition", "lane", name="etl_checkpoints_pkey"),
+        PrimaryKeyConstraint("source_id", "scope", "partition", "lane", name="etl_checkpoints_pkey"),
         one_of("coverage", COVERAGES, "etl_checkpoints_coverage_check"),
     )
     source_id: int = reference_column("sources.id", type_=Integer)
@@ -79,6 +83,7 @@ class CheckpointRow(SQLModel, table=True):
     ordinal: int = number_column(default=0)
     cursor: dict[str, Any] | None = json_column()
     coverage: str | None = text_column(nullable=True)
+    scope: str = text_column(server_default=text("''"))
     updated_at: datetime = time_column(now=True)
 
 
@@ -97,6 +102,7 @@ class RunRow(SQLModel, table=True):
             "etl_runs_failures_idx", "source_id", "id", postgresql_where=text("state in ('failed', 'systemic')"),
         ),
         one_of("state", RUN_STATES, "etl_runs_state_check"),
+        one_of("operation", OPERATIONS, "etl_runs_operation_check"),
     )  # fmt: skip
     id: int = identity_column()
     source_id: int = reference_column("sources.id", type_=Integer)
@@ -130,6 +136,8 @@ class RunRow(SQLModel, table=True):
     """What a caller of `POST /runs` named its request, so that a second one answers with the first's run."""
     not_before: datetime | None = time_column(nullable=True)
     """When the source may be asked again, where its server said so: the scheduler begins no run of it earlier."""
+    operation: str | None = text_column(nullable=True)
+    """What it does other than reading its source on; None for an ordinary run."""
 
 
 class RunBatchRow(SQLModel, table=True):

@@ -1,0 +1,43 @@
+"""One lane's writer where records are raw rows that stand already: of a requeue, or of a replay."""
+
+from dataclasses import replace
+from datetime import datetime
+
+from kasparro.ingestion.store import PostgresLaneStore
+from kasparro.schemas.batches import LaneBatch, StoredShare
+from kasparro.services import first_load, loading, rejects, stored
+from kasparro.services.verdict import Verdict
+
+
+class StoredLaneStore(PostgresLaneStore):
+    """Writes no raw rows: unified rows point at those that were read. Rejects of the same payloads are settled anew."""
+
+    async def _load(self, batch: LaneBatch, first: first_load.FirstLoad | None, at: datetime) -> tuple[Verdict, int]:
+        del first  # there are raw rows, so this is none
+        connection, stamp, origin = self._connection, self._stamp, batch.stored
+        assert origin is not None
+        verdict, unchanged = await stored.classify(connection, batch, stamp)
+        written = await loading.write(connection, batch, verdict, stamp, at)
+        if stamp.operation == "replay" and origin.left_out_keys:
+            seen, hashes = await stored.leave_out(connection, stamp, origin.left_out_keys, at)
+            verdict = replace(verdict, seen=[*verdict.seen, *seen], known_hashes=[*verdict.known_hashes, *hashes])
+        await self._settle_rejects(batch, origin, set(unchanged), at)
+        return verdict, written
+
+    async def _settle_rejects(self, batch: LaneBatch, origin: StoredShare, unchanged: set[int], at: datetime) -> None:
+        """What was open of these payloads is so no more, unless they are rejected now."""
+        accepted, source_id = origin.raw_ids[: batch.accepted], self._stamp.source_id
+        landed = [raw_id for raw_id in accepted if raw_id not in unchanged]
+        rejected = origin.raw_ids[batch.accepted :]
+        if self._stamp.operation == "requeue":
+            for raw_ids, state, resolution in (
+                (landed, "requeued", "loaded"),
+                (list(unchanged), "resolved", "superseded"),
+                (origin.filtered_raw_ids, "resolved", "filtered"),
+                (rejected, "resolved", "other_reason"),
+            ):
+                await rejects.settle(self._connection, source_id, raw_ids, state, resolution, at)
+        if batch.reasons:
+            by_hash = dict(zip(batch.content_hashes()[batch.accepted :], rejected, strict=True))
+            await rejects.record(self._connection, batch.reasons, by_hash, self._stamp, at)
+        await self._resolve(batch, at)
