@@ -23,7 +23,7 @@ BACKFILL_STATES = ("open", "done", "given_up")
 
 
 class ReplayPlanRow(SQLModel, table=True):
-    """What a replay would do: `selection` (which raw rows), `findings` (counts, samples); `digest`: when it was made."""
+    """What a replay would do: `selection` (which raw rows), `findings` (counts, samples), the digest before."""
 
     __tablename__: ClassVar[Any] = "replay_plans"
     __table_args__: ClassVar[Any] = (one_of("state", PLAN_STATES, "replay_plans_state_check"),)

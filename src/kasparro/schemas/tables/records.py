@@ -64,7 +64,7 @@ class UnifiedRow(SQLModel, table=True):
     last_changed_at: datetime = time_column()
     deleted_at: datetime | None = time_column(nullable=True)
     deletion: str | None = text_column(nullable=True)
-    """Why it is deleted: `tombstone` (the source said so), `gone` (not in a snapshot), `replay` (not mapped any more)."""
+    """Why it is deleted: `tombstone` (the source said so), `gone` (not in a snapshot), `replay` (mapped no more)."""
 
 
 class RejectedRow(SQLModel, table=True):
