@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, LiteralString
+from typing import Any
 
 from kasparro.core.database import Connection
 from kasparro.core.errors import NotFoundError
 from kasparro.schemas.batches import RejectReason, RunStamp
-from kasparro.services.loading import is_id, raw_table
+from kasparro.services import raw_rows
+from kasparro.services.loading import is_id
 
 _RESOLVE = """
 update rejected_records
@@ -64,7 +65,6 @@ select r.id, s.name as source, s.type as source_type, r.run_id, r.state, r.code,
 from rejected_records r join sources s on s.id = r.source_id
 where r.id = $1::bigint
 """
-_PAYLOAD: LiteralString = "select payload from {raw_table} where id = $1::bigint"
 
 
 async def has_open(connection: Connection, source_id: int) -> bool:
@@ -122,5 +122,5 @@ async def find(connection: Connection, reject_id: int) -> dict[str, Any]:
     row = await connection.fetchrow(_SHOW, reject_id) if is_id(reject_id) else None
     if row is None:
         raise NotFoundError(f"reject {reject_id}: there is none of this number", hint="see `kasparro rejects list`")
-    statement = _PAYLOAD.replace("{raw_table}", raw_table(row["source_type"]))
-    return {**dict(row), "payload": await connection.fetchval(statement, row["raw_id"])}
+    raw = (await raw_rows.payloads(connection, row["source_type"], [row["raw_id"]])).get(row["raw_id"])
+    return {**dict(row), "payload": raw and raw.payload}

@@ -5,18 +5,22 @@ from typing import Final
 
 from kasparro.core.database import Connection
 from kasparro.services.loading import raw_table
+from kasparro.services.raw_rows import row_of
 
 _COUNT = "select coalesce(sum(duplicate_payload), 0)::bigint from etl_run_batches where run_id = $1::bigint"
 _EXAMPLES: Final = """
 select r.record_key, p.locator as earlier, r.locator as later
 from {raw} r
-join {raw} p on p.id = r.prev_raw_id
+cross join lateral {earlier} p
 join etl_runs e on e.id = p.run_id and e.pass_id = (select pass_id from etl_runs where id = $1::bigint)
 where r.run_id = $1::bigint and r.id > coalesce(
     (select (plan ->> 'after_raw_id')::bigint from etl_runs where id = $1::bigint), 0)
 order by r.id limit $2::integer
 """
-_STATEMENTS: Final = {name: _EXAMPLES.replace("{raw}", raw_table(name)) for name in ("api", "csv", "rss")}
+_STATEMENTS: Final = {
+    name: _EXAMPLES.replace("{raw}", raw_table(name)).replace("{earlier}", row_of(name, "r.prev_raw_id"))
+    for name in ("api", "csv", "rss")
+}
 _LAST_RAW_ID = "select case when is_called then last_value else 0 end from raw_id_seq"
 
 

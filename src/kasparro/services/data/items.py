@@ -5,6 +5,7 @@ from typing import Final
 from kasparro.core.database import Connection
 from kasparro.services.data.columns import UTC_TIME
 from kasparro.services.data.written import WHOLE_RECORD
+from kasparro.services.raw_rows import row_of_any
 
 _RECORD: Final = f"""
     select {WHOLE_RECORD} from unified_data u join sources s on s.id = u.source_id
@@ -15,12 +16,7 @@ _PAYLOAD: Final = f"""
         select r.id, s.name as source, s.type as source_type, r.record_key, r.locator,
                to_char(r.fetched_at at time zone 'utc', {UTC_TIME}) as fetched_at, r.run_id, r.prev_raw_id, r.payload
         ) shown)
-    from (
-        select * from raw_api_data where id = $1::bigint
-        union all select * from raw_csv_data where id = $1::bigint
-        union all select * from raw_rss_data where id = $1::bigint
-    ) r join sources s on s.id = r.source_id
-    limit 1
+    from {row_of_any("$1::bigint")} r join sources s on s.id = r.source_id
 """  # noqa: S608
 
 
