@@ -18,6 +18,8 @@ from kasparro.core.database import Connection, ConnectionOptions, connect
 from kasparro.core.errors import DatabaseError, SourceError
 from kasparro.core.settings import load_settings
 from kasparro.ingestion.faults import parse_plans
+from kasparro.ingestion.operations.chaos import Moment
+from kasparro.services import scratch
 from tests.acceptance.kasparro_process import environment, finish, kasparro, start
 from tests.http_server import Reply, Request, Upstream, json_answer, running
 from tests.recovery.facts import url_of
@@ -54,8 +56,8 @@ def after_faults(monkeypatch: pytest.MonkeyPatch) -> Callable[[Deed], None]:
     """Lets something happen to a source behind each run that is disturbed by a plan."""
 
     def install(deed: Deed) -> None:
-        async def run(order: Order, *, kill_after_seconds: float | None = None, patience_seconds: float) -> Ended:
-            ended = await RUN(order, kill_after_seconds=kill_after_seconds, patience_seconds=patience_seconds)
+        async def run(order: Order, *, kill_at: Moment | None = None, patience_seconds: float) -> Ended:
+            ended = await RUN(order, kill_at=kill_at, patience_seconds=patience_seconds)
             if order.plans:
                 await deed(order)
             return ended
@@ -74,6 +76,17 @@ async def test_nothing_is_lost(place: Place, administrator: Connection) -> None:
     assert sum(len(attempt.moments) for attempt in tried[4:]) == 2
     assert [attempt.differences for attempt in tried] == [()] * len(tried)
     assert await administrator.fetchval(SCRATCH) == 0
+
+
+async def test_what_a_killed_chaos_left_behind_is_removed(place: Place, administrator: Connection) -> None:
+    """One that is younger than an hour may be another's, who is just about to use it."""
+    old, young = f"kasparro_scratch_{1_700_000_000:x}_00ff", scratch.new_name()
+    for name in (old, young):
+        await scratch.create(administrator, name)
+    await place.attempts("csv", "load:error:1")
+    left = "select array(select datname::text from pg_database where datname like 'kasparro_scratch%')"
+    assert await administrator.fetchval(left) == [young]
+    await scratch.drop(administrator, young)
 
 
 async def test_lost_record_is_found(place: Place, after_faults: Callable[[Deed], None]) -> None:

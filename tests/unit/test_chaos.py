@@ -9,7 +9,7 @@ from kasparro.cli.chaos_trials import Attempt, Wanted
 from kasparro.cli.output import Table
 from kasparro.core.errors import UsageError
 from kasparro.ingestion.faults import FaultPlan
-from kasparro.ingestion.operations.chaos import Difference, differences, every_plan, moment
+from kasparro.ingestion.operations.chaos import Difference, Moment, differences, every_plan, moment
 from kasparro.services.reckoning import Pace, Reckoning
 
 WHOLE = Reckoning(
@@ -63,9 +63,18 @@ def test_what_is_read_again_is_a_difference_within_one_pass(change: dict[str, in
 
 
 def test_five_of_six_moments_fall_between_the_first_and_the_last_commit() -> None:
-    pace = Pace(first_commit=1.0, last_commit=11.0, finished=12.0)
-    assert [moment(pace, 1, drawn) for drawn in (0.0, 0.5, 1.0)] == pytest.approx([0.0, 6.0, 12.0])
-    assert [moment(pace, 0.1, drawn) for drawn in (0.0, 0.5, 1.0)] == pytest.approx([0.9, 1.5, 2.1])
+    pace = Pace(first_commit=1.0, last_commit=11.0, finished=12.0, commits=41)
+    drawn = [number / 1200 for number in range(1201)]
+    moments = [moment(pace, 1, each) for each in drawn]
+    between = [each for each in moments if 0 < each.commits < 41]
+    assert len(between) == pytest.approx(1000, abs=1)
+    assert {each.commits for each in between} == set(range(1, 41))
+    assert all(0 <= each.seconds < 0.25 for each in between)
+    assert moments[0] == Moment(0, 0.0)
+    assert moments[-1].commits > 41
+    assert {moment(pace, 0.1, each).commits for each in drawn} == {0, 1, 2, 3, 4}
+    assert str(Moment(0, 0.5)) == "0.500 s after the start"
+    assert str(Moment(3, 0.25)) == "0.250 s after commit 3"
 
 
 @pytest.mark.parametrize(
@@ -94,7 +103,8 @@ def test_given_plans_are_the_only_ones() -> None:
 def test_attempt_is_named_by_what_was_done() -> None:
     plans = (FaultPlan("load", "timeout", 1), FaultPlan("commit", "kill", 3, 1))
     assert Attempt("s", plans).name == "load:timeout:1,commit:kill:3@1"
-    assert Attempt("s", moments=(0.25, 1.0)).name == "killed after 0.250 s, 1.000 s"
+    moments = (Moment(0, 0.25), Moment(7, 1.0))
+    assert Attempt("s", moments=moments).name == "killed 0.250 s after the start, 1.000 s after commit 7"
     assert Attempt("s").name == "undisturbed"
 
 
@@ -114,7 +124,7 @@ def test_differences_are_shown_with_what_tries_them_again() -> None:
 
 
 def test_random_kills_are_counted() -> None:
-    attempts = [Attempt("s", moments=(0.1, 0.2), kills=2, kills_between_commits=1, runs=3)]
+    attempts = [Attempt("s", moments=(Moment(0, 0.1), Moment(1, 0.2)), kills=2, kills_between_commits=1, runs=3)]
     result = chaos._result(attempts, seed=7)
     assert result.exit_code == 0
     assert result.human is not None

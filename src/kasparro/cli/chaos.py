@@ -117,7 +117,7 @@ def _as_data(attempt: "Attempt") -> dict[str, Any]:
         "plan": attempt.name,
         "struck": attempt.struck,
         "runs": attempt.runs,
-        "kill_moments_seconds": [round(moment, 3) for moment in attempt.moments] or None,
+        "kill_moments": [str(moment) for moment in attempt.moments] or None,
         "kills": attempt.kills if attempt.moments else None,
         "kills_between_commits": attempt.kills_between_commits if attempt.moments else None,
         "differences": [

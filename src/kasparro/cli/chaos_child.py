@@ -24,6 +24,7 @@ else:
     Answer = Pipe
 
 BEGAN: Final = "began"
+COMMITTED: Final = "committed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,7 @@ class Report:
 
 
 def obey(order: Order, answer: "Answer") -> None:
-    """Run; send BEGAN when the source is claimed, and a Report at the end.
+    """Run; send BEGAN when the source is claimed, COMMITTED after each batch, and a Report at the end.
 
     Ctrl-C in a terminal reaches this process too, and is for its parent to act on.
     """
@@ -62,6 +63,7 @@ async def _run(order: Order, answer: "Answer") -> Report:
         order.options,
         revive=partial(resolve, settings, even_if_stopped=False),
         began=lambda _source, _run_id: answer.send(BEGAN),
+        committed=lambda _source, _counters: answer.send(COMMITTED),
         faults=faults,
         limits=BatchLimits(records=settings.batch_records),
     )

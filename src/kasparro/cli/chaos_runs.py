@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from kasparro.cli.chaos_child import Order, Report
+    from kasparro.ingestion.operations.chaos import Moment
 
 _PRELOADED: Final = ["kasparro.cli.chaos_warm"]
 
@@ -29,8 +30,8 @@ class Ended:
         return "the process was killed" if self.killed else "the process ended without a word"
 
 
-async def run(order: "Order", *, kill_after_seconds: float | None = None, patience_seconds: float) -> Ended:
-    """Run once in a process of its own, killed so long after it has claimed the source if it is still at work then.
+async def run(order: "Order", *, kill_at: "Moment | None" = None, patience_seconds: float) -> Ended:
+    """Run once in a process of its own, killed at a moment after it has claimed the source if it is still at work then.
 
     One that takes longer than `patience_seconds` is killed as well, and has no report.
     """
@@ -45,26 +46,33 @@ async def run(order: "Order", *, kill_after_seconds: float | None = None, patien
     writer.close()
     with reader:
         try:
-            if kill_after_seconds is None:
+            report = await _report(reader, kill_at, patience_seconds)
+            if report is not None:
                 await _readable(process.sentinel, patience_seconds)
-            elif await _readable(reader.fileno(), patience_seconds):  # it has begun, or ended
-                await _readable(process.sentinel, kill_after_seconds)
         finally:
             process.kill()
             await asyncio.to_thread(process.join)
-        report = _last(reader) if process.exitcode == 0 else None
     return Ended(report, process.exitcode == -signal.SIGKILL, time.monotonic() - started)
 
 
-def _last(reader: Any) -> "Report":
-    """The report, which is the last that a process sends."""
-    said = reader.recv()
-    while reader.poll():
+async def _report(reader: Any, kill_at: "Moment | None", patience_seconds: float) -> "Report | None":
+    """What a run says at its end; None when its moment comes before that, or its end without a word."""
+    from kasparro.cli.chaos_child import Report
+
+    words, began = 0, 1
+    deadline = asyncio.get_running_loop().time() + patience_seconds
+    while True:
+        if kill_at is not None and words == kill_at.commits + began:
+            deadline, kill_at = asyncio.get_running_loop().time() + kill_at.seconds, None
+        if not await _readable(reader.fileno(), deadline - asyncio.get_running_loop().time()):
+            return None
         try:
             said = reader.recv()
         except EOFError:
-            break
-    return said
+            return None
+        if isinstance(said, Report):
+            return said
+        words += 1
 
 
 async def _readable(descriptor: int, timeout_seconds: float) -> bool:

@@ -17,7 +17,7 @@ from kasparro.cli.progress import step
 from kasparro.core.database import Connection, ConnectionOptions, connect
 from kasparro.core.errors import SourceError
 from kasparro.ingestion.faults import FaultPlan
-from kasparro.ingestion.operations.chaos import Difference, differences, every_plan, moment
+from kasparro.ingestion.operations.chaos import Difference, Moment, differences, every_plan, moment
 from kasparro.services import reckoning, scratch, sources
 from kasparro.services.migrations import upgrade
 from kasparro.services.reckoning import Pace, Reckoning
@@ -70,14 +70,14 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One pass that was disturbed by `plans`, or killed at `moments` (seconds after a run had begun).
+    """One pass that was disturbed by `plans`, or killed at `moments`.
 
     `kills` is how many of the moments came before the run had ended.
     """
 
     source: str
     plans: tuple[FaultPlan, ...] = ()
-    moments: tuple[float, ...] = ()
+    moments: tuple[Moment, ...] = ()
     kills: int = 0
     kills_between_commits: int = 0
     struck: bool = True
@@ -90,7 +90,7 @@ class Attempt:
     def name(self) -> str:
         if self.plans:
             return ",".join(map(str, self.plans))
-        return f"killed after {', '.join(f'{each:.3f} s' for each in self.moments)}" if self.moments else "undisturbed"
+        return f"killed {', '.join(map(str, self.moments))}" if self.moments else "undisturbed"
 
     @property
     def point(self) -> str:
@@ -134,6 +134,7 @@ async def _scratch(options: ConnectionOptions) -> AsyncGenerator[tuple[Connectio
         await asyncio.wait({creating})
         async with _connected(options) as administrator:
             await scratch.drop(administrator, name)
+            await scratch.drop_abandoned(administrator)
 
 
 async def _create(options: ConnectionOptions, name: str) -> None:
@@ -231,12 +232,12 @@ class _Trials:
     async def _killed(self, kills: int) -> Attempt:
         """Killed so often in a row, each time within its part of what is left to load."""
         await scratch.empty(self._connection)
-        moments: list[float] = []
+        moments: list[Moment] = []
         done, between, ended = 0, 0, None
         while ended is None or (len(moments) < kills and not await self._is_complete()):
             share = (1 - await self._committed() / self._expected.fetched) / (kills - len(moments))
             moments.append(moment(self._pace, share, self._random.random()))
-            ended = await self._run((), kill_after_seconds=moments[-1])
+            ended = await self._run((), kill_at=moments[-1])
             done += ended.killed
             between += ended.killed and 0 < await self._committed() < self._expected.fetched
         runs, wrong = await self._completed(ended, runs=len(moments))
@@ -255,11 +256,9 @@ class _Trials:
         assert found is not None
         return runs, differences(self._expected, found, (await self._source()).type)
 
-    async def _run(self, plans: tuple[FaultPlan, ...], kill_after_seconds: float | None = None) -> Ended:
+    async def _run(self, plans: tuple[FaultPlan, ...], kill_at: Moment | None = None) -> Ended:
         order = replace(self._order, plans=plans)
-        return await chaos_runs.run(
-            order, kill_after_seconds=kill_after_seconds, patience_seconds=self._patience_seconds
-        )
+        return await chaos_runs.run(order, kill_at=kill_at, patience_seconds=self._patience_seconds)
 
     async def _source(self) -> SourceInfo:
         return await sources.get(self._connection, self._order.source)

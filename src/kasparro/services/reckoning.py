@@ -23,7 +23,7 @@ select partition, cursor from etl_checkpoints where source_id = $1::integer and 
 _PACE = """
 select extract(epoch from min(b.committed_at) - min(r.started_at))::double precision as first_commit,
        extract(epoch from max(b.committed_at) - min(r.started_at))::double precision as last_commit,
-       extract(epoch from max(r.finished_at) - min(r.started_at))::double precision as finished
+       extract(epoch from max(r.finished_at) - min(r.started_at))::double precision as finished, count(*) as commits
 from etl_runs r join etl_run_batches b on b.run_id = r.id where r.source_id = $1::integer
 """
 _COMMITTED = """
@@ -54,11 +54,12 @@ class Reckoning:
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """Seconds from the beginning of an uninterrupted run to its first commit, its last, and its end."""
+    """Seconds from the beginning of an uninterrupted run to its first commit, its last, and its end; how many it had."""
 
     first_commit: float
     last_commit: float
     finished: float
+    commits: int
 
 
 async def reckon(connection: Connection, source_id: int) -> Reckoning:

@@ -1,6 +1,7 @@
 """Databases that are made beside the one in use, filled, emptied and dropped again."""
 
 import secrets
+import time
 
 from asyncpg import InsufficientPrivilegeError
 
@@ -18,9 +19,17 @@ where c.relnamespace = current_schema()::regnamespace and c.relkind in ('r', 'p'
 """
 
 
+_ABANDONED = """
+select datname from pg_database d
+where datname ~ $1::text and datdba = (select oid from pg_roles where rolname = current_user)
+  and not exists (select from pg_stat_activity a where a.datid = d.oid)
+"""
+_ABANDONED_SECONDS = 3600
+
+
 def new_name() -> str:
-    """A name that no database has."""
-    return _PREFIX + secrets.token_hex(6)
+    """A name that no database has; it says when it was made."""
+    return f"{_PREFIX}{int(time.time()):x}_{secrets.token_hex(4)}"
 
 
 async def create(connection: Connection, name: str) -> None:
@@ -41,6 +50,18 @@ async def drop(connection: Connection, name: str) -> None:
     """Remove a database if it is there, whoever is still connected to it."""
     with house_errors():
         await connection.execute(await connection.fetchval(_DROP, name))
+
+
+async def drop_abandoned(connection: Connection) -> None:
+    """Remove own databases of this kind that were made more than an hour ago and that nobody is connected to.
+
+    Whoever made them was killed.
+    """
+    with house_errors():
+        rows = await connection.fetch(_ABANDONED, f"^{_PREFIX}[0-9a-f]+_[0-9a-f]+$")
+    for name in (row["datname"] for row in rows):
+        if int(name.removeprefix(_PREFIX).partition("_")[0], 16) < time.time() - _ABANDONED_SECONDS:
+            await drop(connection, name)
 
 
 async def empty(connection: Connection) -> None:

@@ -10,7 +10,7 @@ _ALWAYS: Final = ("inserted", "updated", "distinct_rejects", "digest")
 _READ_ONCE: Final = ("fetched", "unchanged", "duplicate")
 """Equal as long as nothing had to be read again: a feed's documents have no position inside."""
 _MARGIN: Final = 0.1
-"""Of the time between the first and the last commit: how far before and after it moments are drawn as well."""
+"""Of what lies between the first and the last commit: how far before and after it moments are drawn as well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +52,25 @@ def differences(expected: Reckoning, found: Reckoning, source_type: str) -> list
     return wrong
 
 
-def moment(pace: Pace, share: float, drawn: float) -> float:
-    """Seconds after a run begins at which to kill it, within the time that it takes to load this share of the records.
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """So many seconds behind the beginning of a run, or behind its nth commit: a busy machine moves it along."""
+
+    commits: int
+    seconds: float
+
+    def __str__(self) -> str:
+        return f"{self.seconds:.3f} s after {f'commit {self.commits}' if self.commits else 'the start'}"
+
+
+def moment(pace: Pace, share: float, drawn: float) -> Moment:
+    """When to kill a run, while it loads this share of the records.
 
     `drawn` is a random number from 0 to 1. Five of six moments fall between the first and the last commit.
     """
-    span = (pace.last_commit - pace.first_commit) * share
-    return max(0.0, pace.first_commit + span * (drawn * (1 + 2 * _MARGIN) - _MARGIN))
+    commits = max(2, round(pace.commits * share))
+    place = (drawn * (1 + 2 * _MARGIN) - _MARGIN) * (commits - 1)
+    if place < 0:
+        return Moment(0, pace.first_commit * (1 + place / (_MARGIN * (commits - 1))))
+    interval = (pace.last_commit - pace.first_commit) / max(1, pace.commits - 1)
+    return Moment(1 + int(place), (place % 1) * interval)
