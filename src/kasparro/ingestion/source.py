@@ -8,7 +8,7 @@ nothing of the database, of lanes or of counting.
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Final, Literal, Protocol, runtime_checkable
 
 Json = dict[str, Any]
 Payload = dict[str, Any]
@@ -22,6 +22,15 @@ class Defect:
     code: str
     message: str
     field: str | None = None
+
+
+READER_CODES: Final = frozenset(
+    (
+        "bad_encoding", "duplicate_keys", "not_an_object", "nul_byte", "ragged_row", "record_too_large", "stray_quote",
+        "unclosed_quote",
+    )
+)  # fmt: skip
+"""Codes of defects that only a reader can tell: the payload that is stored does not show them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +50,15 @@ class SourceRecord:
 class Batch:
     """Records in source order, and the cursor AFTER the last of them. May be empty (progress without records).
 
-    `raw_ids`: of each record, the raw row that it stands in already, where records come from there.
+    `raw_ids`: of each record, the raw row that it stands in already, where records come from there; `keys`: the key of
+    the unified row that it made, where it made one.
     """
 
     records: Sequence[SourceRecord]
     cursor: Json
     size_bytes: int
     raw_ids: Sequence[int] | None = None
+    keys: Sequence[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)

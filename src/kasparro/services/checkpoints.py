@@ -54,6 +54,9 @@ delete from etl_checkpoints
 where source_id = $1::integer and scope = '' and ($2::text is null or partition = $2::text)
 """
 _END_SCOPE = "delete from etl_checkpoints where source_id = $1::integer and scope = $2::text"
+_END_OTHERS = """
+delete from etl_checkpoints where source_id = $1::integer and starts_with(scope, $2::text) and scope <> $3::text
+"""
 _END = """
 delete from etl_checkpoints
 where source_id = $1::integer and scope = $4::text and partition = $2::text and lane >= 0 and run_id = $3::bigint
@@ -132,6 +135,11 @@ async def begin_pass(connection: Connection, stamp: RunStamp, *, partitions: lis
 async def end_scope(connection: Connection, stamp: RunStamp) -> None:
     """Remove the rows of an operation that is done; in its final transaction."""
     await connection.execute(_END_SCOPE, stamp.source_id, stamp.scope)
+
+
+async def end_others(connection: Connection, source_id: int, *, prefix: str, scope: str) -> None:
+    """Remove what dead operations of one kind have left behind, but for one scope; in a claim's transaction."""
+    await connection.execute(_END_OTHERS, source_id, prefix, scope)
 
 
 async def delete(connection: Connection, source_id: int, partition: str | None) -> None:

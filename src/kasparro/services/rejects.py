@@ -36,7 +36,10 @@ insert into rejected_records as known (
 select $1::integer, $2::bigint, reason.code, reason.field, reason.message, reason.record_key, reason.content_hash,
        coalesce(reason.raw_id, (select min(r.raw_id) from rejected_records r
                            where r.source_id = $1 and r.content_hash = reason.content_hash)),
-       reason.locator, $3::timestamptz, $3::timestamptz, reason.times,
+       reason.locator, $3::timestamptz,
+       coalesce((select max(r.last_seen_at) from rejected_records r
+                 where $13::boolean and r.source_id = $1 and r.content_hash = reason.content_hash), $3::timestamptz),
+       reason.times,
        case when reason.loads_later then 'resolved' else 'open' end,
        case when reason.loads_later then $3::timestamptz end,
        case when reason.loads_later then 'loaded' end
@@ -44,11 +47,13 @@ from unnest($4::bigint[], $5::text[], $6::text[], $7::text[], $8::text[], $9::by
             $12::boolean[])
          as reason(raw_id, code, field, message, record_key, content_hash, locator, times, loads_later)
 on conflict (source_id, content_hash, code, field) do update
-set times = known.times + case when $13::boolean then 0 else excluded.times end,
-    last_seen_at = case when $13::boolean then known.last_seen_at else excluded.last_seen_at end,
+set times = known.times + case when $13 then 0 else excluded.times end,
+    last_seen_at = case when $13 then known.last_seen_at else excluded.last_seen_at end,
     run_id = excluded.run_id,
     message = excluded.message, locator = excluded.locator, record_key = excluded.record_key,
-    state = excluded.state, resolved_at = excluded.resolved_at, resolution = excluded.resolution
+    state = case when known.state = 'dropped' then known.state else excluded.state end,
+    resolved_at = case when known.state = 'dropped' then known.resolved_at else excluded.resolved_at end,
+    resolution = case when known.state = 'dropped' then known.resolution else excluded.resolution end
 """
 
 _LIST = """
@@ -92,7 +97,8 @@ async def record(
     stamp: RunStamp,
     at: datetime,
 ) -> None:
-    """Write the batch's reasons, already merged by payload, code and field. To judge a raw row again adds no `times`.
+    """Write the batch's reasons, already merged by payload, code and field. To judge a raw row again adds no `times`,
+    and is not to see it. One that was dropped stays so.
 
     `raw_ids` are those of payloads that the batch stores, by content hash; one seen before adds to `times` and points
     at its first raw row. A reason whose key loads later in the same batch is resolved at once.
