@@ -80,13 +80,20 @@ async def adopt(
 ) -> None:
     """Make the configuration's type, key and hash those of the row, under the source's lock.
 
-    Raises IdentityChangedError when type or key differ and there are records: the old keys would never match again.
+    Raises IdentityChangedError.
     """
+    await require_identity(connection, source, source_type=source_type, identity=identity)
+    status = await connection.execute(_UPDATE, source.id, source_type, json.dumps(identity), config_hash)
+    require_rows("update of sources", affected(status), 1)
+
+
+async def require_identity(
+    connection: Connection, source: SourceInfo, *, source_type: str, identity: dict[str, Any]
+) -> None:
+    """Raise IdentityChangedError when type or key differ and there are records: old keys would never match again."""
     changed = source.type != source_type or source.identity != identity
     if changed and await has_data(connection, source.id):
         raise _identity_changed(source, identity)
-    status = await connection.execute(_UPDATE, source.id, source_type, json.dumps(identity), config_hash)
-    require_rows("update of sources", affected(status), 1)
 
 
 async def has_data(connection: Connection, source_id: int) -> bool:

@@ -65,6 +65,7 @@ from kasparro.core.errors.runs import (
     FencedError,
     NoWorkerError,
     PassExpiredError,
+    PlanOutdatedError,
     RecordsMissingError,
     RunActiveError,
     RunConflictError,
@@ -72,6 +73,7 @@ from kasparro.core.errors.runs import (
     SourceError,
     StoppedError,
     SystemicError,
+    TooManyGoneError,
     UpstreamError,
 )
 
@@ -120,6 +122,7 @@ __all__ = [
     "NotFoundError",
     "ParameterError",
     "PassExpiredError",
+    "PlanOutdatedError",
     "QueryTimeoutError",
     "RecordsMissingError",
     "RequestTimeoutError",
@@ -130,6 +133,7 @@ __all__ = [
     "StoppedError",
     "SystemicError",
     "TooManyConnectionsError",
+    "TooManyGoneError",
     "TooManyRequestsError",
     "UnauthorizedError",
     "UnsupportedMediaTypeError",

@@ -1,6 +1,13 @@
 """What ends a run, or keeps one from beginning."""
 
-from kasparro.core.errors.base import EXIT_CONFLICT, EXIT_SIGTERM, EXIT_SOURCE, EXIT_SYSTEMIC, KasparroError
+from kasparro.core.errors.base import (
+    EXIT_CONFLICT,
+    EXIT_DIFFERENCES,
+    EXIT_SIGTERM,
+    EXIT_SOURCE,
+    EXIT_SYSTEMIC,
+    KasparroError,
+)
 
 
 class FencedError(KasparroError):
@@ -65,6 +72,14 @@ class SystemicError(KasparroError):
     exit_code = EXIT_SYSTEMIC
 
 
+class TooManyGoneError(KasparroError):
+    """So many records are missing from a complete reading that it may not be one: none was deleted. With `--confirm`, a
+    run deletes them."""
+
+    code = "too_many_gone"
+    exit_code = EXIT_SYSTEMIC
+
+
 class ConservationError(KasparroError):
     """What was fetched does not add up with what became of it: a fault of kasparro's own."""
 
@@ -92,6 +107,14 @@ class RunConflictError(KasparroError):
     code = "run_conflict"
     http_status = 409
     exit_code = EXIT_CONFLICT
+
+
+class PlanOutdatedError(KasparroError):
+    """A plan is not what would happen now: it was applied, or the data, the mapping or the configuration changed."""
+
+    code = "plan_outdated"
+    http_status = 409
+    exit_code = EXIT_DIFFERENCES
 
 
 class RunActiveError(KasparroError):

@@ -1,4 +1,4 @@
-"""Clean rows of a text file as Arrow columns, which are at the same time the sequence of their records."""
+"""Clean rows of text as Arrow columns, which are at the same time the sequence of their records."""
 
 # Arrow's stubs leave element types open.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
@@ -20,12 +20,14 @@ pc = cast("Any", pyarrow.compute)  # its stubs know few of the types that its fu
 class TextColumns(Sequence[SourceRecord]):
     """Rows that stand in consecutive lines of one file, one line each; no cell needs an escape in JSON.
 
-    `cells` has one string column for each name, in the file's order, without nulls.
+    `cells` has one string column for each name, in the file's order, without nulls. Rows that come from anywhere else
+    have `places`, a string column with the locator of each.
     """
 
     cells: pa.RecordBatch
-    partition: str
-    first_line: int
+    partition: str = ""
+    first_line: int = 0
+    places: pa.Array | None = None
 
     def __len__(self) -> int:
         return self.cells.num_rows
@@ -39,18 +41,24 @@ class TextColumns(Sequence[SourceRecord]):
             start, stop, step = index.indices(len(self))
             if step != 1:
                 raise ValueError("rows of columns are sliced without a step")
-            return TextColumns(self.cells.slice(start, max(0, stop - start)), self.partition, self.first_line + start)
+            return self._slice(start, max(0, stop - start))
         position = range(len(self))[index]
         return next(iter(self[position : position + 1]))
 
     def __iter__(self) -> Iterator[SourceRecord]:
         names = self.cells.schema.names
         rows = zip(*(column.to_pylist() for column in self.cells.columns), strict=True)
-        for line, row in enumerate(rows, self.first_line):
-            yield SourceRecord(dict(zip(names, row, strict=True)), f"{self.partition}:{line}")
+        for row, locator in zip(rows, cast("list[str]", self.locators().to_pylist()), strict=True):
+            yield SourceRecord(dict(zip(names, row, strict=True)), locator)
+
+    def _slice(self, start: int, length: int) -> "TextColumns":
+        places = None if self.places is None else self.places.slice(start, length)
+        return TextColumns(self.cells.slice(start, length), self.partition, self.first_line + start, places)
 
     def locators(self) -> pa.Array:
         """Of each row, as `SourceRecord.locator`."""
+        if self.places is not None:
+            return self.places
         lines = pa.array(range(self.first_line, self.first_line + len(self)), pa.int64()).cast(pa.string())
         return pc.binary_join_element_wise(f"{self.partition}:", lines, "")
 
