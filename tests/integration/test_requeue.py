@@ -9,7 +9,7 @@ from kasparro.core.database import Connection, ConnectionOptions
 from kasparro.core.errors import SourceError
 from kasparro.ingestion.coordinator import Request
 from kasparro.ingestion.job import SourceJob
-from kasparro.ingestion.operations.requeue import requeue
+from kasparro.ingestion.operations.requeue import requeue_job, requeue_request
 from kasparro.ingestion.run import Conditions, RunOutcome, run_source
 from kasparro.ingestion.source import BatchLimits, Payload, SourceRecord
 from kasparro.ingestion.transform import Transformer
@@ -37,7 +37,8 @@ def mended(source: ScriptedSource, *, skip: bool = False, **more: Any) -> Source
 
 
 async def requeued(options: ConnectionOptions, job: SourceJob, **chosen: Any) -> RunOutcome:
-    again, request = requeue(job, RejectFilter(**chosen), options, Request())
+    wanted = RejectFilter(**chosen)
+    again, request = requeue_job(job, wanted, options), requeue_request(wanted, Request())
     return await run_source(again, request, Conditions(options, limits=SMALL))
 
 

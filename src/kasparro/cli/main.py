@@ -15,7 +15,8 @@ from kasparro.cli.frame import add, group, start
 from kasparro.cli.interpreter import hasten
 from kasparro.cli.keys import create_key, list_keys, revoke_key
 from kasparro.cli.migrate import migrate
-from kasparro.cli.rejects import list_rejects, show_reject
+from kasparro.cli.rejects import drop_rejects, list_rejects, show_reject
+from kasparro.cli.requeue import requeue_rejects
 from kasparro.cli.run import run
 from kasparro.cli.runs import list_runs, show_run
 from kasparro.cli.sample import sample
@@ -72,7 +73,15 @@ group(
     clear=clear_state,
     digest=show_digest,
 )
-group(app, "rejects", "Records that did not pass, and why.", list=list_rejects, show=show_reject)
+group(
+    app,
+    "rejects",
+    "Records that did not pass, why, and another try.",
+    list=list_rejects,
+    show=show_reject,
+    requeue=requeue_rejects,
+    drop=drop_rejects,
+)
 group(app, "keys", "Who may use the API.", create=create_key, list=list_keys, revoke=revoke_key)
 add(app, "doctor", doctor)
 add(app, "chaos", chaos)

@@ -56,14 +56,6 @@ set times = known.times + case when $13 then 0 else excluded.times end,
     resolution = case when known.state = 'dropped' then known.resolution else excluded.resolution end
 """
 
-_LIST = """
-select r.id, s.name as source, r.run_id, r.state, r.code, r.field, r.message, r.record_key, r.locator, r.times,
-       r.first_seen_at, r.last_seen_at, r.resolved_at, r.resolution
-from rejected_records r join sources s on s.id = r.source_id
-where ($1::text is null or s.name = $1) and ($2::bigint is null or r.run_id = $2) and ($3::text is null or r.state = $3)
-order by r.last_seen_at desc, r.id desc
-limit $4::integer
-"""
 _SHOW = """
 select r.id, s.name as source, s.type as source_type, r.run_id, r.state, r.code, r.field, r.message, r.record_key,
        r.locator, r.times, r.first_seen_at, r.last_seen_at, r.resolved_at, r.resolution, r.raw_id
@@ -109,15 +101,6 @@ async def record(
     ]
     ids = [raw_ids.get(reason.content_hash) for reason in reasons]
     await connection.execute(_RECORD, stamp.source_id, stamp.run_id, at, ids, *columns, stamp.from_raw)
-
-
-async def latest(
-    connection: Connection, *, source: str | None, run_id: int | None, state: str | None, limit: int
-) -> list[dict[str, Any]]:
-    """The rejects last seen first; None: of any source, run or state. `run_id` is the run that saw it last."""
-    if run_id is not None and not is_id(run_id):
-        return []
-    return [dict(row) for row in await connection.fetch(_LIST, source, run_id, state, limit)]
 
 
 async def find(connection: Connection, reject_id: int) -> dict[str, Any]:

@@ -66,16 +66,19 @@ class Requeue:
         """Each batch has settled what it judged."""
 
 
-def requeue(
-    job: SourceJob, chosen: RejectFilter, options: ConnectionOptions, request: Request
-) -> tuple[SourceJob, Request]:
-    """What to run instead of a source's job. One lane: payloads are read in the order in which they were seen.
+def requeue_job(job: SourceJob, chosen: RejectFilter, options: ConnectionOptions) -> SourceJob:
+    """The job that requeues what is chosen of a source's open rejects: rejects already, so none are too many."""
+    return replace(job, source=StoredRejects(job.source, _of_any_source(chosen), options), reject_limit=_NO_LIMIT)
 
-    No limit of rejects applies: they are rejects already.
-    """
-    own = replace(chosen, source=job.source.name, state="open")
-    instead = replace(job, source=StoredRejects(job.source, own, options), reject_limit=_NO_LIMIT)
-    return instead, replace(request, lanes=1, full_refresh=False, operation=Requeue(own))
+
+def requeue_request(chosen: RejectFilter, request: Request) -> Request:
+    """How to ask for such a run. One lane: payloads are read in the order in which they were seen."""
+    return replace(request, lanes=1, full_refresh=False, operation=Requeue(_of_any_source(chosen)))
+
+
+def _of_any_source(chosen: RejectFilter) -> RejectFilter:
+    """The same choice within each source."""
+    return replace(chosen, source=None, state="open")
 
 
 class StoredRejects:
