@@ -17,6 +17,7 @@ from kasparro.cli.keys import create_key, list_keys, revoke_key
 from kasparro.cli.migrate import migrate
 from kasparro.cli.rejects import drop_rejects, list_rejects, show_reject
 from kasparro.cli.requeue import requeue_rejects
+from kasparro.cli.retention import retention
 from kasparro.cli.run import run
 from kasparro.cli.runs import list_runs, show_run
 from kasparro.cli.sample import sample
@@ -83,6 +84,7 @@ group(
     drop=drop_rejects,
 )
 group(app, "keys", "Who may use the API.", create=create_key, list=list_keys, revoke=revoke_key)
+add(app, "retention", retention)
 add(app, "doctor", doctor)
 add(app, "chaos", chaos)
 add(app, "demo", demo)

@@ -13,6 +13,7 @@ from kasparro.ingestion.transform import TransformedBatch
 from kasparro.schemas.configuration import (
     AnySourceConfig,
     RejectLimit,
+    Retention,
     Schedule,
     config_hash,
     identity,
@@ -46,6 +47,8 @@ class SourceJob:
     """When the scheduler reads it; None: at the default interval."""
     deadline: timedelta | None = None
     """How long a run of it may take; None: as long as a run may."""
+    retention: Retention | None = None
+    """How long its history is kept; None: for ever."""
 
 
 def build_job(config: AnySourceConfig, base_dir: Path, fetchers: Fetchers | None = None) -> SourceJob:
@@ -60,6 +63,7 @@ def build_job(config: AnySourceConfig, base_dir: Path, fetchers: Fetchers | None
         mapping_text=mapping_text(config),
         schedule=config.schedule,
         deadline=config.deadline,
+        retention=config.retention,
     )
 
 

@@ -14,6 +14,7 @@ from kasparro.schemas.configuration.identity import (
 from kasparro.schemas.configuration.load import load_configuration, parse_configuration
 from kasparro.schemas.configuration.mapping import ConstantTarget, ExpressionTarget, PathMap, RecordMap, Target
 from kasparro.schemas.configuration.models import AnySourceConfig, Configuration
+from kasparro.schemas.configuration.retention import Retention
 from kasparro.schemas.configuration.rss import RssSourceConfig
 from kasparro.schemas.configuration.schedule import Schedule
 
@@ -27,6 +28,7 @@ __all__ = [
     "PathMap",
     "RecordMap",
     "RejectLimit",
+    "Retention",
     "RssSourceConfig",
     "Schedule",
     "SourceConfig",

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr, StringConstraints, field_validator
 
 from kasparro.schemas.configuration.expressions import Expression
+from kasparro.schemas.configuration.retention import Retention
 from kasparro.schemas.configuration.schedule import Schedule
 from kasparro.schemas.configuration.strict import Strict
 from kasparro.schemas.configuration.times import Span, TimeZone
@@ -58,6 +59,8 @@ class SourceConfig(Strict):
     deadline: Span | None = None
     """How long a run of the source may take, such as `2h`; then it fails, and the next one goes on from its last
     committed batch. `KASPARRO_RUN_DEADLINE_SECONDS` when absent."""
+    retention: Retention | None = None
+    """How long the source's history is kept. For ever when absent."""
 
     _written: dict[str, Any] = PrivateAttr(default_factory=dict[str, Any])
 

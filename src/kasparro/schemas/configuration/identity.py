@@ -21,7 +21,7 @@ _MANNERS: Final[dict[str, Any]] = {
     **dict.fromkeys(
         ("schedule", "deadline", "auth", "rate_limit", "retry", "timeout", "connect_timeout", "total_timeout"), True
     ),
-    **dict.fromkeys(("max_body", "max_pages", "allow_private", "allow_other_hosts"), True),
+    **dict.fromkeys(("retention", "max_body", "max_pages", "allow_private", "allow_other_hosts"), True),
     "incremental": {"lookback": True},
 }
 """Settings that say when and how a source is asked, and change nothing about what it answers."""
