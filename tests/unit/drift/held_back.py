@@ -312,7 +312,8 @@ CASES: list[Case] = [
         ),
         "rideId createdAt totalFare",
         found="field_renamed rideId -> ride_id; field_renamed bikeId -> bike_id; "
-        "field_renamed createdAt -> created_at; field_renamed isMember -> is_member; field_renamed totalFare -> total_fare",
+        "field_renamed createdAt -> created_at; field_renamed isMember -> is_member; "
+        "field_renamed totalFare -> total_fare",
     ),
     case(
         "held back: rename inside an object",
