@@ -1,7 +1,6 @@
 """Retention over months of payloads: what is old goes, what is pointed at stays, and nothing is lost midway."""
 
 import asyncio
-from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -15,8 +14,12 @@ from kasparro.ingestion.operations import retention
 from kasparro.ingestion.operations.retention import RetentionReport, apply, plan
 from kasparro.ingestion.run import Conditions, RunOutcome, run_source
 from kasparro.schemas.configuration import Retention
-from kasparro.services import data, raw_partitions, raw_rows
+from kasparro.schemas.configuration.schedule import every
+from kasparro.services import data, raw_partitions, raw_rows, retention_lock
 from kasparro.services.raw_partitions import month_of
+from kasparro.workers import housekeeping
+from kasparro.workers.housekeeping import keep_house
+from kasparro.workers.scheduler import Scheduled, Scheduler
 from tests.fix_database import LOCK_WAITERS
 from tests.scripted import ScriptedSource, job_of, row
 
@@ -63,7 +66,7 @@ async def six_months(database: ConnectionOptions, connection: Connection) -> Non
         await move_to(connection, month)
 
 
-async def everything(connection: Connection) -> Mapping[str, Any]:
+async def everything(connection: Connection) -> dict[str, Any]:
     """All that could be lost."""
     tables = ("raw_csv_data", "kept_payloads", "unified_data", "rejected_records", "etl_runs", "etl_run_batches")
     return {
@@ -246,9 +249,77 @@ async def test_reject_that_comes_again_after_its_payload_went_is_kept_anew(
     assert reject["raw_id"] in await raw_rows.payloads(connection, "csv", [reject["raw_id"]])
 
 
-async def test_one_process_at_a_time(database: ConnectionOptions, connection: Connection) -> None:
-    from kasparro.services import retention_lock
+class Hasty:
+    """A clock that moves on by what is waited for, and stops everything after so many days."""
 
+    def __init__(self, time: datetime, stop: asyncio.Event, days: int) -> None:
+        self.time, self._stop, self._end = time, stop, time + timedelta(days=days)
+
+    def now(self) -> datetime:
+        return self.time
+
+    async def wait(self, seconds: float, event: asyncio.Event) -> None:
+        await asyncio.sleep(0)
+        if not event.is_set():
+            self.time += timedelta(seconds=seconds)
+        if self.time >= self._end:
+            self._stop.set()
+
+
+async def test_scheduler_does_it_once_a_day_and_survives_its_failures(
+    database: ConnectionOptions, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await six_months(database, connection)
+    failures: list[Exception] = [ConnectionLostError("gone"), RuntimeError("a bug")]
+    times: list[datetime] = []
+
+    async def failing(options: ConnectionOptions, ages: retention.Ages, at: datetime) -> RetentionReport:
+        times.append(at)
+        if failures:
+            raise failures.pop(0)
+        return await apply(options, ages, at)
+
+    monkeypatch.setattr(retention, "apply", failing)
+    stop = asyncio.Event()
+    clock = Hasty(NOW - timedelta(days=2), stop, days=2)
+    with capture_logs() as logs:
+        await keep_house(database, AGES, clock, asyncio.Semaphore(1), stop)
+    hours = [round((time - times[0]).total_seconds() / 3600) for time in times]
+    assert hours == [0, 1, 2, 26]
+    assert [line["event"] for line in logs if line["log_level"] != "info"] == [
+        "retention.failed",
+        "retention.failed_unexpectedly",
+    ]
+    assert await pointed(connection) == {"a", "b", "c", "d"}
+    assert await connection.fetchval("select count(*) from kept_payloads") == 2
+
+
+async def test_scheduler_begins_it_where_a_source_has_retention(
+    database: ConnectionOptions, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And a stop ends it at once, wherever it is."""
+    await six_months(database, connection)
+    monkeypatch.setattr(housekeeping, "FIRST", timedelta(0))
+    stop = asyncio.Event()
+    job = job_of(ScriptedSource({"p": [row("a"), row("b")]}), retention=RAW)
+    before = await everything(connection)
+    watcher = await connect(database, application_name="kasparro:watcher")
+    async with connection.transaction(), asyncio.timeout(30):
+        await connection.execute(
+            "lock table kept_payloads in access share mode; lock raw_csv_data in access share mode"
+        )
+        scheduler = Scheduler([Scheduled(job, every(timedelta(days=1)))], Conditions(database, stop=stop))
+        working = asyncio.create_task(scheduler.run())
+        while not await watcher.fetchval(LOCK_WAITERS):
+            pass
+        stop.set()
+        await working
+    await watcher.close()
+    assert (await everything(connection))["kept_payloads"] == before["kept_payloads"] == []
+    assert "dropped" in fates(await apply(database, AGES, NOW)).values()
+
+
+async def test_one_process_at_a_time(database: ConnectionOptions, connection: Connection) -> None:
     await retention_lock.take(connection)
     with pytest.raises(RunConflictError):
         await apply(database, AGES, NOW)

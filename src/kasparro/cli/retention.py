@@ -114,7 +114,7 @@ def _rows(item: "MonthFate") -> list[list[object]]:
     """One line for the partition, and one below it for each source where there are several."""
     month, several = item.month, len(item.month.shares) != 1
     names = "(all)" if several else month.shares[0].source
-    where = [month.source_type, f"{month.month:%Y-%m}", month.partition or "(default)"]
+    where: list[object] = [month.source_type, f"{month.month:%Y-%m}", month.partition or "(default)"]
     lines: list[list[object]] = [[*where, names, item.rows, item.kept, month.size_bytes, item.fate, item.reason]]
     shares = month.shares if several else ()
     lines += [[*where, share.source, share.rows, share.pointed, share.payload_bytes, "", ""] for share in shares]

@@ -23,6 +23,8 @@ from kasparro.ingestion.run import Conditions, RunOutcome, run_source
 from kasparro.services import migrations, run_queue, runs, sources
 from kasparro.services.run_queue import QueuedRun
 from kasparro.services.runs import Newest
+from kasparro.workers.housekeeping import keep_house
+from kasparro.workers.operations import queued_operation
 from kasparro.workers.queue import Queue
 from kasparro.workers.timetable import LONGEST_PAUSE, Schedule, Timetable
 
@@ -120,6 +122,9 @@ class Scheduler:
             for source in sources:
                 tasks.create_task(self._serve(source))
             tasks.create_task(self._watch_queue(sources))
+            if ages := {item.job.source.name: item.job.retention for item in self._scheduled if item.job.retention}:
+                conditions = self._conditions
+                tasks.create_task(keep_house(conditions.options, ages, self._clock, self._slots, conditions.stop))
             await self._conditions.stop.wait()
             for source in sources:
                 source.wake.set()
@@ -162,6 +167,10 @@ class Scheduler:
     async def _run(self, source: _Source) -> None:
         source.at_work = queued = source.queued.pop(0) if source.queued else None
         started = self._clock.now()
+        if queued is not None and queued.operation is not None:
+            await self._operate(source, queued)
+            source.at_work = None
+            return
         request = Request("schedule", self._lanes, unless_newer_than=source.newest)
         if queued is not None:
             request = Request(queued.trigger, self._lanes, queued_run_id=queued.id)
@@ -179,6 +188,17 @@ class Scheduler:
         source.learn(outcome.row)
         source.plan(started, self._clock.now(), outcome.not_before)
         log.info("scheduler.next", source=outcome.source, state=outcome.state, failures=source.failures, due=source.due)
+
+    async def _operate(self, source: _Source, queued: QueuedRun) -> None:
+        """A queued run that does other than read: it leaves the timetable and its failures alone."""
+        job, request = queued_operation(source.job, queued, self._conditions.options)
+        outcome = await run_source(job, request, replace(self._conditions))
+        if isinstance(outcome.error, RunConflictError):  # still queued, and tried again
+            log.info("scheduler.source_held", source=outcome.source, message=outcome.error.message)
+            await self._clock.wait(POLL_SECONDS, self._conditions.stop)
+        elif outcome.state in _FAILED:
+            await self._refuse(queued.id, outcome)
+        log.info("scheduler.operated", source=outcome.source, operation=queued.operation, state=outcome.state)
 
     def _heed_clock(self, source: _Source) -> None:
         """A clock that was put back would keep a source waiting for as long: its next time is planned anew."""
