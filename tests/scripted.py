@@ -74,7 +74,12 @@ def key_of(payload: Payload) -> str:
 
 def job_of(source: ScriptedSource, *, mapping: str = "1", limit: RejectLimit = LENIENT, **changes: Any) -> SourceJob:
     """A job over the source; another `mapping` is another mapping version."""
-    transformer = Transformer(source.normalize, key_of, lambda payload: not payload.get("skip"), ())
+    transformer = Transformer(
+        source.normalize,
+        key_of,
+        lambda payload: not payload.get("skip"),
+        is_tombstone=lambda payload: bool(payload.get("deleted")),
+    )
     values: dict[str, Any] = {
         "source": source,
         "transformer": transformer,
@@ -88,5 +93,5 @@ def job_of(source: ScriptedSource, *, mapping: str = "1", limit: RejectLimit = L
 
 
 def row(key: str | None, title: str = "a", **more: Any) -> dict[str, Any]:
-    """A payload; `bad=True` is rejected, `skip=True` filtered."""
+    """A payload; `bad=True` is rejected, `skip=True` filtered, `deleted=True` a tombstone."""
     return {"key": key, "title": title, **more}

@@ -44,6 +44,8 @@ class OneAtATime:
 
     def _one(self, record: dict[str, Any], pass_number: int, mapping: str) -> str:
         key, text = record["key"], repr(sorted(record.items(), key=str))
+        if record.get("deleted") and key is not None:
+            return self._tombstone(key, text)
         if record.get("skip"):
             return "filtered"
         known = self.unified.get(key)
@@ -55,6 +57,8 @@ class OneAtATime:
         outcome = "unchanged"
         if known is None:
             outcome = "inserted"
+        elif known["deleted"]:
+            outcome = "updated"
         elif known["pass"] == pass_number:
             outcome = "duplicate"
         elif (known["text"], known["mapping"]) != (text, mapping):
@@ -64,15 +68,24 @@ class OneAtATime:
             self.raw.append((key, text, raw))
             raw = len(self.raw) - 1
         if outcome in {"inserted", "updated"} or raw != (known or {}).get("raw"):
-            self.unified[key] = {"pass": pass_number, "text": text, "mapping": mapping, "raw": raw, "record": record}
+            state = {"pass": pass_number, "text": text, "mapping": mapping, "raw": raw, "record": record}
+            self.unified[key] = {**state, "deleted": False}
         return outcome
+
+    def _tombstone(self, key: str, text: str) -> str:
+        known = self.unified.get(key)
+        if known is None or known["deleted"]:
+            return "unchanged"
+        self.raw.append((key, text, known["raw"]))
+        self.unified[key] = {**known, "text": text, "raw": len(self.raw) - 1, "deleted": True}
+        return "deleted"
 
     def chain(self) -> set[tuple[str | None, str | None, str | None]]:
         """Each raw row by key and payload, with the payload that its `prev_raw_id` names."""
         return {(key, text, None if prev is None else self.raw[prev][1]) for key, text, prev in self.raw}
 
 
-def stream(random_: random.Random, length: int) -> list[dict[str, Any]]:
+def stream(random_: random.Random, length: int, *, tombstones: bool = False) -> list[dict[str, Any]]:
     keys = [f"k{n}" for n in range(6)]
     records: list[dict[str, Any]] = []
     for _ in range(length):
@@ -82,6 +95,8 @@ def stream(random_: random.Random, length: int) -> list[dict[str, Any]]:
             records.append(row(random_.choice([*keys, None]), title, bad=True))
         elif kind < 0.2:
             records.append(row(random_.choice(keys), title, skip=True))
+        elif tombstones and kind < 0.45:
+            records.append(row(random_.choice([*keys, None] if kind < 0.25 else keys), title, deleted=True))
         else:
             records.append(row(random_.choice(keys), title))
     return records
@@ -112,13 +127,21 @@ def _text(payload: str | None) -> str | None:
     return None if payload is None else repr(sorted(json.loads(payload).items(), key=str))
 
 
+async def verified(connection: Connection) -> bool:
+    """Whether the digest that each batch moved on is that of the live records."""
+    async with connection.transaction():
+        source_id = await connection.fetchval("select id from sources")
+        return await digest.now(connection, source_id) == await digest.recompute(connection, source_id)
+
+
 @pytest.mark.parametrize("seed", range(8))
 @pytest.mark.parametrize(("batch_size", "lanes"), [(1, 1), (3, 1), (7, 3), (1000, 1), (1000, 3)])
 async def test_records_count_as_if_they_came_one_at_a_time(
     database: ConnectionOptions, connection: Connection, seed: int, batch_size: int, lanes: int
 ) -> None:
     random_ = random.Random(seed)
-    passes = [("1", stream(random_, 25)), ("1", stream(random_, 25)), ("2", stream(random_, 25))]
+    tombstones = seed % 2 == 1
+    passes = [(mapping, stream(random_, 25, tombstones=tombstones)) for mapping in ("1", "1", "2")]
     model = OneAtATime()
     expected = [model.run(records, number, mapping) for number, (mapping, records) in enumerate(passes)]
 
@@ -127,12 +150,16 @@ async def test_records_count_as_if_they_came_one_at_a_time(
     assert counted == expected
     assert await raw_chain(connection) == model.chain()
     unified = await connection.fetch(
-        "select u.record_key, u.title, r.payload::text as payload from unified_data u "
-        "join raw_csv_data r on r.id = u.raw_id"
+        "select u.record_key, u.title, u.deletion, u.deleted_at, r.payload::text as payload, u.content_hash, "
+        "r.content_hash as raw_hash from unified_data u join raw_csv_data r on r.id = u.raw_id"
     )
-    assert {(item["record_key"], item["title"], _text(item["payload"])) for item in unified} == {
-        (key, state["record"]["title"], state["text"]) for key, state in model.unified.items()
+    assert {(item["record_key"], item["title"], _text(item["payload"]), item["deletion"]) for item in unified} == {
+        (key, state["record"]["title"], state["text"], "tombstone" if state["deleted"] else None)
+        for key, state in model.unified.items()
     }
+    assert all((item["deleted_at"] is None) == (item["deletion"] is None) for item in unified)
+    assert all(item["content_hash"] == item["raw_hash"] for item in unified)
+    assert await verified(connection)
     times = await connection.fetch("select sum(times)::int as times from rejected_records group by content_hash")
     assert sorted(item["times"] for item in times) == sorted(model.rejects.values())
 
@@ -141,7 +168,7 @@ async def test_digest_is_the_same_for_any_batch_size_and_number_of_lanes(
     database: ConnectionOptions, connection: Connection
 ) -> None:
     digests: set[str] = set()
-    records = stream(random.Random(1), 60)
+    records = stream(random.Random(1), 60, tombstones=True)
     for number, (batch_size, lanes) in enumerate([(1, 1), (4, 2), (1000, 3), (10, 7)]):
         source = ScriptedSource({"p": records}, batch_size=batch_size, name=f"source{number}")
         outcome = await run_source(job_of(source), Request(lanes=lanes), Conditions(database))

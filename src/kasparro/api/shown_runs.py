@@ -15,10 +15,11 @@ def shown_run(row: dict[str, Any]) -> Run:
 
 def shown_run_detail(row: dict[str, Any]) -> RunDetail:
     """A run by itself. What it planned and where it stood is masked once more: sources write cursors as they like."""
-    names = ("pass_id", "code_version", "config_hash", "mapping_version", "mapping_hash", "size_bytes", "stage_seconds")
+    names = ("pass_id", "code_version", "config_hash", "mapping_version", "mapping_hash", "gone", "size_bytes")
     documents = {name: _shown_document(row[name]) for name in ("plan", "checkpoint_before", "checkpoint_after")}
     digest = None if row["digest"] is None else as_text(int(row["digest"]))
-    own = {name: row[name] for name in names}
+    own = {name: row[name] for name in (*names, "stage_seconds")}
+    own["snapshot"] = None if row["snapshot"] is None else mask_text(row["snapshot"])
     return RunDetail.model_validate({**_common(row), **own, **documents, "digest": digest})
 
 
@@ -34,6 +35,7 @@ def _common(row: dict[str, Any]) -> dict[str, Any]:
     names = ("id", "source", "source_type", "state", "trigger", "queued_at", "started_at", "finished_at", "batches")
     return {
         **{name: row[name] for name in names},
+        "operation": row["operation"],
         "resumes_run_id": row["resumes_run_id"],
         "duration_seconds": _seconds(row),
         "records": RunRecords(**{name: row[name] for name in RunRecords.model_fields}),

@@ -1,14 +1,15 @@
 """Running configured sources with their progress shown: shared by `kasparro run` and `kasparro up`."""
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from kasparro.cli.frame import Context
 from kasparro.cli.output import Table, error_as_data
 from kasparro.cli.progress import Step, step
-from kasparro.cli.stopping import stop_on_signals
+from kasparro.cli.stopping import Stop, stop_on_signals
 from kasparro.core.errors import (
     EXIT_CONFIGURATION,
     EXIT_CONFLICT,
@@ -27,6 +28,7 @@ from kasparro.core.errors import (
 
 if TYPE_CHECKING:
     from kasparro.core.database import ConnectionOptions
+    from kasparro.ingestion.faults import FaultPlan
     from kasparro.ingestion.job import SourceJob
     from kasparro.ingestion.run import Conditions, Request, RunOutcome
     from kasparro.schemas.counters import Counters
@@ -46,28 +48,54 @@ async def run_jobs(
 
     A database that cannot be used ends it: no other source would fare better.
     """
+    outcomes: list[RunOutcome] = []
+    with running(context, options, inject) as runner:
+        for job in jobs:
+            if runner.stop.event.is_set() or (outcomes and _is_without_database(outcomes[-1])):
+                break
+            outcomes.append(await runner.run(job, request))
+    return outcomes, runner.exit_code(outcomes)
+
+
+@contextmanager
+def running(context: Context, options: "ConnectionOptions", inject: str | None = None) -> "Generator[Runner]":
+    """What runs one source after another for a command; a signal ends the run in hand gently, and nothing else."""
     from kasparro.core.database import resolve
-    from kasparro.ingestion.faults import Faults, parse_plans
+    from kasparro.ingestion.faults import parse_plans
     from kasparro.ingestion.run import Conditions
     from kasparro.ingestion.source import BatchLimits
 
     settings = context.settings
     plans = parse_plans(inject, environment=settings.environment) if inject else ()
-    limits = BatchLimits(records=settings.batch_records)
-    outcomes: list[RunOutcome] = []
     with stop_on_signals(settings.stop_grace_seconds) as stop:
-        revive = partial(resolve, settings, even_if_stopped=False)
         conditions = Conditions(
-            options, revive=revive, stop=stop.event, at_once=stop.at_once, limits=limits,
+            options, revive=partial(resolve, settings, even_if_stopped=False), stop=stop.event, at_once=stop.at_once,
+            limits=BatchLimits(records=settings.batch_records),
             stop_grace_seconds=settings.stop_grace_seconds, deadline_seconds=settings.run_deadline_seconds,
         )  # fmt: skip
-        for job in jobs:
-            if stop.event.is_set() or (outcomes and _is_without_database(outcomes[-1])):
-                break
-            own = replace(conditions, faults=Faults(plans))
-            outcomes.append(await _run_one(context, job, request, own))
-    codes = [EXIT_OK if outcome.error is None else outcome.error.exit_code for outcome in outcomes]
-    return outcomes, exit_code_of([stop.exit_code or EXIT_OK, *codes])
+        yield Runner(context, stop, conditions, plans)
+
+
+@dataclass(frozen=True, slots=True)
+class Runner:
+    """Made by `running`. Whoever uses it looks at `stop` between runs."""
+
+    context: Context
+    stop: Stop
+    conditions: "Conditions"
+    plans: "Sequence[FaultPlan]"
+
+    async def run(self, job: "SourceJob", request: "Request", *, label: str | None = None) -> "RunOutcome":
+        """Run a source once, with its progress shown under `label`, or its name."""
+        from kasparro.ingestion.faults import Faults
+
+        own = replace(self.conditions, faults=Faults(self.plans))
+        return await _run_one(self.context, job, request, own, label or job.source.name)
+
+    def exit_code(self, outcomes: "Sequence[RunOutcome]") -> int:
+        """That of the whole command, without `--strict`."""
+        codes = [EXIT_OK if outcome.error is None else outcome.error.exit_code for outcome in outcomes]
+        return exit_code_of([self.stop.exit_code or EXIT_OK, *codes])
 
 
 def _is_without_database(outcome: "RunOutcome") -> bool:
@@ -96,6 +124,8 @@ def outcome_as_data(outcome: "RunOutcome") -> dict[str, Any]:
         "batches": row.get("batches"),
         "records": {name: row[name] for name in COUNTERS} if row else None,
         "raw_written": row.get("raw_written"),
+        "gone": row.get("gone"),
+        "snapshot": row.get("snapshot"),
         "digest": as_text(int(row["digest"])) if row.get("digest") is not None else None,
         "error": None if error is None else error_as_data(error, source=outcome.source),
     }
@@ -112,10 +142,12 @@ def outcomes_table(outcomes: "Sequence[RunOutcome]") -> Table:
     return Table(columns, rows, right=columns[3:])
 
 
-async def _run_one(context: Context, job: "SourceJob", request: "Request", conditions: "Conditions") -> "RunOutcome":
+async def _run_one(
+    context: Context, job: "SourceJob", request: "Request", conditions: "Conditions", label: str
+) -> "RunOutcome":
     from kasparro.ingestion.run import run_source
 
-    with step(context.output, job.source.name) as shown:
+    with step(context.output, label) as shown:
         tally = _Tally(shown)
         outcome = await run_source(job, request, replace(conditions, began=tally.begin, committed=tally.add))
         if outcome.error is not None:
@@ -125,6 +157,8 @@ async def _run_one(context: Context, job: "SourceJob", request: "Request", condi
     if outcome.row is not None and outcome.row["rejected"]:
         rejected, run_id = outcome.row["rejected"], outcome.row["id"]
         context.note(f"{outcome.source}: {rejected:,} rejected, see `kasparro rejects list --run {run_id}`")
+    if outcome.row is not None and outcome.row["gone"]:
+        context.note(f"{outcome.source}: {outcome.row['gone']:,} deleted, as a complete reading lacked them")
     return outcome
 
 

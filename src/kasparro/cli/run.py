@@ -6,7 +6,7 @@ import typer
 
 from kasparro.cli.frame import Context, command
 from kasparro.cli.output import Result
-from kasparro.core.errors import EXIT_OK, EXIT_REJECTS
+from kasparro.core.errors import EXIT_OK, EXIT_REJECTS, UsageError
 from kasparro.core.limits import MOST_LANES
 
 SourcesArgument = Annotated[list[str] | None, typer.Argument(metavar="SOURCE", help="Sources (default: all).")]
@@ -18,6 +18,9 @@ ConcurrencyOption = Annotated[
     typer.Option("--concurrency", metavar="N", min=1, max=MOST_LANES, help="Lanes that write (default: processors)."),
 ]
 StrictOption = Annotated[bool, typer.Option("--strict", help="Exit with 6 when records were rejected.")]
+ConfirmOption = Annotated[
+    bool, typer.Option("--confirm", help="Delete what a complete reading lacks, however much (deletes.max_share).")
+]
 InjectOption = Annotated[
     str | None,
     typer.Option("--inject", metavar="PLAN", help="Fail on purpose, for tests: POINT:KIND:N[@LANE], .."),
@@ -25,12 +28,13 @@ InjectOption = Annotated[
 
 
 @command(example="kasparro run flights --json")
-async def run(
+async def run(  # noqa: PLR0913, PLR0917  options arrive as arguments
     context: Context,
     sources: SourcesArgument = None,
     full_refresh: FullRefreshOption = False,
     concurrency: ConcurrencyOption = None,
     strict: StrictOption = False,
+    confirm: ConfirmOption = False,
     inject: InjectOption = None,
 ) -> Result:
     """Load what is new from each source, once. A run that died before is resumed where its last batch committed.
@@ -42,8 +46,10 @@ async def run(
     from kasparro.core.database import resolve
     from kasparro.ingestion.coordinator import Request
 
+    if confirm and not sources:
+        raise UsageError("--confirm needs the names of the sources that it is meant for")
     lanes = concurrency or context.settings.lanes
-    request = Request(trigger="cli", lanes=lanes, full_refresh=full_refresh)
+    request = Request(trigger="cli", lanes=lanes, full_refresh=full_refresh, confirm=confirm)
     async with open_jobs(context, sources or []) as jobs:
         options = await resolve(context.settings, report=context.note)
         outcomes, exit_code = await run_jobs(context, options, jobs, request, inject or context.settings.inject)

@@ -11,7 +11,7 @@ from kasparro.cli.output import Result, Table
 
 _LISTED = (
     "id", "source", "state", "started_at", "finished_at", "fetched", "inserted", "updated", "unchanged", "duplicate",
-    "rejected", "filtered",
+    "rejected", "filtered", "deleted", "gone",
 )  # fmt: skip
 SourceOption = Annotated[str | None, typer.Option("--source", help="Only runs of this source.")]
 LimitOption = Annotated[int, typer.Option("--limit", min=1, max=1000, help="How many.")]

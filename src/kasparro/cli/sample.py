@@ -81,7 +81,7 @@ async def _fetch(reader: "Source", limit: int) -> "tuple[list[SourceRecord], lis
 
 
 def _shown(ordinal: int, record: "SourceRecord", batch: "TransformedBatch") -> dict[str, Any]:
-    """One record for JSON: `outcome` is accepted, filtered or rejected; `normalized` and `defects` go with it."""
+    """One record for JSON: `outcome` is accepted, filtered, tombstone or rejected, with `normalized` or `defects`."""
     shown: dict[str, Any] = {"locator": record.locator, "raw": record.payload}
     for accepted in batch.accepted:
         if accepted.ordinal == ordinal:
@@ -93,7 +93,8 @@ def _shown(ordinal: int, record: "SourceRecord", batch: "TransformedBatch") -> d
                 {"code": it.code, "field": it.field, "message": mask_text(it.message)} for it in rejected.defects
             ]
             return {**shown, "outcome": "rejected", "defects": defects}
-    return {**shown, "outcome": "filtered"}
+    is_tombstone = any(tombstone.ordinal == ordinal for tombstone in batch.tombstones)
+    return {**shown, "outcome": "tombstone" if is_tombstone else "filtered"}
 
 
 def _side_by_side(record: dict[str, Any]) -> list[str | Table]:

@@ -7,7 +7,7 @@ Finish: what stands for a whole pass is written when every lane has committed it
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -22,6 +22,7 @@ from kasparro.core.errors import (
     KasparroError,
     RunConflictError,
     SourceError,
+    TooManyGoneError,
 )
 from kasparro.core.masking import mask_text
 from kasparro.ingestion import raw_tables
@@ -31,6 +32,7 @@ from kasparro.ingestion.job import SourceJob, partitions_of
 from kasparro.ingestion.locking import lock
 from kasparro.ingestion.operation import Operation
 from kasparro.ingestion.passes import OpenPass, PartitionPlan, find_open, fresh
+from kasparro.ingestion.snapshot import Snapshot, compare, wants_all
 from kasparro.ingestion.source import FinalBatch
 from kasparro.schemas.batches import LaneState, RunStamp
 from kasparro.services import (
@@ -56,12 +58,14 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """How a run was asked for. `abandon`: begin a new pass although one is open; `queued_run_id`: its row is there."""
+    """How a run was asked for. `abandon`: begin a new pass although one is open; `queued_run_id`: its row is there;
+    `confirm`: what a complete reading lacks is gone, however much it is."""
 
     trigger: str = "cli"
     lanes: int = 1
     full_refresh: bool = False
     abandon: bool = False
+    confirm: bool = False
     queued_run_id: int | None = None
     unless_newer_than: Newest | None = None
     """What had begun when the run was decided on: where more has, somebody else was faster, and there is none."""
@@ -85,6 +89,8 @@ class RunPlan:
     partitions_in_all: int
     """Of the pass, those already finished included."""
     operation: Operation | None = None
+    snapshot: Snapshot | None = None
+    """How to compare at the end, where a complete reading holds all."""
 
 
 class Coordinator:
@@ -117,7 +123,7 @@ class Coordinator:
     ) -> None:
         """The final transaction of a partition; with `last`, it closes the run too.
 
-        Raises FencedError, ConservationError or ContentionError; nothing is then written.
+        Raises FencedError, ConservationError, ContentionError or TooManyGoneError; nothing is then written.
         """
         stamp = plan.stamp
         if len({state.ordinal for state in lanes}) > 1:
@@ -135,7 +141,10 @@ class Coordinator:
                 await plan.operation.finish(connection, stamp)
                 await checkpoints.end_scope(connection, stamp)
             if last:
-                await runs.close(connection, stamp.run_id, state="succeeded", at=datetime.now(UTC))
+                now = datetime.now(UTC)
+                if plan.snapshot is not None:
+                    await compare(connection, stamp, plan.snapshot, now)
+                await runs.close(connection, stamp.run_id, state="succeeded", at=now)
 
     async def end_failed_partition(self, plan: RunPlan, partition: PartitionPlan) -> None:
         """End the pass over a partition without a position inside, or that fails again at the same one.
@@ -193,6 +202,7 @@ class Coordinator:
         else:
             await operation.begin(connection, source.id, version)
         name = operation.name if operation else None
+        request = await self._reading_all(connection, job, request, rows, partitions)
         open_pass = await self._resumable(connection, job, request, rows, partitions, version)
         pass_id = open_pass.pass_id if open_pass else int(await connection.fetchval("select nextval('pass_id_seq')"))
         resumes = open_pass.run_id if open_pass else None
@@ -211,7 +221,24 @@ class Coordinator:
             await checkpoints.take_over(connection, stamp, expected=open_pass.lane_rows)
         await self._save_plan(connection, run_id, plans, rows, request, open_pass)
         first = open_pass is None and operation is None and not await sources.has_records(connection, source.id)
-        return RunPlan(stamp, plans, first, resumes, len(open_pass.names) if open_pass else len(plans), operation)
+        in_all = len(open_pass.names) if open_pass else len(plans)
+        return RunPlan(stamp, plans, first, resumes, in_all, operation, _snapshot(job, request, partitions))
+
+    async def _reading_all(
+        self, connection: Connection, job: SourceJob, request: Request, rows: list[Checkpoint], partitions: list[str]
+    ) -> Request:
+        """The request; as one for a full refresh where only reading everything (again) allows for a comparison."""
+        if _snapshot(job, request, partitions) is None or not partitions:
+            return request
+        open_pass = find_open(rows)
+        if open_pass is None:
+            again = wants_all(rows, partitions)
+        else:
+            refused = (await runs.find(connection, open_pass.run_id))["error_code"] == TooManyGoneError.code
+            again = refused and not request.confirm
+        if again:
+            await checkpoints.forget_others(connection, self._source.id, partitions)
+        return replace(request, full_refresh=True) if again else request
 
     async def _warn_of_new_mapping(self, connection: Connection, version: int, request: Request) -> None:
         """Records that are not read again keep what an older mapping made of them: say so, once for each change."""
@@ -262,6 +289,13 @@ class Coordinator:
         }
         before = {f"{row.partition}#{row.lane}": {"ordinal": row.ordinal, "cursor": row.cursor} for row in rows}
         await runs.save_plan(connection, run_id, plan, before)
+
+
+def _snapshot(job: SourceJob, request: Request, partitions: list[str]) -> Snapshot | None:
+    """How to compare at the end of the run; None where no reading of the source is known to hold all."""
+    if job.deletes is None or not job.deletes.snapshot or request.operation is not None:
+        return None
+    return Snapshot(job.source.name, job.deletes.max_share, request.confirm, frozenset(partitions))
 
 
 def _not_before(error: KasparroError, now: datetime) -> datetime | None:

@@ -14,8 +14,15 @@ import pyarrow as pa
 from kasparro.core.masking import mask_text
 from kasparro.ingestion.lanes import LaneShare
 from kasparro.ingestion.source import Defect
-from kasparro.ingestion.transform import Accepted, Filtered, Rejected
-from kasparro.schemas.batches import STAGE_SCHEMA, LaneBatch, RejectReason, StoredShare
+from kasparro.ingestion.transform import Accepted, Rejected
+from kasparro.schemas.batches import (
+    STAGE_SCHEMA,
+    LaneBatch,
+    RejectReason,
+    ReplayedShare,
+    StandingRecords,
+    StoredShare,
+)
 
 _TEXT_FIELDS = ("title", "body", "url", "author", "category", "unit", "entity_key")
 _EMPTY_OBJECT = "{}"
@@ -37,19 +44,36 @@ def encode_share(share: LaneShare, partition: str, fetched_at: datetime) -> Lane
         rows=rows,
         reasons=_reasons(share, {first.content_hash: first.ordinal for first in firsts}),
         filtered_keys=[record.record_key for record in share.filtered if record.record_key is not None],
+        tombstones=share.tombstones,
         size_bytes=share.size_bytes,
     )
 
 
 def with_origin(batch: LaneBatch, share: LaneShare, raw_ids: Sequence[int], before: int) -> LaneBatch:
     """The batch with the raw rows that its records stand in; `raw_ids` are those of the ordinals behind `before`."""
-    left_out: list[Filtered | Rejected] = [*share.filtered, *share.rejected]
     stored = StoredShare(
         raw_ids=[raw_ids[ordinal - before - 1] for ordinal in batch.ordinals()],
         filtered_raw_ids=[raw_ids[record.ordinal - before - 1] for record in share.filtered],
-        left_out_keys=[record.record_key for record in left_out if record.record_key is not None],
+        tombstone_raw_ids=[raw_ids[record.ordinal - before - 1] for record in share.tombstones],
+        rejected_raw_ids=[raw_ids[record.ordinal - before - 1] for record in share.rejected],
     )
     return replace(batch, stored=stored)
+
+
+def with_standing(batch: LaneBatch, share: LaneShare, standing: StandingRecords, before: int) -> LaneBatch:
+    """The batch with the records that it may replace; `standing` are those of the ordinals behind `before`."""
+
+    def of(ordinals: Iterable[int]) -> StandingRecords:
+        return standing.take([ordinal - before - 1 for ordinal in ordinals])
+
+    replayed = ReplayedShare(
+        accepted=of(batch.ordinals()[: batch.accepted]),
+        rejected=of(record.ordinal for record in share.rejected),
+        filtered=of(record.ordinal for record in share.filtered),
+        tombstones=of(record.ordinal for record in share.tombstones),
+        reject_ids={record.content_hash: standing.raw_ids[record.ordinal - before - 1] for record in share.rejected},
+    )
+    return replace(batch, replayed=replayed)
 
 
 def _distinct(rejected: Iterable[Rejected]) -> list[Rejected]:
@@ -91,6 +115,7 @@ def _rows(accepted: list[Accepted], rejected: list[Rejected]) -> pa.RecordBatch:
         "value": [None if record.value is None else str(record.value) for record in records] + blank,
         "occurred_at": [record.occurred_at for record in records] + blank,
         "attributes": [_or_none(record.attributes_json) for record in accepted] + blank,
+        "version": [record.version for record in accepted] + blank,
     }
     for name in _TEXT_FIELDS:
         columns[name] = [getattr(record, name) for record in records] + blank
@@ -107,7 +132,7 @@ def _reasons(share: LaneShare, stage_ordinals: dict[bytes, int]) -> list[RejectR
     """One reason for each (payload, code, field); counted once a record, described by its last occurrence."""
     if not share.rejected:
         return []
-    last_accepted = _last_accepted(share)
+    last_settled = _last_settled(share)
     merged: dict[tuple[bytes, str, str | None], RejectReason] = {}
     for record in share.rejected:
         for defect in _once(record.defects):
@@ -122,14 +147,16 @@ def _reasons(share: LaneShare, stage_ordinals: dict[bytes, int]) -> list[RejectR
                 content_hash=record.content_hash,
                 locator=record.locator,
                 times=1 + (earlier.times if earlier else 0),
-                loads_later=last_accepted.get(record.record_key or "", 0) > record.ordinal,
+                loads_later=last_settled.get(record.record_key or "", 0) > record.ordinal,
             )
     return list(merged.values())
 
 
-def _last_accepted(share: LaneShare) -> dict[str, int]:
-    """Of each key, the ordinal of its last accepted record."""
+def _last_settled(share: LaneShare) -> dict[str, int]:
+    """Of each key, the ordinal of its last accepted record or tombstone."""
     last = {record.record_key: record.ordinal for record in share.accepted}
+    for tombstone in share.tombstones:
+        last[tombstone.record_key] = max(tombstone.ordinal, last.get(tombstone.record_key, 0))
     for rows in share.columns:
         keys = cast("list[str]", rows.column("record_key").to_pylist())
         ordinals = cast("list[int]", rows.column("ordinal").to_pylist())

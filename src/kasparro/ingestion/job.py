@@ -12,6 +12,7 @@ from kasparro.ingestion.source import Source, SourceRecord
 from kasparro.ingestion.transform import TransformedBatch
 from kasparro.schemas.configuration import (
     AnySourceConfig,
+    Deletes,
     RejectLimit,
     Retention,
     Schedule,
@@ -45,6 +46,8 @@ class SourceJob:
     mapping_text: str
     schedule: Schedule | None = None
     """When the scheduler reads it; None: at the default interval."""
+    deletes: Deletes | None = None
+    """How the source tells that records are deleted."""
     deadline: timedelta | None = None
     """How long a run of it may take; None: as long as a run may."""
     retention: Retention | None = None
@@ -62,6 +65,7 @@ def build_job(config: AnySourceConfig, base_dir: Path, fetchers: Fetchers | None
         mapping_hash=mapping_hash(config),
         mapping_text=mapping_text(config),
         schedule=config.schedule,
+        deletes=config.deletes,
         deadline=config.deadline,
         retention=config.retention,
     )

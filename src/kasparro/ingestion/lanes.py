@@ -5,6 +5,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any, cast
 
 import pyarrow as pa
@@ -13,6 +14,7 @@ import pyarrow.compute
 from kasparro.core.canonical import lane_of
 from kasparro.ingestion.source import Json
 from kasparro.ingestion.transform import Accepted, Filtered, Rejected, TransformedBatch
+from kasparro.schemas.batches import Tombstone
 
 pc = cast("Any", pyarrow.compute)  # its stubs know few of the types that its functions take
 
@@ -30,14 +32,17 @@ class LaneShare:
     accepted: list[Accepted] = field(default_factory=list[Accepted])
     rejected: list[Rejected] = field(default_factory=list[Rejected])
     filtered: list[Filtered] = field(default_factory=list[Filtered])
+    tombstones: list[Tombstone] = field(default_factory=list[Tombstone])
 
-    def take(self, record: Accepted | Rejected | Filtered) -> None:
+    def take(self, record: Accepted | Rejected | Filtered | Tombstone) -> None:
         """Add a record of this lane, in the order of ordinals."""
         self.fetched += 1
         if isinstance(record, Accepted):
             self.accepted.append(record)
         elif isinstance(record, Rejected):
             self.rejected.append(record)
+        elif isinstance(record, Tombstone):
+            self.tombstones.append(record)
         else:
             self.filtered.append(record)
 
@@ -50,7 +55,8 @@ class LaneShare:
     @property
     def is_empty(self) -> bool:
         """Whether there is nothing to commit but the position."""
-        return self.fetched == 0 and not (self.columns or self.accepted or self.rejected or self.filtered)
+        taken = (self.columns, self.accepted, self.rejected, self.filtered, self.tombstones)
+        return self.fetched == 0 and not any(taken)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +85,8 @@ def split(batch: ReaderBatch, transformed: TransformedBatch, behind: Sequence[in
     for rows in transformed.columns:
         for share, part in zip(shares, _by_lane(rows, len(shares)), strict=True):
             share.take_rows(_beyond(part, behind[share.lane]))
-    for record in (*transformed.accepted, *transformed.rejected, *transformed.filtered):
+    others = (transformed.accepted, transformed.rejected, transformed.filtered, transformed.tombstones)
+    for record in chain.from_iterable(others):
         share = shares[lane_of(_identity(record), len(shares))]
         assigned += 1
         if record.ordinal > behind[share.lane]:
@@ -108,7 +115,7 @@ def _beyond(rows: pa.RecordBatch, ordinal: int) -> pa.RecordBatch:
     return rows.filter(pc.greater(rows.column("ordinal"), ordinal))
 
 
-def _identity(record: Accepted | Rejected | Filtered) -> bytes:
+def _identity(record: Accepted | Rejected | Filtered | Tombstone) -> bytes:
     if record.record_key is not None:
         return record.record_key.encode("utf-8", "surrogatepass")
     return record.content_hash if isinstance(record, Rejected) else b""

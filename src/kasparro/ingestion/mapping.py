@@ -61,6 +61,11 @@ def compile_fields(source: AnySourceConfig) -> Fields | None:
     return lambda payloads: {"record_key": keys(payloads), **{name: look.many(payloads) for name, look in looks}}
 
 
+def compile_target(source: AnySourceConfig, name: str) -> Look | None:
+    """What one field of the mapping looks up; None where it is not mapped. Raises KeyError, Defective."""
+    return dict(_targets(source).fields()).get(name)
+
+
 def _key_column(source: AnySourceConfig) -> KeyColumn:
     key_of, nulls = compile_key(source), frozenset(source.null_values)
     names = list(source.key or ())
@@ -206,6 +211,7 @@ def named_columns(source: CsvSourceConfig) -> list[str]:
     named = [
         *(source.key or ()),
         *mapped_names(source.map),
+        *(() if source.version is None else (source.version.field,)),
         *(target for target in targets if isinstance(target, str)),
     ]
     return list(dict.fromkeys(named))

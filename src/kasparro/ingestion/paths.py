@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from kasparro.ingestion.source import Payload
-from kasparro.schemas.configuration.expressions import compile_expression, evaluate
+from kasparro.schemas.configuration.expressions import compile_expression, evaluate, path_names
 from kasparro.schemas.readings import Defective, shown
 
 Getter = Callable[[Payload], Any]
@@ -68,17 +68,3 @@ def compile_search(expression: str) -> Getter:
             raise Defective("expression_failed", f"{shown(expression)}: {shown(reason)}") from None
 
     return search
-
-
-def path_names(path: str) -> tuple[str, ...] | None:
-    """The names that a path such as `a."b-c".d` is made of; None for any other expression."""
-    return _names(compile_expression(path).parsed)
-
-
-def _names(node: Any) -> tuple[str, ...] | None:
-    if node["type"] == "field":
-        return (str(node["value"]),)
-    if node["type"] != "subexpression":
-        return None
-    parts = [_names(child) for child in node["children"]]
-    return None if None in parts else tuple(name for part in parts for name in part or ())

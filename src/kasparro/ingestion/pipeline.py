@@ -14,7 +14,7 @@ from typing import cast
 
 from kasparro.core.errors import KasparroError
 from kasparro.ingestion.connections import LiveConnection
-from kasparro.ingestion.encoding import encode_share, with_origin
+from kasparro.ingestion.encoding import encode_share, with_origin, with_standing
 from kasparro.ingestion.job import SourceJob
 from kasparro.ingestion.lanes import ReaderBatch, split
 from kasparro.ingestion.passes import PartitionPlan
@@ -152,9 +152,11 @@ class Pipeline:
         shares = split(reader_batch, transformed, behind)
         encoded = [encode_share(share, self._plan.name, read.at) for share in shares]
         if batch.raw_ids is not None:
-            encoded = [
-                with_origin(one, share, batch.raw_ids, before) for one, share in zip(encoded, shares, strict=True)
-            ]
+            raw_ids = batch.raw_ids
+            encoded = [with_origin(one, share, raw_ids, before) for one, share in zip(encoded, shares, strict=True)]
+        if batch.standing is not None:
+            standing = batch.standing
+            encoded = [with_standing(one, share, standing, before) for one, share in zip(encoded, shares, strict=True)]
         seconds = {"read": read.seconds, "transform": perf_counter() - started}
         # once, by the share that has most to commit: sums over the lanes are those of the stages
         most = max(encoded, key=lambda share: share.fetched, default=None)

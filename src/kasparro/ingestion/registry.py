@@ -13,6 +13,7 @@ from kasparro.ingestion.sources import api
 from kasparro.ingestion.sources.csv import CsvOptions, CsvSource
 from kasparro.ingestion.sources.rss.options import RssOptions
 from kasparro.ingestion.transform import Transformer
+from kasparro.ingestion.versions import compile_version
 from kasparro.schemas.configuration import AnySourceConfig, ApiSourceConfig, CsvSourceConfig, RssSourceConfig
 from kasparro.schemas.configuration import api as written
 from kasparro.schemas.configuration.secrets import secret_values
@@ -45,10 +46,12 @@ def build_source(config: AnySourceConfig, base_dir: Path, fetchers: Fetchers | N
 
 def build_transformer(config: AnySourceConfig) -> Transformer:
     """What turns this source's raw records into what the store writes."""
-    keep = None if config.where is None else _predicate(config.where)
+    keep = None if config.where is None else _predicate(config.where, "where")
+    marker = None if config.deletes is None else config.deletes.tombstone
+    is_tombstone = None if marker is None else _predicate(marker, "deletes.tombstone")
     columns = compile_columns(config) if isinstance(config, CsvSourceConfig) else None
-    normalize, fields = compile_mapping(config), compile_fields(config)
-    return Transformer(normalize, compile_key(config), keep, config.ignore, columns, fields)
+    normalize, fields, version = compile_mapping(config), compile_fields(config), compile_version(config)
+    return Transformer(normalize, compile_key(config), keep, config.ignore, columns, fields, is_tombstone, version)
 
 
 def needs_http(config: AnySourceConfig) -> bool:
@@ -160,15 +163,15 @@ def _settings(model: Any) -> dict[str, Any]:
     return {name: value for name, value in model if name != "type"}
 
 
-def _predicate(expression: str) -> Callable[[Payload], bool]:
+def _predicate(expression: str, setting: str) -> Callable[[Payload], bool]:
     """True where the expression's result is true in JMESPath's sense: not null, false, empty text, list or object."""
     search = compile_search(expression)
 
-    def keep(payload: Payload) -> bool:
+    def holds(payload: Payload) -> bool:
         try:
             result = search(payload)
         except Defective as defective:
-            raise RecordRejected(Defect(defective.code, defective.message, "where")) from None
+            raise RecordRejected(Defect(defective.code, defective.message, setting)) from None
         return result is not None and result is not False and result not in ("", [], {})
 
-    return keep
+    return holds

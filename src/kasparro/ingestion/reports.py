@@ -30,6 +30,7 @@ def log_end(bound: Any, row: dict[str, Any]) -> None:
         state=row["state"],
         duration_ms=round(seconds * 1000),
         **{f"records_{name}": row[name] for name in names},
+        **({"records_gone": row["gone"]} if row["snapshot"] is not None else {}),
         **({"error.type": row["error_code"], "error.message": row["error_message"]} if failed else {}),
     )
 

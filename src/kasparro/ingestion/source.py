@@ -10,6 +10,8 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, Protocol, runtime_checkable
 
+from kasparro.schemas.batches import StandingRecords
+
 Json = dict[str, Any]
 Payload = dict[str, Any]
 Coverage = Literal["full", "window", "none"]
@@ -50,15 +52,15 @@ class SourceRecord:
 class Batch:
     """Records in source order, and the cursor AFTER the last of them. May be empty (progress without records).
 
-    `raw_ids`: of each record, the raw row that it stands in already, where records come from there; `keys`: the key of
-    the unified row that it made, where it made one.
+    `raw_ids`: of each record, the raw row that it stands in already, where records are such. `standing`: the unified
+    rows that they made, in a replay.
     """
 
     records: Sequence[SourceRecord]
     cursor: Json
     size_bytes: int
     raw_ids: Sequence[int] | None = None
-    keys: Sequence[str] | None = None
+    standing: StandingRecords | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,15 +13,15 @@ from typing import Any, Protocol
 import asyncpg
 from pyroaring import BitMap64
 
-from kasparro.core.canonical import DIGEST_MODULUS, digest_sum, digest_term
 from kasparro.core.database import Connection, house_errors
 from kasparro.core.errors import ConnectionLostError, ContentionError
+from kasparro.ingestion.loaded import Loaded
+from kasparro.ingestion.segments import segments
 from kasparro.schemas.batches import LaneBatch, LaneState, RunStamp
 from kasparro.schemas.counters import Counters
-from kasparro.services import batches, checkpoints, first_load, loading, records, rejects
+from kasparro.services import batches, checkpoints, deletions, first_load, loading, records, rejects
 from kasparro.services.batches import BatchResult
 from kasparro.services.classification import classify
-from kasparro.services.verdict import NOTHING, Tally, Verdict
 
 CONTENTION_ATTEMPTS = 3
 ROLLBACK_SECONDS = 5.0
@@ -115,12 +115,12 @@ class PostgresLaneStore:
             self._transaction = self._connection.transaction()
             await self._transaction.start()
             await checkpoints.fence(self._connection, self._stamp, self._partition, self._state)
-            verdict, raw_written = await self._load(batch, first, datetime.now(UTC))
-            seen = BitMap64([*verdict.seen, *verdict.new.ids, *await self._filtered_ids(batch)])
-        counters = _counters(batch, verdict.tally, raw_written)
+            loaded = await self._load(batch, first, datetime.now(UTC))
+            seen = BitMap64([*loaded.seen, *await self._filtered_ids(batch)])
+        counters = _counters(batch, loaded)
         where = f"{self._partition}, lane {batch.lane}, up to record {batch.ordinal}"
         counters.require_conservation(where, from_raw=self._stamp.from_raw)
-        return Written(counters, digest_delta(batch, verdict), seen, started)
+        return Written(counters, loaded.digest_delta, seen, started)
 
     async def write_checkpoint(self, batch: LaneBatch, written: Written) -> None:
         seconds = {**batch.stage_seconds, "store": perf_counter() - written.started}
@@ -148,34 +148,49 @@ class PostgresLaneStore:
                 reason = str(error) or f"no answer within {ROLLBACK_SECONDS:g} s"
                 raise ConnectionLostError(f"database: no way to roll back: {reason}") from error
 
-    async def _load(self, batch: LaneBatch, first: first_load.FirstLoad | None, at: datetime) -> tuple[Verdict, int]:
-        """What became of the batch, and how many raw rows the server took. `first`: the batch as a first load's."""
+    async def _load(self, batch: LaneBatch, first: first_load.FirstLoad | None, at: datetime) -> Loaded:
+        """What became of the batch. `first`: the batch as a first load's."""
         if first is not None:
             try:
                 return await self._load_first(batch, first, at)
             except asyncpg.UniqueViolationError:
                 self._first = False
-        if batch.rows.num_rows == 0:
-            return NOTHING, 0
-        verdict = await classify(self._connection, batch, self._stamp)
-        raw_written = await loading.write(self._connection, batch, verdict, self._stamp, at)
-        await self._resolve(batch, at)
+        loaded = Loaded()
+        for number, part in enumerate(segments(batch)):
+            if number:
+                await loading.begin_part(self._connection)
+            loaded = await self._load_part(part, loaded, at)
+        if batch.rows.num_rows or batch.tombstones:
+            await self._resolve(batch, at)
         if batch.reasons:
-            await rejects.record(self._connection, batch.reasons, _reject_ids(batch, verdict), self._stamp, at)
-        return verdict, raw_written
+            await rejects.record(self._connection, batch.reasons, loaded.reject_ids, self._stamp, at)
+        return loaded
 
-    async def _load_first(self, batch: LaneBatch, first: first_load.FirstLoad, at: datetime) -> tuple[Verdict, int]:
+    async def _load_part(self, part: LaneBatch, loaded: Loaded, at: datetime) -> Loaded:
+        """Write a part of a batch in which no key has both tombstones and other records; `loaded` with that added."""
+        if part.rows.num_rows:
+            verdict = await classify(self._connection, part, self._stamp)
+            raw_written = await loading.write(self._connection, part, verdict, self._stamp, at)
+            loaded = loaded.and_verdict(part, verdict, raw_written)
+        if part.tombstones:
+            buried = await deletions.bury(self._connection, self._stamp, part.tombstones, part.fetched_at, at)
+            loaded = loaded.and_buried(part, buried)
+        return loaded
+
+    async def _load_first(self, batch: LaneBatch, first: first_load.FirstLoad, at: datetime) -> Loaded:
         """Inside a savepoint, which a key that is already there rolls back."""
         async with self._connection.transaction():
             verdict = await first_load.judge(self._connection, first)
             raw_written = await loading.write(self._connection, batch, verdict, self._stamp, at)
         await self._resolve(batch, at)
-        return verdict, raw_written
+        return Loaded().and_verdict(batch, verdict, raw_written)
 
     async def _resolve(self, batch: LaneBatch, at: datetime) -> None:
-        """Resolve open rejects of the keys that the batch has accepted."""
+        """Resolve open rejects of the keys that the batch has accepted, or that are deleted."""
         if await rejects.has_open(self._connection, self._stamp.source_id):
             await rejects.resolve(self._connection, self._stamp.source_id, at, batch.accepted_keys())
+            buried = [tombstone.record_key for tombstone in batch.tombstones]
+            await rejects.resolve(self._connection, self._stamp.source_id, at, buried, resolution="tombstone")
 
     async def _filtered_ids(self, batch: LaneBatch) -> list[int]:
         if not batch.filtered_keys:
@@ -183,22 +198,8 @@ class PostgresLaneStore:
         return await records.ids_of(self._connection, self._stamp.source_id, batch.filtered_keys)
 
 
-def digest_delta(batch: LaneBatch, verdict: Verdict) -> int:
-    """What the written keys add to the source's digest, modulo 2**128: new hashes minus old."""
-    new = digest_sum(batch.record_hashes(verdict.new.positions)) + digest_sum(
-        batch.record_hashes(verdict.changed.positions)
-    )
-    return (new - sum(map(digest_term, verdict.known_hashes))) % DIGEST_MODULUS
-
-
-def _reject_ids(batch: LaneBatch, verdict: Verdict) -> dict[bytes, int]:
-    """Raw ids of the rejected payloads that the batch stores, by content hash."""
-    hashes, accepted = batch.content_hashes(), batch.accepted
-    written = zip(verdict.raw.positions or (), verdict.raw.ids, strict=True)
-    return {hashes[position]: raw_id for position, raw_id in written if position >= accepted}
-
-
-def _counters(batch: LaneBatch, tally: Tally, raw_written: int) -> Counters:
+def _counters(batch: LaneBatch, loaded: Loaded) -> Counters:
+    tally = loaded.tally
     return Counters(
         fetched=batch.fetched,
         inserted=tally.inserted,
@@ -210,5 +211,6 @@ def _counters(batch: LaneBatch, tally: Tally, raw_written: int) -> Counters:
         rejected=batch.rejected,
         rejected_new=tally.rejected_new,
         filtered=batch.filtered,
-        raw_written=raw_written,
+        deleted=loaded.deleted,
+        raw_written=loaded.raw_written,
     )

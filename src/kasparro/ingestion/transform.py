@@ -1,11 +1,12 @@
 """From raw records to what the store writes: judged, normalized and hashed. Pure computing, meant for a thread.
 
-The order of judgement: what the reader knows to be wrong, what jsonb cannot hold, `where`, the mapping, the model.
+The order of judgement: what jsonb cannot hold, what the reader knows to be wrong, `deletes.tombstone`, `where`, the
+mapping, the model.
 """
 
 import json
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from functools import cache
 from typing import Any, Final, cast
@@ -20,7 +21,9 @@ from kasparro.ingestion.columns.text import TextColumns, parts_of
 from kasparro.ingestion.columns.transform import transform_columns
 from kasparro.ingestion.judgement import defects_of
 from kasparro.ingestion.mapping import Fields
+from kasparro.ingestion.paths import Look
 from kasparro.ingestion.source import Defect, Payload, RecordRejected, SourceRecord
+from kasparro.schemas.batches import Tombstone
 from kasparro.schemas.unified import KeyText, UnifiedRecord
 
 _KEPT_LEVELS: Final = 100
@@ -39,6 +42,7 @@ class Accepted:
     record: UnifiedRecord
     record_hash: bytes
     attributes_json: str
+    version: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +77,7 @@ class TransformedBatch:
     accepted: list[Accepted] = field(default_factory=list[Accepted])
     rejected: list[Rejected] = field(default_factory=list[Rejected])
     filtered: list[Filtered] = field(default_factory=list[Filtered])
+    tombstones: list[Tombstone] = field(default_factory=list[Tombstone])
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +87,8 @@ class Transformer:
     `normalize` and `key_of` raise RecordRejected; `keep` is the source's `where` (None: every record is kept) and
     raises it too; `ignore` are paths that do not count towards the content hash. `mapping` judges rows of text as
     columns, and `fields` is `normalize` over many payloads: with the same results, where a configuration allows for it.
+    `is_tombstone` is the source's `deletes.tombstone`, and raises like `keep`; `version` gives records their versions,
+    and raises like `normalize`.
     """
 
     normalize: Callable[[Payload], dict[str, object]]
@@ -90,6 +97,8 @@ class Transformer:
     ignore: Collection[str] = ()
     mapping: ColumnMapping | None = None
     fields: Fields | None = None
+    is_tombstone: Callable[[Payload], bool] | None = None
+    version: Look | None = None
 
     def transform(self, records: Sequence[SourceRecord], first_ordinal: int) -> TransformedBatch:
         """Judge records; the first has the ordinal `first_ordinal`. Raises nothing for what a record holds."""
@@ -120,7 +129,8 @@ class Transformer:
         self, batch: TransformedBatch, records: list[SourceRecord], ordinals: Sequence[int]
     ) -> pa.RecordBatch:
         """The rows of records that are clearly good; the others are judged one by one."""
-        judged = transform_records(Rules(self.normalize, self.keep, self.ignore, self.fields), records, ordinals)
+        rules = Rules(self.normalize, self.keep, self.ignore, self.fields, self.is_tombstone, self.version)
+        judged = transform_records(rules, records, ordinals)
         for place in judged.declined:
             self._judge(batch, ordinals[place], records[place])
         return judged.rows
@@ -134,26 +144,59 @@ class Transformer:
         try:
             if record.defects:
                 raise RecordRejected(*record.defects)
+            if self.is_tombstone is not None and self.is_tombstone(record.payload):
+                key = self._required_key(record.payload)
+                version = self._version(record.payload)[0]
+                batch.tombstones.append(Tombstone(ordinal, key, text, hash_of_content, record.locator, version))
+                return
             if self.keep is not None and not self.keep(record.payload):
                 batch.filtered.append(Filtered(ordinal, self._key(record.payload)))
                 return
-            unified = UnifiedRecord.model_validate(self.normalize(record.payload))
+            unified, version = self._normalized(record.payload)
             attributes, hash_of_record = _encode_record(unified)
-        except (RecordRejected, ValidationError) as error:
-            defects = error.defects if isinstance(error, RecordRejected) else defects_of(error)
+        except RecordRejected as rejected:
             key = self._key(record.payload)
-            batch.rejected.append(Rejected(ordinal, key, text, hash_of_content, record.locator, defects))
+            batch.rejected.append(Rejected(ordinal, key, text, hash_of_content, record.locator, rejected.defects))
             return
         key = unified.record_key
         batch.accepted.append(
-            Accepted(ordinal, key, text, hash_of_content, record.locator, unified, hash_of_record, attributes)
+            Accepted(ordinal, key, text, hash_of_content, record.locator, unified, hash_of_record, attributes, version)
         )
+
+    def _normalized(self, payload: Payload) -> tuple[UnifiedRecord, str | None]:
+        """The record and its version. Raises RecordRejected with all that is wrong with both."""
+        version, missing = self._version(payload)
+        try:
+            unified = UnifiedRecord.model_validate(self.normalize(payload))
+        except RecordRejected as rejected:
+            raise RecordRejected(*rejected.defects, *missing) from None
+        except ValidationError as error:
+            raise RecordRejected(*defects_of(error), *missing) from None
+        if missing:
+            raise RecordRejected(*missing)
+        return unified, version
+
+    def _version(self, payload: Payload) -> tuple[str | None, tuple[Defect, ...]]:
+        """The record's version, where there are such, or why it has none."""
+        try:
+            return (None if self.version is None else self.version.one(payload)), ()
+        except RecordRejected as rejected:
+            return None, rejected.defects
+
+    def _required_key(self, payload: Payload) -> str:
+        """The record's key, in the form that an accepted record has. Raises RecordRejected."""
+        try:
+            return _key_text().validate_python(self.key_of(payload))
+        except ValidationError as error:
+            raise RecordRejected(*(replace(defect, field="record_key") for defect in defects_of(error))) from None
+        except UnstorableError as error:
+            raise RecordRejected(Defect("unstorable", f"the key cannot be stored: {error}", "record_key")) from None
 
     def _key(self, payload: Payload) -> str | None:
         """The record's key where it can be told, in the form that an accepted record has, else None."""
         try:
-            return _key_text().validate_python(self.key_of(payload))
-        except (RecordRejected, UnstorableError, ValidationError):
+            return self._required_key(payload)
+        except RecordRejected:
             return None
 
 

@@ -4,7 +4,7 @@
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 # pyright: reportUnknownParameterType=false, reportMissingTypeArgument=false, reportUnknownLambdaType=false
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, cast
@@ -36,6 +36,7 @@ STAGE_SCHEMA = pa.schema(
         pa.field("occurred_at", pa.timestamp("us", tz="UTC")),
         pa.field("entity_key", pa.string()),
         pa.field("attributes", pa.string()),
+        pa.field("version", pa.string()),
     ]
 )
 """Columns of the stage, in order. `payload` and `attributes` are JSON text; `value` is a decimal's text, so that no
@@ -86,7 +87,20 @@ class RejectReason:
     locator: str
     times: int
     loads_later: bool
-    """Whether an accepted record of the same key follows its last occurrence in the batch."""
+    """Whether an accepted record, or a tombstone, of the same key follows its last occurrence in the batch."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tombstone:
+    """A record by which the source says that what has its key is deleted. `ordinal` counts within the pass."""
+
+    ordinal: int
+    record_key: str
+    payload_json: str
+    content_hash: bytes
+    locator: str
+    version: str | None = None
+    """None as well where it has none that can be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +110,47 @@ class StoredShare:
     raw_ids: Sequence[int]
     """Of each row of `rows`."""
     filtered_raw_ids: Sequence[int]
-    left_out_keys: Sequence[str]
-    """Of records that are rejected or filtered now, where they are known."""
+    tombstone_raw_ids: Sequence[int] = ()
+    rejected_raw_ids: Sequence[int] = ()
+    """Of all that are rejected now, those included whose payload another one has too."""
+
+
+@dataclass(slots=True)
+class StandingRecords:
+    """Unified rows as they stand, as columns of the same length; `left_out`: a replay has deleted it."""
+
+    ids: list[int] = field(default_factory=list[int])
+    keys: list[str] = field(default_factory=list[str])
+    raw_ids: list[int] = field(default_factory=list[int])
+    content_hashes: list[bytes] = field(default_factory=list[bytes])
+    record_hashes: list[bytes] = field(default_factory=list[bytes])
+    mapping_versions: list[int] = field(default_factory=list[int])
+    left_out: list[bool] = field(default_factory=list[bool])
+
+    def take(self, places: Sequence[int]) -> "StandingRecords":
+        """Some of them, in this order."""
+        if len(places) == len(self.ids) and places == list(range(len(places))):
+            return self
+        return StandingRecords(*([column[place] for place in places] for column in self.columns()))
+
+    def columns(self) -> tuple[list[Any], ...]:
+        """In the order of the fields."""
+        return (
+            self.ids, self.keys, self.raw_ids, self.content_hashes, self.record_hashes, self.mapping_versions,
+            self.left_out,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayedShare:
+    """The records that a replay's LaneBatch may replace: of each accepted row, and of those that do not pass now."""
+
+    accepted: StandingRecords
+    rejected: StandingRecords
+    filtered: StandingRecords
+    tombstones: StandingRecords
+    reject_ids: Mapping[bytes, int]
+    """The raw rows of rejected payloads, by content hash."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,9 +173,12 @@ class LaneBatch:
     rows: pa.RecordBatch
     reasons: Sequence[RejectReason] = ()
     filtered_keys: Sequence[str] = ()
+    tombstones: Sequence[Tombstone] = ()
+    """In the order of their ordinals."""
     size_bytes: int = 0
     stage_seconds: dict[str, float] = field(default_factory=dict[str, float])
     stored: StoredShare | None = None
+    replayed: ReplayedShare | None = None
 
     @property
     def accepted(self) -> int:
@@ -141,6 +197,11 @@ class LaneBatch:
         """Of the accepted rows alone."""
         return self._accepted_keys().to_pylist()  # pyright: ignore[reportReturnType]
 
+    def versions(self) -> list[str] | None:
+        """Of the accepted rows; None where the source has no versions."""
+        column = self.rows.column("version")
+        return None if column.null_count == len(column) else column.slice(0, self.accepted).to_pylist()  # pyright: ignore[reportReturnType]
+
     def repeats_keys(self) -> bool:
         """Whether two accepted rows have the same key."""
         return pc.count_distinct(self._accepted_keys()).as_py() < self.accepted
@@ -148,6 +209,10 @@ class LaneBatch:
     def content_hashes(self) -> list[bytes]:
         """Of each row of `rows`."""
         return self.rows.column("content_hash").to_pylist()  # pyright: ignore[reportReturnType]
+
+    def record_hash_list(self) -> list[bytes]:
+        """Of the accepted rows."""
+        return self.rows.column("record_hash").slice(0, self.accepted).to_pylist()  # pyright: ignore[reportReturnType]
 
     def record_hashes(self, positions: Sequence[int] | None) -> bytes:
         """Of the accepted rows at these positions (None: of all rows, none of which is a reject), end to end."""

@@ -53,6 +53,9 @@ _DELETE = """
 delete from etl_checkpoints
 where source_id = $1::integer and scope = '' and ($2::text is null or partition = $2::text)
 """
+_FORGET = """
+delete from etl_checkpoints where source_id = $1::integer and scope = '' and lane = -1 and partition <> all($2::text[])
+"""
 _END_SCOPE = "delete from etl_checkpoints where source_id = $1::integer and scope = $2::text"
 _END_OTHERS = """
 delete from etl_checkpoints where source_id = $1::integer and starts_with(scope, $2::text) and scope <> $3::text
@@ -140,6 +143,11 @@ async def end_scope(connection: Connection, stamp: RunStamp) -> None:
 async def end_others(connection: Connection, source_id: int, *, prefix: str, scope: str) -> None:
     """Remove what dead operations of one kind have left behind, but for one scope; in a claim's transaction."""
     await connection.execute(_END_OTHERS, source_id, prefix, scope)
+
+
+async def forget_others(connection: Connection, source_id: int, partitions: list[str]) -> None:
+    """Remove what complete passes left behind for partitions that are there no more."""
+    await connection.execute(_FORGET, source_id, partitions)
 
 
 async def delete(connection: Connection, source_id: int, partition: str | None) -> None:

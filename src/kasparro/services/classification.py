@@ -6,6 +6,7 @@ counted"). Only keys and hashes go to the server: rows that are written follow o
 
 from kasparro.core.database import Connection
 from kasparro.schemas.batches import LaneBatch, RunStamp
+from kasparro.services import versions
 from kasparro.services.verdict import RawRows, Tally, UnifiedRows, Verdict
 
 _CLASSIFY = """
@@ -13,7 +14,7 @@ with known as materialized (
     select s.position, s.ordinal, s.position > $7::bigint as reject, s.record_key, s.content_hash,
            u.id as unified_id, u.raw_id as known_raw_id, u.content_hash as known_content_hash,
            case when u.deleted_at is null then u.record_hash end as known_record_hash,
-           u.pass_id is not distinct from $2::bigint as this_pass,
+           u.pass_id is not distinct from $2::bigint and u.deleted_at is null as this_pass,
            s.position <= $7 and (u.id is null or u.deleted_at is not null or u.content_hash <> s.content_hash
                                  or u.mapping_version <> $3::integer) as differs
     from unnest($4::bigint[], $5::text[], $6::bytea[]) with ordinality
@@ -87,7 +88,15 @@ from settled
 
 
 async def classify(connection: Connection, batch: LaneBatch, stamp: RunStamp) -> Verdict:
-    """Judge the batch's rows against the source's current state: one look into the key's index for each row.
+    """Judge the batch's rows against the source's current state; those with a lower version than that are unchanged."""
+    contest = await versions.contest(connection, batch, stamp)
+    if contest is None:
+        return await judge(connection, batch, stamp)
+    return contest.verdict(await judge(connection, contest.left, stamp))
+
+
+async def judge(connection: Connection, batch: LaneBatch, stamp: RunStamp) -> Verdict:
+    """The same whatever their versions: one look into the key's index for each row.
 
     The look is a lateral sub-select with a limit, which the planner cannot turn into another join. It knows nothing of
     the batch, and its statistics may not know the source yet: left to choose, it would read all of unified, or all of

@@ -5,11 +5,13 @@ batch of the same pass has loaded shows as a unique violation: the caller rolls 
 database instead.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from kasparro.core.database import Connection
 from kasparro.schemas.batches import LaneBatch
 from kasparro.services.verdict import NO_UNIFIED_ROWS, RawRows, Tally, UnifiedRows, Verdict
+from kasparro.services.versions import losers
 
 _IDS = """
 select array(select nextval('raw_id_seq') from generate_series(1, $1::integer)) as raw,
@@ -35,6 +37,8 @@ class FirstLoad:
 
     rows: int
     reduction: Reduction | None
+    lost: int = 0
+    """How many of the rows are older than the one before them in their key."""
 
     @property
     def records(self) -> int:
@@ -47,13 +51,18 @@ class FirstLoad:
         return self.rows if self.reduction is None else len(self.reduction.raw_positions)
 
 
-def reduce_by_key(keys: list[str], content_hashes: list[bytes]) -> Reduction:
-    """The first row of a key is inserted, later ones are duplicates; a raw row wherever the payload changes."""
+def reduce_by_key(keys: list[str], content_hashes: list[bytes], lost: Collection[int] = ()) -> Reduction:
+    """The first row of a key is inserted, later ones are duplicates; a raw row wherever the payload changes.
+
+    Rows at the positions `lost` do nothing.
+    """
     raw_positions: list[int] = []
     previous: list[int | None] = []
     newest: dict[str, int] = {}
     last_row: dict[str, int] = {}
     for position, (key, content_hash) in enumerate(zip(keys, content_hashes, strict=True)):
+        if position in lost:
+            continue
         earlier = newest.get(key)
         if earlier is None or content_hashes[raw_positions[earlier]] != content_hash:
             newest[key] = len(raw_positions)
@@ -67,13 +76,16 @@ def reduce_by_key(keys: list[str], content_hashes: list[bytes]) -> Reduction:
 def prepare(batch: LaneBatch) -> FirstLoad | None:
     """Everything that needs no ids; CPU work, done before the transaction.
 
-    None when this batch must be judged by the database: it has rejects, which may have been seen before, or no rows.
+    None when this batch must be judged by the database: it has rejects, which may have been seen before, tombstones, or
+    no rows.
     """
-    if batch.reasons or batch.rows.num_rows == 0:
+    if batch.reasons or batch.tombstones or batch.rows.num_rows == 0:
         return None
     if not batch.repeats_keys():
         return FirstLoad(batch.rows.num_rows, None)
-    return FirstLoad(batch.rows.num_rows, reduce_by_key(batch.keys(), batch.content_hashes()))
+    keys, versions = batch.keys(), batch.versions()
+    lost = frozenset(() if versions is None else losers(keys, versions, {}))
+    return FirstLoad(batch.rows.num_rows, reduce_by_key(keys, batch.content_hashes(), lost), len(lost))
 
 
 async def judge(connection: Connection, first: FirstLoad) -> Verdict:
@@ -87,7 +99,8 @@ def verdict(first: FirstLoad, raw_ids: list[int], unified_ids: list[int]) -> Ver
     """What asking the database would have come to."""
     tally = Tally(
         inserted=first.records,
-        duplicate=first.rows - first.records,
+        unchanged=first.lost,
+        duplicate=first.rows - first.lost - first.records,
         duplicate_payload=first.raw_rows - first.records,
     )
     reduction = first.reduction

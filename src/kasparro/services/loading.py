@@ -19,14 +19,14 @@ _CREATE_CHANGES = """
 create temporary table if not exists changes (
     id bigint not null, title text, body text, url text, author text, category text, tags text[], value numeric,
     unit text, occurred_at timestamptz, entity_key text, attributes jsonb, content_hash bytea not null,
-    record_hash bytea not null, raw_id bigint not null
+    record_hash bytea not null, version text, raw_id bigint not null
 ) on commit delete rows
 """
 _UPDATE_UNIFIED = """
 update unified_data u
 set title = c.title, body = c.body, url = c.url, author = c.author, category = c.category, tags = c.tags,
     value = c.value, unit = c.unit, occurred_at = c.occurred_at, entity_key = c.entity_key, attributes = c.attributes,
-    content_hash = c.content_hash, record_hash = c.record_hash, raw_id = c.raw_id, run_id = $1::bigint,
+    content_hash = c.content_hash, record_hash = c.record_hash, version = c.version, raw_id = c.raw_id, run_id = $1::bigint,
     pass_id = $2::bigint, mapping_version = $3::integer,
     last_changed_at = case when u.deleted_at is null and u.record_hash = c.record_hash then u.last_changed_at
                            else $4::timestamptz end,
@@ -57,6 +57,12 @@ async def write(connection: Connection, batch: LaneBatch, verdict: Verdict, stam
         return 0
     raw = await asyncio.to_thread(raw_rows, batch.rows, verdict.raw, stamp, batch.fetched_at)
     return await _copy(connection, raw_table(stamp.source_type), RAW_COLUMNS, raw)
+
+
+async def begin_part(connection: Connection) -> None:
+    """Make room for `write` to be called once more in the same transaction."""
+    await connection.execute(_CREATE_CHANGES)
+    await connection.execute("delete from changes")
 
 
 async def _update(connection: Connection, batch: LaneBatch, verdict: Verdict, stamp: RunStamp, at: datetime) -> None:

@@ -12,7 +12,7 @@ from kasparro.services.loading import is_id
 
 _RESOLVE = """
 update rejected_records
-set state = 'resolved', resolved_at = $2::timestamptz, resolution = 'loaded'
+set state = 'resolved', resolved_at = $2::timestamptz, resolution = $4::text
 where id = any(array(
     select known.id
     from unnest($3::text[]) as loaded(record_key) cross join lateral (
@@ -69,9 +69,12 @@ async def has_open(connection: Connection, source_id: int) -> bool:
     return bool(await connection.fetchval(_HAS_OPEN, source_id))
 
 
-async def resolve(connection: Connection, source_id: int, at: datetime, keys: Sequence[str]) -> None:
-    """Resolve the open rejects of keys that have loaded. Before `record`, which may open them again."""
-    await connection.execute(_RESOLVE, source_id, at, keys)
+async def resolve(
+    connection: Connection, source_id: int, at: datetime, keys: Sequence[str], *, resolution: str = "loaded"
+) -> None:
+    """Resolve the open rejects of keys that have loaded, or are deleted. Before `record`, which may open them again."""
+    if keys:
+        await connection.execute(_RESOLVE, source_id, at, keys, resolution)
 
 
 async def settle(

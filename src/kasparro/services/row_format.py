@@ -16,7 +16,7 @@ from kasparro.services.verdict import RawRows, UnifiedRows
 
 _FIELDS: Final = (
     "title", "body", "url", "author", "category", "tags", "value", "unit", "occurred_at", "entity_key", "attributes",
-    "content_hash", "record_hash",
+    "content_hash", "record_hash", "version",
 )  # fmt: skip
 RAW_COLUMNS: Final = (
     "id", "source_id", "run_id", "record_key", "payload", "content_hash", "locator", "prev_raw_id", "fetched_at",

@@ -1,8 +1,8 @@
-"""Raw rows that stand already, judged again: the verdict of a requeue or a replay, and what it leaves out.
+"""Raw rows that were rejected, judged again: the verdict of a requeue.
 
 The same rule as in `classification.py`, except that no raw row is written: a unified row takes the raw row that its
-record stands in. A requeue writes only where the unified row has none or an older one; a replay only where the unified
-row points at this very raw row.
+record stands in. Written is only what is newer than the unified row: a reject that is open under its key is, since
+whatever loads under a key settles its open rejects; of others the raw row tells (docs/decisions/0018-requeue-order.md).
 """
 
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from datetime import datetime
 
 from kasparro.core.database import Connection
 from kasparro.schemas.batches import LaneBatch, RunStamp
-from kasparro.services.loading import require_rows
+from kasparro.services import versions
 from kasparro.services.verdict import NO_RAW_ROWS, Tally, UnifiedRows, Verdict
 
 _CLASSIFY = """
@@ -18,16 +18,21 @@ with known as materialized (
     select s.position, s.ordinal, s.record_key, s.raw_id, u.id as unified_id,
            case when u.deleted_at is null then u.record_hash end as known_record_hash,
            u.pass_id is not distinct from $2::bigint as this_pass,
-           case when $7::boolean
-                then u.raw_id = s.raw_id
-                     and (u.deleted_at is not null or u.content_hash <> s.content_hash
-                          or u.mapping_version <> $3::integer)
-                else u.id is null or u.raw_id < s.raw_id end as differs
-    from unnest($4::bigint[], $5::text[], $6::bytea[], $8::bigint[]) with ordinality
-             as s(ordinal, record_key, content_hash, raw_id, position)
+           case when u.id is null then true
+                when waits.seen_at is not null
+                then u.deleted_at is null or u.deletion = 'replay' or u.deleted_at < waits.seen_at
+                else u.raw_id < s.raw_id
+                     or u.raw_id = s.raw_id
+                        and (u.mapping_version <> $3::integer or u.deletion = 'replay') end as differs
+    from unnest($4::bigint[], $5::text[], $6::bigint[]) with ordinality
+             as s(ordinal, record_key, raw_id, position)
          left join lateral (
-             select id, raw_id, content_hash, record_hash, deleted_at, pass_id, mapping_version
+             select id, raw_id, record_hash, deleted_at, deletion, pass_id, mapping_version
              from unified_data where source_id = $1::integer and record_key = s.record_key limit 1) u on true
+         left join lateral (
+             select max(last_seen_at) as seen_at from rejected_records
+             where source_id = $1 and state = 'open' and record_key = s.record_key and raw_id = s.raw_id
+         ) waits on true
 ), ranked as (
     select known.*,
            min(ordinal) filter (where differs) over (partition by record_key) as first_differing,
@@ -63,33 +68,40 @@ select count(*) filter (where outcome = 'inserted') as inserted,
            as known_hashes
 from settled
 """
-_LEAVE_OUT = """
-with named as (
-    select u.id, u.record_hash, u.deleted_at
-    from unnest($5::text[]) as given(record_key) cross join lateral (
-        select id, record_hash, deleted_at from unified_data
-        where source_id = $1::integer and record_key = given.record_key limit 1) u
-), left_out as (
-    update unified_data u
-    set deleted_at = $6::timestamptz, deletion = 'replay', last_changed_at = $6::timestamptz, run_id = $2::bigint,
-        pass_id = $3::bigint, mapping_version = $4::integer
-    from named where u.id = named.id and named.deleted_at is null
-    returning u.id
-)
-select array(select id from named) as seen,
-       array(select record_hash from named where deleted_at is null) as known_hashes,
-       (select count(*) from left_out) as left_out
+_SUPERSEDE = """
+update rejected_records set state = 'resolved', resolved_at = $4::timestamptz, resolution = 'superseded'
+where id = any(array(
+    select older.id
+    from unnest($2::text[], $3::bigint[]) as judged(record_key, raw_id)
+         cross join lateral (
+             select max(last_seen_at) as seen_at from rejected_records
+             where source_id = $1::integer and state = 'open' and record_key = judged.record_key
+               and raw_id = judged.raw_id) own
+         cross join lateral (
+             select id from rejected_records
+             where source_id = $1 and state = 'open' and record_key = judged.record_key and raw_id <> all($3)
+               and (last_seen_at, raw_id) < (own.seen_at, judged.raw_id) offset 0) older))
 """
 
 
 async def classify(connection: Connection, batch: LaneBatch, stamp: RunStamp) -> tuple[Verdict, list[int]]:
-    """The verdict on the accepted records of a batch with `stored`, and the raw ids of those that change nothing."""
+    """The verdict on the accepted records of a batch with `stored`, and the raw ids of those that change nothing.
+
+    These are also records with a lower version than what stands.
+    """
+    contest = await versions.contest(connection, batch, stamp)
+    if contest is None or batch.stored is None:
+        return await _judge(connection, batch, stamp)
+    verdict, unchanged = await _judge(connection, contest.left, stamp)
+    return contest.verdict(verdict), [*unchanged, *(batch.stored.raw_ids[position] for position in contest.lost)]
+
+
+async def _judge(connection: Connection, batch: LaneBatch, stamp: RunStamp) -> tuple[Verdict, list[int]]:
     assert batch.stored is not None
     accepted = batch.accepted
     row = await connection.fetchrow(
         _CLASSIFY, stamp.source_id, stamp.pass_id, stamp.mapping_version,
-        batch.ordinals()[:accepted], batch.accepted_keys(), batch.content_hashes()[:accepted],
-        stamp.operation == "replay", batch.stored.raw_ids[:accepted],
+        batch.ordinals()[:accepted], batch.accepted_keys(), batch.stored.raw_ids[:accepted],
     )  # fmt: skip
     assert row is not None
     verdict = Verdict(
@@ -103,16 +115,11 @@ async def classify(connection: Connection, batch: LaneBatch, stamp: RunStamp) ->
     return verdict, row["unchanged_raw_ids"]
 
 
-async def leave_out(
-    connection: Connection, stamp: RunStamp, keys: Sequence[str], at: datetime
-) -> tuple[list[int], list[bytes]]:
-    """Mark the live records of these keys as deleted by a replay: today's mapping would never have made them.
+async def supersede(
+    connection: Connection, source_id: int, keys: Sequence[str], raw_ids: Sequence[int], at: datetime
+) -> None:
+    """Resolve open rejects of keys that a requeue has judged as good, if they are older than what it judged.
 
-    Returns the ids of all unified rows of these keys, and the record hashes of those that were live.
+    Before the rejects of `raw_ids` are settled. Newer ones of the same keys stay open.
     """
-    row = await connection.fetchrow(
-        _LEAVE_OUT, stamp.source_id, stamp.run_id, stamp.pass_id, stamp.mapping_version, keys, at
-    )
-    assert row is not None
-    require_rows("update of unified_data", row["left_out"], len(row["known_hashes"]))
-    return row["seen"], row["known_hashes"]
+    await connection.execute(_SUPERSEDE, source_id, keys, raw_ids, at)

@@ -5,7 +5,8 @@ A source's first load comes to it by itself (`first_load.py`), any other batch b
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Self
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +20,9 @@ class Tally:
     duplicate: int = 0
     duplicate_payload: int = 0
     rejected_new: int = 0
+
+    def __add__(self, other: Self) -> "Tally":
+        return Tally(**{item.name: getattr(self, item.name) + getattr(other, item.name) for item in fields(self)})
 
 
 @dataclass(frozen=True, slots=True)

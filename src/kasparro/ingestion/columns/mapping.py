@@ -25,6 +25,7 @@ from kasparro.ingestion.columns.reading import (
 )
 from kasparro.ingestion.keys import KEY_SEPARATOR
 from kasparro.ingestion.mapping import mapped_names, named_columns
+from kasparro.ingestion.versions import version_column
 from kasparro.schemas.configuration import ConstantTarget, CsvSourceConfig
 
 pc = cast("Any", pyarrow.compute)  # its stubs know few of the types that its functions take
@@ -42,6 +43,7 @@ class ColumnMapping:
         self._key = config.key
         self._nulls = null_texts(config.null_values)
         self._naive_is_utc = config.timezone == "UTC"
+        self._version = config.version
         self.ignore = frozenset(config.ignore)
         self.columns = frozenset(named_columns(config))
 
@@ -75,6 +77,14 @@ class ColumnMapping:
         if self._map.attributes is not None:
             found["attributes"] = self._attributes(cells, length)
         return found
+
+    def version(self, cells: Cells) -> Column | None:
+        """The version of each record; None where there are none."""
+        if self._version is None:
+            return None
+        present = self._present(cells, self._version.field)
+        texts, good = version_column(self._version.type, present, naive_is_utc=self._naive_is_utc)
+        return Column(texts, (), good)
 
     def _names_something(self, part: pa.Array) -> pa.Array:
         return pc.and_not(pc.match_substring_regex(part, _LETTER_OR_DIGIT), pc.is_in(part, self._nulls))
@@ -116,15 +126,20 @@ class ColumnMapping:
 
 
 def compile_columns(config: CsvSourceConfig) -> ColumnMapping | None:
-    """The mapping over columns; None where a record must be looked at as a whole, or where it is filtered."""
+    """The mapping over columns; None where a record must be looked at as a whole, to filter it or to see a tombstone."""
     mapped = config.map
     texts = [target for name in (*_TEXTS, "entity_key") if (target := getattr(mapped, name)) is not None]
     plain: list[object] = [mapped.value, mapped.occurred_at]
     plain.extend(mapped.tags if isinstance(mapped.tags, tuple) else [mapped.tags])
     plain.extend(mapped.attributes.values() if isinstance(mapped.attributes, dict) else [])
-    if config.where is not None or not all(target is None or isinstance(target, str) for target in plain):
+    if looks_at_records(config) or not all(target is None or isinstance(target, str) for target in plain):
         return None
     return ColumnMapping(config) if all(map(_is_plain_text, texts)) else None
+
+
+def looks_at_records(config: CsvSourceConfig) -> bool:
+    """Whether an expression decides over each record as a whole."""
+    return config.where is not None or (config.deletes is not None and config.deletes.tombstone is not None)
 
 
 def _is_plain_text(target: object) -> bool:

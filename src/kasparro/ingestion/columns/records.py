@@ -19,6 +19,7 @@ from kasparro.ingestion.columns.fields import Doubts, Values, read_field
 from kasparro.ingestion.columns.hashing import as_binary, hash_texts
 from kasparro.ingestion.columns.transform import Judged
 from kasparro.ingestion.mapping import Fields, Normalize
+from kasparro.ingestion.paths import Look
 from kasparro.ingestion.source import Payload, RecordRejected, SourceRecord
 from kasparro.schemas.batches import STAGE_SCHEMA
 from kasparro.schemas.readings import Defective
@@ -36,6 +37,8 @@ class Rules:
     keep: Callable[[Payload], bool] | None
     ignore: Collection[str]
     fields: Fields | None
+    is_tombstone: Callable[[Payload], bool] | None = None
+    version: Look | None = None
 
 
 def transform_records(rules: Rules, records: Sequence[SourceRecord], ordinals: Sequence[int]) -> Judged:
@@ -58,6 +61,8 @@ def transform_records(rules: Rules, records: Sequence[SourceRecord], ordinals: S
         "record_hash": _hashes(_canonical(fields, len(places))),
         **{name: field.stored for name, field in fields.items()},
     }
+    if rules.version is not None:
+        columns["version"] = pa.array(_versions(rules.version, payloads, doubts), pa.string())
     rows = pa.RecordBatch.from_arrays(
         [columns[item.name] if item.name in columns else pa.nulls(len(places), item.type) for item in STAGE_SCHEMA],
         schema=STAGE_SCHEMA,
@@ -70,11 +75,13 @@ def transform_records(rules: Rules, records: Sequence[SourceRecord], ordinals: S
 
 
 def _is_plain(rules: Rules, record: SourceRecord) -> bool:
-    """Whether the record is neither known to be wrong nor filtered."""
-    if record.defects or rules.keep is None:
+    """Whether the record is neither known to be wrong, nor a tombstone, nor filtered."""
+    if record.defects or (rules.keep is None and rules.is_tombstone is None):
         return not record.defects
     try:
-        return rules.keep(record.payload)
+        if rules.is_tombstone is not None and rules.is_tombstone(record.payload):
+            return False
+        return rules.keep is None or rules.keep(record.payload)
     except RecordRejected:
         return False
 
@@ -88,6 +95,22 @@ def _field_values(rules: Rules, payloads: list[Payload], doubts: Doubts) -> dict
             pass  # of which payload it is, the other way tells
     each = [_normalized(rules.normalize, place, payload, doubts) for place, payload in enumerate(payloads)]
     return {name: [fields.get(name) for fields in each] for name in ("record_key", *TARGET_FIELDS)}
+
+
+def _versions(version: Look, payloads: list[Payload], doubts: Doubts) -> list[str | None]:
+    """The records' versions; a record without one is in doubt."""
+    try:
+        return list(version.many(payloads))
+    except RecordRejected:
+        pass  # of which payload it is, the other way tells
+    versions: list[str | None] = []
+    for place, payload in enumerate(payloads):
+        try:
+            versions.append(version.one(payload))
+        except RecordRejected:
+            versions.append(None)
+            doubts.add(place)
+    return versions
 
 
 def _normalized(normalize: Normalize, place: int, payload: Payload, doubts: Doubts) -> dict[str, object]:

@@ -41,7 +41,8 @@ def transform_columns(mapping: ColumnMapping, part: TextColumns, first_ordinal: 
     kept = {name: cell for name, cell in cells.items() if name not in mapping.ignore}
     content_hashes = hashes if len(kept) == len(cells) else hash_texts(_payloads(kept))
     keys, fields = mapping.record_keys(cells, hashes), mapping.fields(cells, length)
-    judged = [field.good for field in (keys, *fields.values()) if field.good is not None]
+    version = mapping.version(cells)
+    judged = [field.good for field in (keys, version, *fields.values()) if field is not None and field.good is not None]
     columns = {
         "ordinal": pa.array(range(first_ordinal, first_ordinal + length), pa.int64()),
         "reject": pa.repeat(pa.scalar(value=False), length),
@@ -51,6 +52,7 @@ def transform_columns(mapping: ColumnMapping, part: TextColumns, first_ordinal: 
         "locator": part.locators(),
         "record_hash": as_binary(hash_texts(_canonical({"record_key": keys, **fields}))),
         **{name: field.values for name, field in fields.items()},
+        **({} if version is None else {"version": version.values}),
     }
     rows = pa.RecordBatch.from_arrays(
         [columns[item.name] if item.name in columns else pa.nulls(length, item.type) for item in STAGE_SCHEMA],

@@ -21,6 +21,8 @@ def upgrade() -> None:
     op.create_primary_key("etl_checkpoints_pkey", "etl_checkpoints", ["source_id", "scope", "partition", "lane"])
     op.add_column("etl_runs", sa.Column("operation", sa.Text(), nullable=True))
     op.create_check_constraint("etl_runs_operation_check", "etl_runs", OPERATIONS)
+    op.add_column("etl_runs", sa.Column("gone", sa.BigInteger(), server_default=sa.text("0"), nullable=False))
+    op.add_column("etl_runs", sa.Column("snapshot", sa.Text(), nullable=True))
     op.add_column("unified_data", sa.Column("deletion", sa.Text(), nullable=True))
     op.create_table(
         "replay_plans",
@@ -73,6 +75,8 @@ def downgrade() -> None:
     op.drop_table("backfills")
     op.drop_table("replay_plans")
     op.drop_column("unified_data", "deletion")
+    op.drop_column("etl_runs", "snapshot")
+    op.drop_column("etl_runs", "gone")
     op.drop_column("etl_runs", "operation")
     op.execute("delete from etl_checkpoints where scope <> ''")
     op.drop_constraint("etl_checkpoints_pkey", "etl_checkpoints")

@@ -3,6 +3,7 @@
 from kasparro.schemas.configuration.api import ApiSourceConfig
 from kasparro.schemas.configuration.base import RejectLimit, SourceConfig
 from kasparro.schemas.configuration.csv import CsvSourceConfig
+from kasparro.schemas.configuration.deletes import Deletes
 from kasparro.schemas.configuration.identity import (
     config_hash,
     identity,
@@ -24,6 +25,7 @@ __all__ = [
     "Configuration",
     "ConstantTarget",
     "CsvSourceConfig",
+    "Deletes",
     "ExpressionTarget",
     "PathMap",
     "RecordMap",

@@ -12,6 +12,7 @@ from kasparro.schemas.configuration.mapping import PathMap
 from kasparro.schemas.configuration.strict import Strict, require_one
 from kasparro.schemas.configuration.times import Duration
 from kasparro.schemas.configuration.upstream import HeaderName, HttpSourceConfig, Url
+from kasparro.schemas.configuration.version import VersionPath, require_counted
 from kasparro.schemas.readings import Defective, decimal_reading, time_reading
 
 ParamName = Annotated[str, Field(min_length=1)]
@@ -181,6 +182,10 @@ class ApiSourceConfig(HttpSourceConfig):
     ignore: tuple[ParamName, ...] = ()
     """Members, or paths such as `meta.views`, whose changes alone do not make a record changed (they are stored all the
     same)."""
+    version: VersionPath | None = None
+    """What tells which of two states of a record is the newer one, such as `updated_at`: a path alone, to times, or
+    `field` with a `type`. A state older than the one that stands counts as unchanged. The last one to come stands when
+    absent."""
     params: Annotated[dict[ParamName, str], Field(default_factory=dict[str, str])]
     """Parameters of the URL to send with every request."""
     auth: Auth | None = None
@@ -198,3 +203,21 @@ class ApiSourceConfig(HttpSourceConfig):
     """A pass with more pages than this is an error."""
     allow_other_hosts: bool = False
     """Whether the server may send us to pages on another host. They never get the credentials."""
+
+    @model_validator(mode="after")
+    def _counts_version(self) -> Self:
+        require_counted(self.version, self.ignore, is_path=True)
+        return self
+
+    @model_validator(mode="after")
+    def _reads_completely(self) -> Self:
+        if self.deletes is None or not self.deletes.snapshot:
+            return self
+        if self.incremental is not None:
+            raise ValueError("deletes.snapshot cannot go with incremental, which never asks for every record")
+        if isinstance(self.pagination, PagePagination | OffsetPagination):
+            raise ValueError(
+                f"deletes.snapshot cannot go with pagination by {self.pagination.type}: when records are deleted while "
+                "pages are read, others slip past, and would be taken for gone"
+            )
+        return self

@@ -4,6 +4,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr, StringConstraints, field_validator
 
+from kasparro.schemas.configuration.deletes import Deletes
 from kasparro.schemas.configuration.expressions import Expression
 from kasparro.schemas.configuration.retention import Retention
 from kasparro.schemas.configuration.schedule import Schedule
@@ -47,6 +48,8 @@ class SourceConfig(Strict):
     where: Expression | None = None
     """A JMESPath predicate over the record as it comes (cells of a CSV file are text). Records for which it is not true
     are counted as filtered, and not kept: they cannot be replayed when it changes."""
+    deletes: Deletes | None = None
+    """How the source tells that records are deleted. Without it, nothing deletes a record."""
     null_values: tuple[str, ...] = ("",)
     """Texts that mean that there is no value."""
     timezone: TimeZone = "UTC"

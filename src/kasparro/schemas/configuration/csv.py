@@ -6,6 +6,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from kasparro.schemas.configuration.base import ColumnName, ColumnNames, OneOrMore, SourceConfig
 from kasparro.schemas.configuration.mapping import ColumnMap
+from kasparro.schemas.configuration.version import VersionColumn, require_counted
 
 
 def _known_encoding(name: str) -> str:
@@ -47,6 +48,10 @@ class CsvSourceConfig(SourceConfig):
     """Which column becomes which field of the unified record."""
     ignore: tuple[ColumnName, ...] = ()
     """Columns whose changes alone do not make a record changed (they are stored all the same). Needs `key`."""
+    version: VersionColumn | None = None
+    """What tells which of two states of a record is the newer one, such as `updated_at`: a column alone, of times, or
+    `field` with a `type`. A state older than the one that stands counts as unchanged. The last one to come stands when
+    absent."""
     header: bool | None = None
     """Whether the first row holds the column names. Detected when absent."""
     columns: ColumnNames | None = None
@@ -69,6 +74,9 @@ class CsvSourceConfig(SourceConfig):
     def _fits_together(self) -> Self:
         if self.ignore and self.key is None:
             raise ValueError("ignore needs key: without a key, all columns together name a record")
+        if self.deletes is not None and self.deletes.tombstone is not None and self.key is None:
+            raise ValueError("deletes.tombstone needs key: without a key, all columns together name a record")
+        require_counted(self.version, self.ignore, is_path=False)
         missing = [name for name in self.key or () if self.columns is not None and name not in self.columns]
         if missing:
             raise ValueError(f'key names "{missing[0]}", which is not among columns')

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Union, cast, get_args, get_origin
 from pydantic import BaseModel, SecretStr
 
 from kasparro.core.masking import mask_secrets, masked
-from kasparro.schemas.configuration import api, base, csv, mapping, retention, rss, schedule, upstream
+from kasparro.schemas.configuration import api, base, csv, deletes, mapping, retention, rss, schedule, upstream
 from kasparro.schemas.configuration.choice import type_of
 from kasparro.schemas.configuration.document import replace_scalars, scalars
 from kasparro.schemas.configuration.mapping import ConstantTarget, ExpressionTarget
@@ -113,6 +113,7 @@ def reference_text() -> str:
         _section("`rate_limit`", upstream.RateLimit),
         _section("`retry`", upstream.Retry),
         _section("`reject_limit`", base.RejectLimit),
+        _section("`deletes`", deletes.Deletes),
         _section("`retention`", retention.Retention),
     ]
     return "\n".join(sections)

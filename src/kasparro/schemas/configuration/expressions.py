@@ -46,6 +46,20 @@ def first_name(expression: str) -> str | None:
     return str(node["value"]) if node["type"] == "field" else None
 
 
+def path_names(path: str) -> tuple[str, ...] | None:
+    """The names that a path such as `a."b-c".d` is made of; None for any other expression."""
+    return _names(compile_expression(path).parsed)
+
+
+def _names(node: Any) -> tuple[str, ...] | None:
+    if node["type"] == "field":
+        return (str(node["value"]),)
+    if node["type"] != "subexpression":
+        return None
+    parts = [_names(child) for child in node["children"]]
+    return None if None in parts else tuple(name for part in parts for name in part or ())
+
+
 def _checked(expression: str) -> str:
     try:
         compile_expression(expression)

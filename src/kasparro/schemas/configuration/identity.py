@@ -15,6 +15,8 @@ from kasparro.schemas.configuration.variables import variables_in
 
 NORMALIZATION_VERSION = 1
 """Raised when the same mapping over the same payload gives another record than before."""
+_MAPPED: Final = ("map", "null_values", "timezone", "version")
+"""Settings that decide what a payload becomes."""
 _PLACES: Final = ("path", "url", "urls", "params", "headers")
 """Settings that say where a source is found, mostly with variables that differ from machine to machine."""
 _MANNERS: Final[dict[str, Any]] = {
@@ -23,6 +25,7 @@ _MANNERS: Final[dict[str, Any]] = {
     ),
     **dict.fromkeys(("retention", "max_body", "max_pages", "allow_private", "allow_other_hosts"), True),
     "incremental": {"lookback": True},
+    "deletes": {"max_share": True},
 }
 """Settings that say when and how a source is asked, and change nothing about what it answers."""
 
@@ -67,12 +70,18 @@ def _mapping(source: AnySourceConfig) -> dict[str, Any]:
         "map": None if source.map is None else source.map.model_dump(exclude_defaults=True),
         "null_values": list(source.null_values),
         "timezone": source.timezone,
-    }
+    } | _version(source)
+
+
+def _version(source: AnySourceConfig) -> dict[str, Any]:
+    """Nothing where none is declared, so that such a mapping is what it was before there were versions."""
+    version = None if isinstance(source, RssSourceConfig) else source.version
+    return {} if version is None else {"version": version.model_dump()}
 
 
 def _as_written(source: AnySourceConfig) -> dict[str, Any]:
     """The written form of those parts of the mapping in which a variable stands."""
-    parts = {name: source.written[name] for name in ("map", "null_values", "timezone") if name in source.written}
+    parts = {name: source.written[name] for name in _MAPPED if name in source.written}
     return {name: _plain(part) for name, part in parts.items() if "${" in str(part)}
 
 

@@ -5,6 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from kasparro.schemas.configuration.base import OneOrMore, without_repeats
+from kasparro.schemas.configuration.deletes import Deletes
 from kasparro.schemas.configuration.entries import EntryMap, EntryMember, EntryPath, begins_with_member
 from kasparro.schemas.configuration.strict import require_one
 from kasparro.schemas.configuration.upstream import HttpSourceConfig, Size, Url
@@ -42,6 +43,15 @@ class RssSourceConfig(HttpSourceConfig):
     @classmethod
     def _of_entries(cls, where: str | None) -> str | None:
         return where if where is None else begins_with_member(where)
+
+    @field_validator("deletes")
+    @classmethod
+    def _by_tombstones(cls, deletes: Deletes | None) -> Deletes | None:
+        if deletes is not None and deletes.snapshot:
+            raise ValueError("a feed never holds every record: snapshot cannot be told of it")
+        if deletes is not None and deletes.tombstone is not None:
+            begins_with_member(deletes.tombstone)
+        return deletes
 
     @model_validator(mode="after")
     def _either(self) -> Self:

@@ -47,6 +47,9 @@ class Run(Body):
     source_type: SourceType
     state: RunState = Field(description="`partial` is a success with single records rejected.")
     trigger: str = Field(description="Who asked for it: `cli`, `schedule`, `api`.")
+    operation: Literal["requeue", "replay", "backfill"] | None = Field(
+        description="What it does other than reading its source on; null: just that."
+    )
     queued_at: datetime
     started_at: datetime | None = Field(description="When a process claimed it; null while it is queued.")
     finished_at: datetime | None
@@ -66,6 +69,10 @@ class RunDetail(Run):
     mapping_version: int | None
     mapping_hash: str | None
     digest: str | None = Field(description="Of the source's live records at its end; equal digests mean equal records.")
+    gone: int = Field(description="Records that a complete reading lacked, and that are deleted since.")
+    snapshot: str | None = Field(
+        description="`compared` with a complete reading, or why not; null where the source declares no snapshots."
+    )
     size_bytes: int = Field(description="Bytes that were read.")
     stage_seconds: dict[str, float] = Field(description="Seconds in each stage, summed over lanes that work at once.")
     plan: dict[str, Any] | None = Field(description="What it set out to read.")

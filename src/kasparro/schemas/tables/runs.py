@@ -138,6 +138,10 @@ class RunRow(SQLModel, table=True):
     """When the source may be asked again, where its server said so: the scheduler begins no run of it earlier."""
     operation: str | None = text_column(nullable=True)
     """What it does other than reading its source on; None for an ordinary run."""
+    gone: int = counter_column()
+    """Records that a complete reading lacked; not among those that were fetched."""
+    snapshot: str | None = text_column(nullable=True)
+    """Whether the source was compared with a complete reading (`compared`), or why not; None where not asked."""
 
 
 class RunBatchRow(SQLModel, table=True):
