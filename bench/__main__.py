@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-from bench import apis, feeds, loads, memory, startup
+from bench import apis, feeds, loads, memory, replay, startup
 from bench.datasets import DATASETS, FLIGHTS_3M
 from bench.load_steps import OURS, STEPS
 from bench.loads import Plan
@@ -52,6 +52,7 @@ async def measure(options: ConnectionOptions, sizes: Sizes) -> tuple[dict[str, A
     for dataset in DATASETS.values():
         steps = OURS if dataset is FLIGHTS_3M else plan.steps
         parts.append(await loads.measure(options, dataset, replace(plan, steps=steps)))
+    parts += [await replay.measure(options, name, sizes.rounds, sizes.rows) for name in replay.CHANGES]
     parts.append(await apis.measure(options, sizes.rounds, sizes.pages))
     parts.append(await feeds.measure(options, sizes.rounds, sizes.feeds))
     parts.append(await memory.measure(options, sizes.memory_rows))

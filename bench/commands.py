@@ -38,8 +38,10 @@ def user_environment(**variables: str) -> dict[str, str]:
     return found
 
 
-async def capture(*command: str, env: dict[str, str], cwd: Path, watcher: Watcher | None = None) -> str:
-    """Standard output of a command. Raises RuntimeError, with what it said, when it fails."""
+async def capture(
+    *command: str, env: dict[str, str], cwd: Path, watcher: Watcher | None = None, exit_code: int = 0
+) -> str:
+    """Standard output of a command. Raises RuntimeError, with what it said, when it ends with another exit code."""
     process = await asyncio.create_subprocess_exec(
         *command, env=env, cwd=cwd,
         stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
@@ -49,6 +51,6 @@ async def capture(*command: str, env: dict[str, str], cwd: Path, watcher: Watche
     if watching is not None:
         watching.cancel()
         await asyncio.gather(watching, return_exceptions=True)
-    if process.returncode:
+    if process.returncode != exit_code:
         raise RuntimeError(f"{' '.join(command[:4])} ended with {process.returncode}: {stderr.decode()}")
     return stdout.decode()

@@ -16,6 +16,7 @@ from kasparro.cli.interpreter import hasten
 from kasparro.cli.keys import create_key, list_keys, revoke_key
 from kasparro.cli.migrate import migrate
 from kasparro.cli.rejects import drop_rejects, list_rejects, show_reject
+from kasparro.cli.replay import apply_replay, plan_replay
 from kasparro.cli.requeue import requeue_rejects
 from kasparro.cli.retention import retention
 from kasparro.cli.run import run
@@ -82,6 +83,13 @@ group(
     show=show_reject,
     requeue=requeue_rejects,
     drop=drop_rejects,
+)
+group(
+    app,
+    "replay",
+    "Stored payloads through today's mapping: first a plan, then done.",
+    plan=plan_replay,
+    apply=apply_replay,
 )
 group(app, "keys", "Who may use the API.", create=create_key, list=list_keys, revoke=revoke_key)
 add(app, "retention", retention)

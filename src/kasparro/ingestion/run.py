@@ -33,8 +33,7 @@ from kasparro.ingestion.recovery import MAY_PASS, RECONNECT_SECONDS, Recovery
 from kasparro.ingestion.reports import log_end, report_repeats, unexpected
 from kasparro.ingestion.source import BatchLimits, ReadsDocuments, Source, Start
 from kasparro.ingestion.statistics import refresh_statistics
-from kasparro.ingestion.store import LaneStore, PostgresLaneStore
-from kasparro.ingestion.stored_store import StoredLaneStore
+from kasparro.ingestion.writers import lane_store
 from kasparro.schemas.counters import Counters
 from kasparro.services import locks, runs
 
@@ -265,8 +264,11 @@ def _cut_off(lanes: list[Lane]) -> None:
 
 
 def _starves_others(plan: RunPlan, partition: PartitionPlan, pipeline: Pipeline) -> bool:
-    """Whether a partition failed again where it was resumed, while the pass has others, which wait for its end."""
-    resumed = plan.resumes_run_id is not None and plan.partitions_in_all > 1
+    """Whether a partition failed again where it was resumed, while the pass has others, which wait for its end.
+
+    An operation's others wait for nothing: each run reads them all, and none but the whole is done.
+    """
+    resumed = plan.resumes_run_id is not None and plan.partitions_in_all > 1 and plan.operation is None
     return resumed and [state.ordinal for state in pipeline.lane_states()] == [item.ordinal for item in partition.lanes]
 
 
@@ -295,7 +297,6 @@ async def _lanes(plan: RunPlan, conditions: Conditions) -> AsyncGenerator[list[L
             live = await LiveConnection.open(conditions.options, application_name=name, settings=LANE_SETTINGS)
             stack.push_async_callback(live.close)
             async with live.use() as connection:
-                writer = StoredLaneStore if plan.stamp.from_raw else PostgresLaneStore
-                store: LaneStore = writer(connection, plan.stamp, first=plan.first_load)
+                store = lane_store(connection, plan)
             lanes.append(Lane(live, faulty_store(store, live, conditions.faults)))
         yield lanes

@@ -4,12 +4,14 @@ A page is in the order of unified ids, and holds the same records however often 
 those that a replay has left out. Applying a replay takes no record out of that set.
 """
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import compress
 from typing import Any, Final
 
 from kasparro.core.database import Connection
+from kasparro.schemas.batches import StandingRecords
 from kasparro.services.loading import raw_table
 
 _IN_ORDER: Final = "set enable_sort = off"
@@ -20,14 +22,16 @@ _COUNT = """
 select count(*) from (select from unified_data where source_id = $1::integer limit $2::integer) own
 """
 _RECORDS = """
-select id, record_key, raw_id, record_hash, mapping_version, deleted_at is not null as left_out
+select id, record_key, raw_id, content_hash, record_hash, mapping_version, deleted_at is not null as left_out
 from unified_data
 where source_id = $1::integer and id > $2::bigint and (deleted_at is null or deletion = 'replay')
 order by id limit $3::integer
 """
+_RAW_ID: Final = 2
+"""Its place among the columns, which are those of StandingRecords."""
 _RECORDS_OF_FEW = """
 with own as materialized (
-    select id, record_key, raw_id, record_hash, mapping_version, deleted_at is not null as left_out
+    select id, record_key, raw_id, content_hash, record_hash, mapping_version, deleted_at is not null as left_out
     from unified_data
     where source_id = $1::integer and id > $2::bigint and (deleted_at is null or deletion = 'replay'))
 select * from own order by id limit $3::integer
@@ -65,7 +69,7 @@ class Wanted:
 
 @dataclass(slots=True)
 class StoredPage:
-    """Records in the order of their ids, as columns of the same length, and `after`, the last id that was looked at.
+    """Records in the order of their ids, with payload and locator of each, and `after`, the last id that was looked at.
 
     `missing` counts records whose raw row is there no more.
     """
@@ -73,36 +77,29 @@ class StoredPage:
     after: int = 0
     missing: int = 0
     size_bytes: int = 0
-    ids: list[int] = field(default_factory=list[int])
-    keys: list[str] = field(default_factory=list[str])
-    raw_ids: list[int] = field(default_factory=list[int])
-    record_hashes: list[bytes] = field(default_factory=list[bytes])
-    mapping_versions: list[int] = field(default_factory=list[int])
-    left_out: list[bool] = field(default_factory=list[bool])
+    records: StandingRecords = field(default_factory=StandingRecords)
     payloads: list[str] = field(default_factory=list[str])
     """JSON, as jsonb shows it."""
     locators: list[str] = field(default_factory=list[str])
 
     def __len__(self) -> int:
-        return len(self.ids)
+        return len(self.payloads)
 
-    def take(self, records: Sequence[Any], raw: dict[int, Any]) -> None:
+    def take(self, records: Sequence[Any], raw: Mapping[int, Any]) -> None:
         """Add those records whose raw rows are there and wanted."""
-        for record in records:
-            found = raw.get(record["raw_id"])
-            if found is None:
-                self.missing += 1
-            elif (payload := found["payload"]) is not None:
-                self.ids.append(record["id"])
-                self.keys.append(record["record_key"])
-                self.raw_ids.append(record["raw_id"])
-                self.record_hashes.append(record["record_hash"])
-                self.mapping_versions.append(record["mapping_version"])
-                self.left_out.append(record["left_out"])
-                self.payloads.append(payload)
-                self.locators.append(found["locator"])
-                self.size_bytes += len(payload)
-        self.after = records[-1]["id"]
+        self.after = records[-1][0]
+        found = [raw.get(record[_RAW_ID]) for record in records]
+        self.missing += found.count(None)
+        payloads: list[str | None] = [each and each["payload"] for each in found]
+        if None in payloads:
+            wanted = [payload is not None for payload in payloads]
+            records, found = list(compress(records, wanted)), list(compress(found, wanted))
+        for column, values in zip(self.records.columns(), zip(*records, strict=True), strict=False):
+            column.extend(values)
+        texts = [payload for payload in payloads if payload is not None]
+        self.payloads += texts
+        self.locators += [each["locator"] for each in found if each]
+        self.size_bytes += sum(map(len, texts))
 
 
 async def read_pages(
@@ -122,7 +119,7 @@ async def read_pages(
         count = max(1, min(piece, records - len(page)))
         some, ahead = ahead[:count], ahead[count:]
         before = page.size_bytes
-        page.take(some, await _raw_rows(connection, wanted, [record["raw_id"] for record in some]))
+        page.take(some, await _raw_rows(connection, wanted, [record[_RAW_ID] for record in some]))
         piece = _next_piece((page.size_bytes - before) // len(some))
         if len(page) >= records or page.size_bytes >= size_bytes:
             yield page
