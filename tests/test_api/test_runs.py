@@ -39,8 +39,8 @@ async def test_runs_come_newest_first(client: httpx.AsyncClient) -> None:
     assert body["data"][3] == {
         "id": 1, "source": "quakes", "source_type": "csv", "state": "succeeded", "trigger": "schedule",
         "queued_at": "2026-01-01T00:00:00Z", "started_at": "2026-01-01T00:00:00Z",
-        "finished_at": "2026-01-01T00:00:02Z", "duration_seconds": 2.0, "resumes_run_id": None, "batches": 2,
-        "records": RECORDS, "error": None,
+        "finished_at": "2026-01-01T00:00:02Z", "duration_seconds": 2.0, "operation": None, "resumes_run_id": None,
+        "batches": 2, "records": RECORDS, "error": None,
     }  # fmt: skip
 
 

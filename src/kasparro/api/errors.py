@@ -143,10 +143,11 @@ async def _on_house_error(request: Request, error: Exception) -> JSONResponse:
 async def _on_invalid_request(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
     items = error.errors()
-    parameters = {".".join(map(str, item["loc"][1:])): told(item) for item in items if item["loc"][0] != "body"}
+    path = request.scope["route"].path
+    parameters = {".".join(map(str, item["loc"][1:])): told(item, path) for item in items if item["loc"][0] != "body"}
     if parameters:
         return problem_response(request, ParameterError(parameters))
-    return problem_response(request, BodyError({_pointer(item): told(item) for item in items}))
+    return problem_response(request, BodyError({_pointer(item): told(item, path) for item in items}))
 
 
 def _pointer(item: dict[str, Any]) -> str:

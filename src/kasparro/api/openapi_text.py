@@ -25,6 +25,7 @@ TAGS: Final = {
     "raw": "Payloads as they came.",
     "sources": "What is read, from where, and how it stands.",
     "runs": "What each run did, and starting new ones.",
+    "rejects": "Records that did not pass, and giving them another try.",
     "stats": "Sums over runs and records.",
     "health": "Whether this server can do what it promises.",
     "metrics": "The same for Prometheus.",
@@ -66,6 +67,10 @@ PARAMETER_EXAMPLES: Final[dict[str, str | int | list[str]]] = {
     "status": "succeeded",
     "wait": True,
     "timeout": 60,
+    "state": "open",
+    "code": "invalid_decimal",
+    "field": "value",
+    "run": 1,
 }
 """By name, for every operation that has such a parameter: values that go together."""
 

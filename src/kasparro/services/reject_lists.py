@@ -92,8 +92,9 @@ class RejectFilter:
     @classmethod
     def from_json(cls, chosen: Mapping[str, Any]) -> "RejectFilter":
         """The filter that `as_json` told of."""
-        lists = {name: tuple(chosen.get(name, ())) for name in ("ids", "groups")}
-        return cls(**{**chosen, **lists})
+        values: dict[str, Any] = dict(chosen)
+        values |= {name: tuple(values.get(name, ())) for name in ("ids", "groups")}
+        return cls(**values)
 
 
 @dataclass(frozen=True, slots=True)

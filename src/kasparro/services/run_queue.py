@@ -1,9 +1,12 @@
 """Runs that somebody asked for: queued by the API, claimed by a scheduler."""
 
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from kasparro.core.database import Connection
+from kasparro.schemas.batches import OperationName
 from kasparro.services.loading import affected
 from kasparro.services.locks import LOCK_SPACE
 
@@ -22,21 +25,23 @@ with held as materialized (
     where locktype = 'advisory' and granted and objsubid = 2 and classid = $2::bigint::oid
       and database = (select oid from pg_database where datname = current_database()))
 select source_id, max(id) as id from etl_runs r
-where source_id = any($1::integer[]) and finished_at is null
+where source_id = any($1::integer[]) and finished_at is null and ($3::text is null or operation = $3)
   and (state = 'queued' or (state = 'running' and exists (select from held where held.source_id = r.source_id)))
 group by source_id
 """
 _ADD = """
-insert into etl_runs (source_id, trigger, state, idempotency_key)
-values ($1::integer, $2::text, 'queued', $3::text) returning id
+insert into etl_runs (source_id, trigger, state, idempotency_key, operation, plan)
+values ($1::integer, $2::text, 'queued', $3::text, $4::text, $5::jsonb) returning id
 """
 _NOTIFY = "select pg_notify($1::text, '')"
 _QUEUED = """
-select s.name as source, r.id, r.trigger from etl_runs r join sources s on s.id = r.source_id
+select s.name as source, r.id, r.trigger, r.operation, r.plan
+from etl_runs r join sources s on s.id = r.source_id
 where r.state = 'queued' and r.finished_at is null and s.name = any($1::text[]) order by r.id
 """
 _STRANGE = """
-select s.name as source, r.id, r.trigger from etl_runs r join sources s on s.id = r.source_id
+select s.name as source, r.id, r.trigger, r.operation, r.plan
+from etl_runs r join sources s on s.id = r.source_id
 where r.state = 'queued' and r.finished_at is null and s.name <> all($1::text[]) order by r.id
 """
 _REFUSE = """
@@ -51,11 +56,13 @@ on conflict (name, source_id, label) do update set value = known.value + exclude
 
 @dataclass(frozen=True, slots=True)
 class QueuedRun:
-    """A run that waits for its claim; `trigger` says who asked for it."""
+    """A run that waits for its claim; `trigger` says who asked for it, `plan` (JSON) what its operation is given."""
 
     source: str
     id: int
     trigger: str
+    operation: str | None = None
+    plan: str | None = None
 
 
 async def lock_sources(connection: Connection, name: str | None) -> dict[int, str]:
@@ -71,16 +78,27 @@ async def asked_before(connection: Connection, source_ids: list[int], key: str) 
     return {int(row["source_id"]): int(row["id"]) for row in await connection.fetch(_ASKED, source_ids, key)}
 
 
-async def active(connection: Connection, source_ids: list[int]) -> dict[int, int]:
-    """Source id to its run that is queued or at work. A run that is marked running while nobody holds its source's
-    lock is dead, and not among them."""
-    rows = await connection.fetch(_ACTIVE, source_ids, LOCK_SPACE)
+async def active(
+    connection: Connection, source_ids: list[int], operation: OperationName | None = None
+) -> dict[int, int]:
+    """Source id to its run that is queued or at work, whatever it does, or with this operation. A run that is marked
+    running while nobody holds its source's lock is dead, and not among them."""
+    rows = await connection.fetch(_ACTIVE, source_ids, LOCK_SPACE, operation)
     return {int(row["source_id"]): int(row["id"]) for row in rows}
 
 
-async def add(connection: Connection, source_id: int, trigger: str, *, key: str | None = None) -> int:
-    """Queue a run and wake up who claims it, once this is committed; returns its id."""
-    run_id = int(await connection.fetchval(_ADD, source_id, trigger, key))
+async def add(
+    connection: Connection,
+    source_id: int,
+    trigger: str,
+    *,
+    key: str | None = None,
+    operation: OperationName | None = None,
+    plan: Mapping[str, Any] | None = None,
+) -> int:
+    """Queue a run and wake up who claims it, once this is committed; returns its id. `plan` is for its operation."""
+    given = None if plan is None else json.dumps(plan)
+    run_id = int(await connection.fetchval(_ADD, source_id, trigger, key, operation, given))
     await connection.execute(_NOTIFY, CHANNEL)
     return run_id
 
@@ -101,4 +119,4 @@ async def refuse(connection: Connection, run_id: int, error: tuple[str, str]) ->
 
 
 def _queued(row: Any) -> QueuedRun:
-    return QueuedRun(row["source"], int(row["id"]), row["trigger"])
+    return QueuedRun(row["source"], int(row["id"]), row["trigger"], row["operation"], row["plan"])

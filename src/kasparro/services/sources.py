@@ -21,14 +21,15 @@ _UPDATE = "update sources set type = $2::text, identity = $3::jsonb, config_hash
 _HAS_RECORDS = "select exists(select from unified_data where source_id = $1::integer)"
 _HAS_REJECTS = "select exists(select from rejected_records where source_id = $1::integer)"
 _LIST = """
-select s.name, s.type, s.last_success_at, r.id as run_id, r.state, r.started_at, r.finished_at, r.error_message
+select s.id as source_id, s.name, s.type, s.last_success_at, r.id as run_id, r.state, r.started_at, r.finished_at,
+       r.error_message
 from sources s left join lateral (
     select * from etl_runs where source_id = s.id order by id desc limit 1) r on true
 order by s.name
 """
 
 _PAGE = """
-select s.name, s.type, s.identity, s.digest, s.circuit_state, s.created_at, s.last_success_at,
+select s.id, s.name, s.type, s.identity, s.digest, s.circuit_state, s.created_at, s.last_success_at,
        r.id as run_id, r.state, r.started_at, r.finished_at, r.error_code
 from sources s left join lateral (
     select * from etl_runs where source_id = s.id order by id desc limit 1) r on true

@@ -195,7 +195,6 @@ class Scheduler:
         outcome = await run_source(job, request, replace(self._conditions))
         if isinstance(outcome.error, RunConflictError):  # still queued, and tried again
             log.info("scheduler.source_held", source=outcome.source, message=outcome.error.message)
-            await self._clock.wait(POLL_SECONDS, self._conditions.stop)
         elif outcome.state in _FAILED:
             await self._refuse(queued.id, outcome)
         log.info("scheduler.operated", source=outcome.source, operation=queued.operation, state=outcome.state)

@@ -2,15 +2,15 @@
 
 from typing import Annotated, Any, Final, get_args
 
-from fastapi import APIRouter, Body, Depends, Header, Query, Request, Response
+from fastapi import APIRouter, Body, Depends, Query, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import Field
 
 from kasparro.api.access import require_operate, require_read
 from kasparro.api.answers import around, next_link, problems
+from kasparro.api.asked_runs import RESPONSES, IdempotencyKey, StartParameters, answer_with_runs
 from kasparro.api.cursors import open_cursor, sign
 from kasparro.api.dependencies import (
-    Flag,
     Parameters,
     RecordId,
     ask_database,
@@ -19,27 +19,17 @@ from kasparro.api.dependencies import (
     whole_number,
 )
 from kasparro.api.errors import shortened
-from kasparro.api.routes.waiting import wait_until_ended
 from kasparro.api.shown_runs import shown_run, shown_run_detail
 from kasparro.core.database import Connection
-from kasparro.core.errors import NotFoundError, RunFailedError
+from kasparro.core.errors import NotFoundError
 from kasparro.ingestion.operations.queueing import queue_runs
 from kasparro.schemas.pages import DEFAULT_LIMIT, MAX_LIMIT, Page
-from kasparro.schemas.pages.runs import RequestedRuns, Run, RunAnswer, RunPage, RunRequest, RunState, SourceType
+from kasparro.schemas.pages.runs import RequestedRuns, RunAnswer, RunPage, RunRequest, RunState, SourceType
 from kasparro.services import batches, runs, sources
 from kasparro.services.runs import RunFilter
 
 SOURCE_TYPES: Final = get_args(SourceType)
-_LONGEST_WAIT_SECONDS: Final = 3600
 router = APIRouter(tags=["runs"])
-IdempotencyKey = Annotated[
-    str | None,
-    Header(
-        alias="Idempotency-Key",
-        pattern=r"^[\x21-\x7e]{1,255}$",
-        description="Names this request: sent again, it is answered with the runs that it queued before.",
-    ),
-]
 
 
 class RunsParameters(Parameters):
@@ -53,21 +43,6 @@ class RunsParameters(Parameters):
     ] = None
     status: Annotated[RunState | None, Field(description="Only runs in this state.")] = None
     cursor: Annotated[str | None, Field(min_length=1, description="`page.next_cursor` of the page before.")] = None
-
-
-class StartParameters(Parameters):
-    """`POST /runs`."""
-
-    wait: Annotated[Flag, Field(description="Answer when the runs have ended.")] = False
-    timeout: Annotated[
-        int,
-        whole_number(1, _LONGEST_WAIT_SECONDS),
-        Field(
-            ge=1,
-            le=_LONGEST_WAIT_SECONDS,
-            description="With `wait`: answer after so many seconds all the same. Without it nothing is waited for.",
-        ),
-    ] = 300
 
 
 @router.get(
@@ -106,11 +81,7 @@ async def read_run(request: Request, run_id: RecordId) -> Response:
     "/runs",
     status_code=202,
     response_model=RequestedRuns,
-    responses={
-        200: {"model": RequestedRuns, "description": "With `wait`: all have ended well."},
-        202: {"description": "Queued, or with `wait` and the time over: the state they have reached."},
-        **problems(400, 401, 403, 404, 409, 413, 415, 429, 502, 503),
-    },
+    responses=RESPONSES,
     dependencies=[Depends(require_operate), Depends(refuse_repeated)],
 )
 async def start_runs(
@@ -128,25 +99,7 @@ async def start_runs(
     if source is not None:
         _require_storable(source)
     run_ids = await ask_database(request, lambda connection: queue_runs(connection, source=source, key=idempotency_key))
-    if query.wait:
-        await wait_until_ended(request, run_ids, timeout_seconds=query.timeout)
-    rows = await ask_database(request, lambda connection: runs.some(connection, run_ids))
-    return _started(request, [shown_run(row) for row in rows], waited=query.wait)
-
-
-def _started(request: Request, shown: list[Run], *, waited: bool) -> Response:
-    """Raises RunFailedError when the caller has waited for a run that did not end well."""
-    ended = waited and all(run.state not in {"queued", "running"} for run in shown)
-    if ended and (bad := [run for run in shown if run.state not in {"succeeded", "partial"}]):
-        raise RunFailedError("; ".join(map(_told, bad)))
-    headers = {"Location": f"/runs/{shown[0].id}"} if len(shown) == 1 else None
-    body = RequestedRuns(data=shown, **around(request))
-    return JSONResponse(body.model_dump(mode="json"), 200 if ended else 202, headers)
-
-
-def _told(run: Run) -> str:
-    reason = f": {run.error.message}" if run.error is not None else ""
-    return f"{run.source}: run {run.id} ended {run.state}{reason}"
+    return await answer_with_runs(request, run_ids, query)
 
 
 async def _page(connection: Connection, query: RunsParameters, before: int | None) -> list[dict[str, Any]]:

@@ -1,6 +1,7 @@
 """`/sources`: what is loaded, and how each source fared."""
 
 import json
+from dataclasses import asdict
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
@@ -11,10 +12,11 @@ from kasparro.api.answers import around, next_link, problems
 from kasparro.api.cursors import open_cursor, sign
 from kasparro.api.dependencies import Parameters, ask_database, refuse_all, refuse_repeated, whole_number
 from kasparro.api.errors import shortened
+from kasparro.core.database import Connection
 from kasparro.core.errors import NotFoundError
 from kasparro.schemas.pages import DEFAULT_LIMIT, MAX_LIMIT, LastRun, Page
-from kasparro.schemas.pages.sources import Source, SourceAnswer, SourcePage
-from kasparro.services import sources
+from kasparro.schemas.pages.sources import LiveMapping, Source, SourceAnswer, SourceDetail, SourcePage
+from kasparro.services import mappings, sources
 from kasparro.services.digest import as_text
 
 router = APIRouter(tags=["sources"])
@@ -55,14 +57,21 @@ async def list_sources(request: Request, query: Annotated[SourcesParameters, Que
     dependencies=[Depends(refuse_all)],
 )
 async def read_source(request: Request, name: Annotated[str, Path(description="A source's name.")]) -> Response:
-    """One source with its latest run."""
-    rows = []
+    """One source with its latest run, and the mappings by which its live records were made."""
+    found = None
     if name.isprintable():  # others the database cannot hold
-        rows = await ask_database(request, lambda connection: sources.page(connection, name=name, limit=1))
-    if not rows:
+        found = await ask_database(request, lambda connection: _detail(connection, name))
+    if found is None:
         raise NotFoundError(f"source {shortened(name)!r}: the database knows none of this name", hint="see /sources")
-    body = SourceAnswer(data=_shown(rows[0]), **around(request))
+    row, live = found
+    shown = [LiveMapping(**asdict(each)) for each in live]
+    body = SourceAnswer(data=SourceDetail(**_shown(row).model_dump(), mappings=shown), **around(request))
     return JSONResponse(body.model_dump(mode="json"))
+
+
+async def _detail(connection: Connection, name: str) -> tuple[dict[str, Any], list[mappings.LiveMapping]] | None:
+    rows = await sources.page(connection, name=name, limit=1)
+    return (rows[0], await mappings.live(connection, rows[0]["id"])) if rows else None
 
 
 def _shown(row: dict[str, Any]) -> Source:

@@ -4,9 +4,11 @@ from typing import Final
 
 from kasparro.core.database import Connection
 from kasparro.core.errors import NotFoundError, NoWorkerError, RunActiveError
-from kasparro.services import run_queue, workers
+from kasparro.services import reject_lists, run_queue, workers
+from kasparro.services.reject_lists import RejectFilter
 
 TRIGGER: Final = "api"
+REQUEUE: Final = "requeue"
 
 
 async def queue_runs(connection: Connection, *, source: str | None, key: str | None) -> list[int]:
@@ -30,6 +32,37 @@ async def queue_runs(connection: Connection, *, source: str | None, key: str | N
             if len(active) == len(sources):
                 raise _all_active({name: active[source_id] for source_id, name in sources.items()})
     return [runs[source_id] for source_id in sources if source_id in runs]
+
+
+async def queue_requeue(connection: Connection, *, chosen: RejectFilter, key: str | None) -> list[int]:
+    """Queue a requeue for each source that has open rejects of this choice; none where there are none.
+
+    A source whose rejects are being requeued is answered with that run, as long as there is another one to queue. One
+    that is being read is not in the way: its requeue comes next.
+    Raises NotFoundError for an unknown source, NoWorkerError, RunActiveError when nothing could be queued.
+    """
+    async with connection.transaction():
+        sources = await run_queue.lock_sources(connection, chosen.source)
+        if not sources and chosen.source is not None:
+            raise _not_found(chosen.source)
+        named = None if key is None else f"{REQUEUE} {key}"
+        if named is not None and (asked := await run_queue.asked_before(connection, list(sources), named)):
+            return sorted(asked.values())
+        waiting = await reject_lists.waiting(connection, chosen)
+        wanted = {source_id: name for source_id, name in sources.items() if name in waiting}
+        if not wanted:
+            return []
+        active = await run_queue.active(connection, list(wanted), REQUEUE)
+        if len(active) == len(wanted):
+            raise _all_active({name: active[source_id] for source_id, name in wanted.items()})
+        await _require_worker(connection)
+        runs = dict(active)
+        for source_id in [each for each in wanted if each not in active]:
+            plan = {REQUEUE: chosen.as_json()}
+            runs[source_id] = await run_queue.add(
+                connection, source_id, TRIGGER, key=named, operation=REQUEUE, plan=plan
+            )
+    return [runs[source_id] for source_id in wanted]
 
 
 async def _require_worker(connection: Connection) -> None:

@@ -37,6 +37,7 @@ from kasparro.services.requeue_pages import Place, Waiting, WaitingPage, Wanted
 NAME: Final = "requeue"
 PARTITION: Final = "rejects"
 _NO_LIMIT: Final = RejectLimit(share=1.0)
+_LONGEST_TOLD: Final = 500
 _UNSTORABLE: Final = "_unstorable"
 _SETTINGS: Final = {"jit": "off", "work_mem": "64MB"}
 log = structlog.get_logger()
@@ -54,9 +55,9 @@ class Requeue:
 
     @property
     def scope(self) -> str:
-        """Another choice is another requeue."""
+        """Another choice is another requeue. Told in full, as the run's plan shows it, unless that is long."""
         told = json.dumps(self.chosen.as_json(), sort_keys=True)
-        return f"{NAME}:{hashlib.sha256(told.encode('utf-8', 'surrogatepass')).hexdigest()[:16]}"
+        return f"{NAME}:{told if len(told) <= _LONGEST_TOLD else hashlib.sha256(told.encode()).hexdigest()}"
 
     async def begin(self, connection: Connection, source_id: int, mapping_version: int) -> None:
         del mapping_version

@@ -1,6 +1,7 @@
 """Bodies of `/sources`."""
 
 from datetime import datetime
+from typing import Literal
 
 from pydantic import Field
 
@@ -22,6 +23,26 @@ class Source(Body):
     last_run: LastRun | None = Field(description="The latest, whatever became of it.")
 
 
+class LiveMapping(Body):
+    """A version of the mapping, and how many live records it has made."""
+
+    id: int
+    hash: str
+    created_at: datetime
+    is_current: bool = Field(description="Whether the source was last read, or replayed, by it.")
+    records: int
+    records_kind: Literal["exact", "estimated"] = Field(
+        description="Of a source with more than 20,000 records in a large table the number is drawn from a sample, in "
+        "which a few records may be missing."
+    )
+
+
+class SourceDetail(Source):
+    """One source, with the mappings that have live records, or may have, where their number is estimated."""
+
+    mappings: list[LiveMapping]
+
+
 class SourcePage(Body):
     """Sources, by name."""
 
@@ -34,6 +55,6 @@ class SourcePage(Body):
 class SourceAnswer(Body):
     """One source."""
 
-    data: Source
+    data: SourceDetail
     request_id: str
     api_latency_ms: float
