@@ -45,6 +45,10 @@ MAPPINGS = [
     "    map: {title: t, author: x, value: v, tags: x}\n",
     "    key: k\n    timezone: Europe/Berlin\n    null_values: ['', NA, '0']\n    map: {occurred_at: o, tags: v}\n",
     "    key: k\n    map: {title: missing, value: v}\n",
+    "    key: k\n    version: o\n    map: {title: t}\n",
+    "    key: k\n    timezone: Europe/Berlin\n    null_values: ['', NA, '0']\n    version: o\n    map: {title: t}\n",
+    "    key: k\n    version: {field: v, type: number}\n    map: {title: t}\n",
+    "    key: k\n    version: {field: t, type: text}\n    map: {value: v}\n",
     "    key: k\n    where: \"v != '1'\"\n    map: {value: v}\n",
     "    key: k\n    map: {title: {expr: \"join('-', [t, x])\"}, unit: {value: 'a\"b'}}\n",
 ]

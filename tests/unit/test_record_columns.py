@@ -29,6 +29,12 @@ MAPPINGS = [
     "key: d.b, map: {title: {expr: \"join('-', [t, e])\"}, url: {value: 'a\"b'}, attributes: {n: {expr: 'length(l)'}}}",
     "key: k, where: \"t != 'x'\", map: {title: t, attributes: {}}",
     "key: k, map: {}",
+    "key: k, deletes: {tombstone: l}, where: \"t != 'x'\", map: {title: t, value: v}",
+    "key: [k, e], deletes: {tombstone: \"length(t) == `3`\"}, map: {title: t}",
+    "key: k, version: o, map: {title: t}",
+    "key: k, timezone: Europe/Berlin, null_values: ['', NA, '0'], version: o, map: {value: v}",
+    "key: k, version: {field: v, type: number}, map: {title: t}",
+    "key: k, version: {field: d.b, type: text}, map: {}",
 ]
 TEXTS = st.sampled_from([
     "", "NA", "0", "x", "A b", "é", "e\u0301", '"', "\\", "\n", "\x00", "\ud800", "\\u0000", "%s", " ", "k" * 300,

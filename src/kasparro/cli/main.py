@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from kasparro import __version__
+from kasparro.cli.backfill import backfill
 from kasparro.cli.chaos import chaos
 from kasparro.cli.check import check
 from kasparro.cli.config import schema, show
@@ -61,6 +62,7 @@ add(app, "up", up)
 add(app, "down", down)
 add(app, "status", status)
 add(app, "run", run)
+add(app, "backfill", backfill)
 add(app, "serve", serve)
 add(app, "scheduler", scheduler)
 add(app, "migrate", migrate)

@@ -114,8 +114,13 @@ class Position:
         )
 
 
-def begin(options: ApiOptions, start: Start, now: datetime) -> Position:
-    """Where a read begins. Raises PassExpiredError for a cursor that was written under other options."""
+def begin(
+    options: ApiOptions, start: Start, now: datetime, window: tuple[datetime, datetime] | None = None
+) -> Position:
+    """Where a read begins: in `window`, or by what stands.
+
+    Raises PassExpiredError for a cursor that was written under other options.
+    """
     options_hash = options.reading_hash()
     if start.cursor is not None:
         position = _resumed(start.cursor)
@@ -127,7 +132,11 @@ def begin(options: ApiOptions, start: Start, now: datetime) -> Position:
     settled = start.settled if start.settled and start.settled.get("options") == options.watching_hash() else {}
     validated = settled.get("validated")
     position = Position(options_hash, at=first, validated=Validated(**validated) if validated else None)
-    return position if options.incremental is None else _in_window(position, options.incremental, settled, now)
+    if options.incremental is None:
+        return position
+    if window is not None:
+        return _in_given_window(position, options.incremental, window)
+    return _in_window(position, options.incremental, settled, now)
 
 
 def short_hash(data: bytes) -> str:
@@ -140,6 +149,11 @@ def _resumed(cursor: Json) -> Position | None:
         return Position.from_json(cursor)
     except (KeyError, TypeError, ValueError):
         return None
+
+
+def _in_given_window(position: Position, incremental: Incremental, window: tuple[datetime, datetime]) -> Position:
+    since, until = (stamp_text(moment, incremental.format) for moment in window)
+    return replace(position, since=since, until=until if incremental.until_param else None)
 
 
 def _in_window(position: Position, incremental: Incremental, settled: dict[str, Any], now: datetime) -> Position:

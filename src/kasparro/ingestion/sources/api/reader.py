@@ -67,17 +67,25 @@ class Gathered:
 class ApiReader:
     """Reads one pass, or the rest of one. `read` may be called once."""
 
-    def __init__(self, options: ApiOptions, fetcher: Fetcher, start: Start, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        options: ApiOptions,
+        fetcher: Fetcher,
+        start: Start,
+        now: Callable[[], datetime],
+        window: tuple[datetime, datetime] | None = None,
+    ) -> None:
         self._options = options
         self._fetcher = fetcher
         self._parser = PageParser(options)
         self._now = now
         self._start = start
         self._gathered = Gathered(start.limits)
+        self._window = window
 
     async def read(self) -> AsyncGenerator[Batch | FinalBatch]:
         """Batches, then the final one. What was read before an error is handed on before it is raised."""
-        position = begin(self._options, self._start, self._now())
+        position = begin(self._options, self._start, self._now(), self._window)
         ahead = None if position.done else self._ask(position, resumed=self._start.cursor is not None)
         try:
             while ahead is not None:
@@ -105,7 +113,7 @@ class ApiReader:
     def _warn(self, position: Position) -> None:
         """Of a pass that showed records, none of which can move the watermark: the next one reads them again."""
         incremental = self._options.incremental
-        if incremental is None or position.timed or position.last is None:
+        if incremental is None or self._window is not None or position.timed or position.last is None:
             return
         cost = "everything" if position.since is None else f"what changed since {position.since}"
         log.warning("api.no_watermark", source=self._options.name, field=incremental.field,

@@ -26,11 +26,13 @@ class ApiSource:
         normalizer: Callable[[Payload], dict[str, object]],
         *,
         now: Callable[[], datetime] = utc_now,
+        window: tuple[datetime, datetime] | None = None,
     ) -> None:
         self._options = options
         self._fetcher = fetcher
         self._normalizer = normalizer
         self._now = now
+        self._window = window
 
     @property
     def name(self) -> str:
@@ -46,9 +48,13 @@ class ApiSource:
 
     async def read(self, partition: str, start: Start) -> AsyncIterator[Batch | FinalBatch]:  # noqa: ARG002
         """See the contract. A single page that is as `start.settled` left it costs one conditional request."""
-        async with aclosing(ApiReader(self._options, self._fetcher, start, self._now).read()) as items:
+        async with aclosing(ApiReader(self._options, self._fetcher, start, self._now, self._window).read()) as items:
             async for item in items:
                 yield item
+
+    def within(self, since: datetime, until: datetime) -> "ApiSource":
+        """The same source, asked for what changed in a window, whatever the watermark is; it needs `incremental`."""
+        return ApiSource(self._options, self._fetcher, self._normalizer, now=self._now, window=(since, until))
 
     def normalize(self, payload: Payload) -> dict[str, object]:
         return self._normalizer(payload)
