@@ -16,6 +16,9 @@ from kasparro.services import digest, replay_plans, sources
 from kasparro.services.replay_plans import ReplayPlan
 
 BEFORE = "map: {title: name, value: price, category: kind}"
+WHERE = """where: "kind == 'x'", """
+MIXED = WHERE + BEFORE.replace("value: price", "value: stock")
+"""Changes ten of the twenty items, filters seven and rejects three."""
 ROWS = [f"i{n},item {n},{n}.50,{'x' if n % 3 else 'y'},{n if n % 4 else 'none'}" for n in range(20)]
 """Twenty items; every third is of kind y, every fourth has a stock that is no number."""
 
@@ -28,19 +31,20 @@ class Items:
     options: ConnectionOptions
     connection: Connection
     settings: str = BEFORE
+    name: str = "items"
     limits: BatchLimits = field(default_factory=lambda: BatchLimits(records=5))
 
     def write(self, rows: list[str]) -> None:
         (self.folder / "items.csv").write_text("\n".join(["id,name,price,kind,stock", *rows, ""]), encoding="utf-8")
 
-    def job(self, name: str = "items") -> SourceJob:
+    def job(self, name: str | None = None) -> SourceJob:
         lenient = "reject_limit: {share: 1.0, min_records: 1000}"
-        text = f"sources:\n  - {{name: {name}, type: csv, path: items.csv, key: id, {lenient}, {self.settings}}}\n"
+        always = f"name: {name or self.name}, type: csv, path: items.csv, key: id, {lenient}"
+        text = f"sources:\n  - {{{always}, {self.settings}}}\n"
         return build_job(parse_configuration(text, {}).sources[0], self.folder)
 
-    async def load(self, name: str = "items", *, full_refresh: bool = False) -> RunOutcome:
-        request = Request(full_refresh=full_refresh)
-        outcome = await run_source(self.job(name), request, Conditions(self.options, limits=self.limits))
+    async def load(self, name: str | None = None) -> RunOutcome:
+        outcome = await run_source(self.job(name), Request(), Conditions(self.options, limits=self.limits))
         assert outcome.error is None, outcome.error
         return outcome
 
@@ -53,19 +57,19 @@ class Items:
         conditions = Conditions(self.options, limits=self.limits, faults=faults or Faults())
         return await run_source(replay_job(job, self.options, current), request, conditions)
 
-    async def records(self, name: str = "items") -> dict[str, dict[str, Any]]:
+    async def records(self) -> dict[str, dict[str, Any]]:
         """Each record by its key; of those that are deleted only why."""
         rows = await self.connection.fetch(
             "select u.record_key, title, value::text, category, attributes::text, deletion, u.record_hash, "
             "u.last_changed_at, u.mapping_version, u.raw_id, u.content_hash "
             "from unified_data u join sources s on s.id = u.source_id where s.name = $1",
-            name,
+            self.name,
         )
         return {row["record_key"]: dict(row) for row in rows}
 
-    async def digest(self, name: str = "items") -> str:
+    async def digest(self, name: str | None = None) -> str:
         """The digest that is kept, which is that of the records themselves."""
-        source = await sources.get(self.connection, name)
+        source = await sources.get(self.connection, name or self.name)
         async with self.connection.transaction():
             recomputed = await digest.recompute(self.connection, source.id)
         assert await digest.now(self.connection, source.id) == recomputed

@@ -14,9 +14,7 @@ from kasparro.ingestion.operations.replay import Chosen, plan
 from kasparro.ingestion.run import Conditions, RunOutcome, run_source
 from kasparro.ingestion.source import BatchLimits
 from kasparro.services.replay_plans import ReplayPlan
-from tests.replays import BEFORE, ROWS, Items, counts
-
-WHERE = """where: "kind == 'x'", """
+from tests.replays import BEFORE, MIXED, ROWS, WHERE, Items, counts
 
 
 @pytest.fixture
@@ -76,11 +74,10 @@ CHANGES = [
 ]
 
 
-@pytest.mark.parametrize("lanes", [1, 2])
 @pytest.mark.parametrize(("settings", "expected", "changed", "applied"), [each[1:] for each in CHANGES],
                          ids=[each[0] for each in CHANGES])  # fmt: skip
 async def test_apply_does_what_the_plan_says(
-    items: Items, settings: str, expected: dict[str, int], changed: dict[str, int], applied: dict[str, int], lanes: int
+    items: Items, settings: str, expected: dict[str, int], changed: dict[str, int], applied: dict[str, int]
 ) -> None:
     before = await items.records()
     items.settings = settings
@@ -90,7 +87,7 @@ async def test_apply_does_what_the_plan_says(
     assert planned.findings["differs"] is (expected.keys() != {"unchanged"})
     assert await items.records() == before
 
-    outcome = await items.apply(planned, lanes)
+    outcome = await items.apply(planned, 2)
     assert done(outcome) == {"fetched": 20, **applied}
     after = await items.records()
     gone = {key for key, row in after.items() if row["deletion"] == "replay"}
@@ -129,14 +126,14 @@ async def test_plan_touches_nothing_but_its_own_row(items: Items, connection: Co
         return {row["relname"]: row["written"] for row in rows}
 
     before = await counted()
-    items.settings = WHERE + BEFORE.replace("value: price", "value: stock")
+    items.settings = MIXED
     await items.plan()
     assert await counted() == before
 
 
 async def test_left_out_records_come_back_when_the_mapping_takes_them_again(items: Items) -> None:
     first = await items.digest()
-    items.settings = WHERE + BEFORE.replace("value: price", "value: stock")
+    items.settings = MIXED
     planned = await items.plan()
     assert counts(planned) == {"changed": 10, "removed": 7, "rejected": 3}
     await items.apply(planned)
