@@ -126,6 +126,13 @@ sources:
     ("extra", "problem"),
     [
         ("ignore: [x]", "sources[0]: ignore needs key: without a key, all columns together name a record"),
+        (
+            "deletes: {tombstone: gone}",
+            "sources[0]: deletes.tombstone needs key: without a key, all columns together name a record",
+        ),
+        ("deletes: {}", "sources[0].deletes: needs tombstone, snapshot: true, or both"),
+        ("deletes: {tombstone: x, max_share: 0.1}", "sources[0].deletes: max_share goes with snapshot: true"),
+        ("deletes: {snapshot: true, max_share: 2}", "sources[0].deletes.max_share: must be less than or equal to 1"),
         ("key: [a, a]", 'sources[0].key: "a" is given twice'),
         ("key: []", "sources[0].key: must not be empty"),
         ("key: k, columns: [a]", 'sources[0]: key names "k", which is not among columns'),

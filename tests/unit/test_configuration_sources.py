@@ -310,3 +310,36 @@ def test_identity_of_feeds_and_apis() -> None:
     assert identity(source_of(API)) == {"type": "api", "key": ["id"]}
     assert identity(source_of(RSS)) == {"type": "rss", "key": []}
     assert identity(source_of(f"{RSS}, identity: link")) == {"type": "rss", "key": [], "identity": "link"}
+
+
+@pytest.mark.parametrize(
+    ("fields", "problem"),
+    [
+        (
+            f"{API}, deletes: {{snapshot: true}}, incremental: {{field: at, param: since}}",
+            "sources[0]: deletes.snapshot cannot go with incremental, which never asks for every record",
+        ),
+        (
+            f"{API}, deletes: {{snapshot: true}}, pagination: {{type: offset}}",
+            "sources[0]: deletes.snapshot cannot go with pagination by offset, where records slip past pages",
+        ),
+        (
+            f"{RSS}, deletes: {{snapshot: true}}",
+            "sources[0].deletes: a feed never holds every record: snapshot cannot be told of it",
+        ),
+    ],
+)
+def test_snapshots_only_where_all_can_be_read(fields: str, problem: str) -> None:
+    assert problems_of(fields) == [problem]
+
+
+def test_marker_of_a_feed_begins_with_a_member() -> None:
+    (problem,) = problems_of(f"{RSS}, deletes: {{tombstone: titel}}")
+    assert problem.startswith('sources[0].deletes: "titel" is no member of an entry')
+
+
+def test_share_that_may_go_makes_no_other_configuration() -> None:
+    snapshot = f"{API}, deletes: {{snapshot: true, max_share: SHARE}}"
+    hashes = {config_hash(source_of(snapshot.replace("SHARE", share))) for share in ("0.1", "0.5")}
+    assert len(hashes) == 1
+    assert config_hash(source_of(API)) not in hashes

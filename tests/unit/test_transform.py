@@ -215,3 +215,25 @@ def test_what_no_encoder_takes_is_rejected_alone() -> None:
         ("3", "the payload cannot be stored: NUL character"),
     ]
     assert all(json.loads(rejected.payload_json).keys() == {"_unstorable"} for rejected in batch.rejected)
+
+
+def test_tombstone_is_told_before_where_and_mapping() -> None:
+    rest = "key: id, deletes: {tombstone: \"t == 'gone'\"}, where: \"x == 'X'\""
+    batch = transformed(
+        row("1"), row("2", t="gone", v="no number", x="other"), row("", t="gone"), row("3", x="other"),
+        SourceRecord(row("4", t="gone"), "a.csv:6", (Defect("ragged", "too short"),)), rest=rest,
+    )  # fmt: skip
+    assert [(each.ordinal, each.record_key, each.locator) for each in batch.tombstones] == [(12, "2", "a.csv:3")]
+    assert json.loads(batch.tombstones[0].payload_json) == row("2", t="gone", v="no number", x="other")
+    assert [(each.ordinal, each.record_key, each.defects[0].code) for each in batch.rejected] == [
+        (13, None, "key_missing"), (15, "4", "ragged"),
+    ]  # fmt: skip
+    assert [each.ordinal for each in batch.filtered] == [14]
+    assert [each.ordinal for each in batch.accepted] == [11]
+
+
+def test_marker_that_cannot_be_asked_rejects_the_record() -> None:
+    batch = transformed(row(v="x"), rest='key: id, deletes: {tombstone: "decimal(v) > `1`"}')
+    assert [(each.defects[0].code, each.defects[0].field) for each in batch.rejected] == [
+        ("expression_failed", "deletes.tombstone")
+    ]

@@ -3,6 +3,7 @@
 Whether a reading was complete is asked of the database, over all runs of the pass, and any doubt deletes nothing.
 """
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -40,12 +41,13 @@ async def compare(connection: Connection, stamp: RunStamp, snapshot: Snapshot, a
     """
     bound = log.bind(source=snapshot.source, run_id=stamp.run_id)
     parts = await snapshots.parts(connection, stamp)
-    obstacle = _obstacle(parts, snapshot.partitions) or await _nameless(connection, stamp)
+    obstacle = _obstacle(parts, snapshot.partitions, stamp.source_type) or await _nameless(connection, stamp)
     if obstacle is not None:
         obstacle = storable_text(mask_text(obstacle))
         await snapshots.note(connection, stamp.run_id, obstacle, 0)
-        if any(part.coverage != "none" for part in parts):
-            bound.warning("run.snapshot_not_compared", message=f"nothing is taken for gone: {obstacle}")
+        is_usual = all(part.coverage in {"none", "window"} for part in parts)
+        level = logging.INFO if is_usual else logging.WARNING
+        bound.log(level, "run.snapshot_not_compared", message=f"nothing is taken for gone: {obstacle}")
         return
     gone = await snapshots.missing(connection, stamp)
     if gone:
@@ -63,11 +65,11 @@ def wants_all(rows: Sequence[Checkpoint], partitions: Sequence[str]) -> bool:
     return bool(settled.keys() - set(partitions)) or ("full" in coverages and "none" in coverages)
 
 
-def _obstacle(parts: Sequence[Part], partitions: frozenset[str]) -> str | None:
+def _obstacle(parts: Sequence[Part], partitions: frozenset[str], source_type: str) -> str | None:
     """Why the pass cannot have seen every record; None when it has."""
     for part in parts:
         if part.coverage != "full":
-            return f"{part.partition} was not read completely ({_reason(part)})"
+            return f"{part.partition} was not read completely ({_reason(part, source_type)})"
         if part.fetched == 0:
             return f"{part.partition} held no records"
         if part.fetched != part.ordinal:
@@ -76,8 +78,11 @@ def _obstacle(parts: Sequence[Part], partitions: frozenset[str]) -> str | None:
     return f"{unread[0]} is new, and was not read yet" if unread else None
 
 
-def _reason(part: Part) -> str:
-    reasons = {"window": "only what is new was read", "none": "it is as it was"}
+def _reason(part: Part, source_type: str) -> str:
+    """Of the coverage: pages of an API that are asked for by their numbers, and ends that say little, make a window."""
+    reasons = {"none": "it is as it was", "window": "records may have slipped past its pages"}
+    if source_type == "csv":
+        reasons["window"] = "only what was added was read"
     return reasons.get(part.coverage or "", "its reading failed")
 
 

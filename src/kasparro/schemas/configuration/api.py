@@ -216,8 +216,6 @@ class ApiSourceConfig(HttpSourceConfig):
         if self.incremental is not None:
             raise ValueError("deletes.snapshot cannot go with incremental, which never asks for every record")
         if isinstance(self.pagination, PagePagination | OffsetPagination):
-            raise ValueError(
-                f"deletes.snapshot cannot go with pagination by {self.pagination.type}: when records are deleted while "
-                "pages are read, others slip past, and would be taken for gone"
-            )
+            kind = self.pagination.type
+            raise ValueError(f"deletes.snapshot cannot go with pagination by {kind}, where records slip past pages")
         return self
