@@ -170,9 +170,7 @@ async def test_requeue_never_puts_an_older_record_over_a_newer_one(
     await run(database, versioned_job(ScriptedSource({"p": records}, batch_size=10)))
     mended = versioned_job(ScriptedSource({"p": []}), mapping="2")
     assert isinstance(mended.transformer, Transformer)
-    kind = replace(
-        mended.transformer, normalize=lambda payload: {"record_key": payload["key"], "title": payload["title"]}
-    )
+    good = replace(mended.transformer, normalize=lambda each: {"record_key": each["key"], "title": each["title"]})
     wanted = RejectFilter()
     job, request = requeue_job(replace(mended, transformer=good), wanted, database), requeue_request(wanted, Request())
     outcome = await run_source(job, request, Conditions(database))
