@@ -44,7 +44,17 @@ async def requeued(options: ConnectionOptions, job: SourceJob, **chosen: Any) ->
 
 def counts(outcome: RunOutcome) -> dict[str, int]:
     assert outcome.row is not None, outcome.error
-    names = ("fetched", "inserted", "updated", "unchanged", "duplicate", "rejected", "filtered", "raw_written")
+    names = (
+        "fetched",
+        "inserted",
+        "updated",
+        "unchanged",
+        "duplicate",
+        "rejected",
+        "filtered",
+        "deleted",
+        "raw_written",
+    )
     return {name: outcome.row[name] for name in names if outcome.row[name]}
 
 
@@ -198,6 +208,53 @@ async def test_older_rejects_of_a_key_are_settled_by_a_newer_one(
     await run(database, job_of(ScriptedSource({"p": rows})))
     await requeued(database, mended(ScriptedSource({"p": []})), ids=(2,))
     assert await states(connection) == [("resolved", "superseded"), ("requeued", "loaded")]
+
+
+async def test_what_a_backfill_has_rejected_lands_only_where_there_is_no_record(
+    database: ConnectionOptions, connection: Connection
+) -> None:
+    """It is from the past, although it was seen last; also when it has been requeued in vain before."""
+    await run(database, job_of(ScriptedSource({"p": [row("a", "new")]})))
+    old = [row("a", "old", bad=True), row("b", "older", bad=True), row("b", "old", bad=True)]
+    await run(database, job_of(ScriptedSource({"p": old})), full_refresh=True)
+    await connection.execute("update etl_runs set operation = 'backfill' where id = 2")
+    in_vain = replace(job_of(ScriptedSource({"p": []})), mapping_hash="other")
+    assert counts(await requeued(database, in_vain)) == {"fetched": 3, "rejected": 3}
+    outcome = await requeued(database, mended(ScriptedSource({"p": []})))
+    assert counts(outcome) == {"fetched": 3, "inserted": 1, "duplicate": 1, "unchanged": 1}
+    assert [item[:2] for item in await unified(connection)] == [("a", "new"), ("b", "old")]
+    assert (await states(connection))[0] == ("resolved", "superseded")
+
+
+async def test_record_that_was_deleted_since_is_not_revived(
+    database: ConnectionOptions, connection: Connection
+) -> None:
+    """Unless it was a replay that left it out, whose mapping did not take the payload."""
+    for rows in ([row("a"), row("b")], [row("a", "later", bad=True), row("b", "later", bad=True)]):
+        await run(database, job_of(ScriptedSource({"p": rows})), full_refresh=True)
+    await connection.execute(
+        "update unified_data set deleted_at = now(), deletion = case record_key when 'a' then 'gone' else 'replay' end"
+    )
+    await connection.execute("update sources set digest = 0")
+    outcome = await requeued(database, mended(ScriptedSource({"p": []})))
+    assert counts(outcome) == {"fetched": 2, "unchanged": 1, "updated": 1}
+    assert [item[:2] for item in await unified(connection)] == [("b", "later")]
+    async with connection.transaction():
+        assert outcome.row is not None
+        assert await digest.recompute(connection, 1) == int(outcome.row["digest"])
+
+
+async def test_tombstone_by_todays_configuration_deletes_what_is_older(
+    database: ConnectionOptions, connection: Connection
+) -> None:
+    for rows in ([row("a")], [row("a", "gone", bad=True), row("b", "gone", bad=True)]):
+        await run(database, job_of(ScriptedSource({"p": rows})), full_refresh=True)
+    job = mended(ScriptedSource({"p": []}))
+    marked = Transformer(lambda _: {}, key_of, is_tombstone=lambda payload: payload["title"] == "gone")
+    outcome = await requeued(database, replace(job, transformer=marked))
+    assert counts(outcome) == {"fetched": 2, "deleted": 1, "unchanged": 1}
+    assert await unified(connection) == []
+    assert await states(connection) == [("resolved", "tombstone")] * 2
 
 
 async def test_what_its_reader_knew_to_be_wrong_is_rejected_again(

@@ -31,16 +31,15 @@ class StoredLaneStore(PostgresLaneStore):
         accepted, source_id = origin.raw_ids[: batch.accepted], self._stamp.source_id
         landed = [raw_id for raw_id in accepted if raw_id not in unchanged]
         rejected = origin.raw_ids[batch.accepted :]
-        if self._stamp.operation == "requeue":
-            await stored.supersede(self._connection, source_id, batch.accepted_keys(), accepted, at)
-            for raw_ids, state, resolution in (
-                (landed, "requeued", "loaded"),
-                (list(unchanged), "resolved", "superseded"),
-                (origin.filtered_raw_ids, "resolved", "filtered"),
-                (origin.tombstone_raw_ids, "resolved", "tombstone"),
-                (origin.rejected_raw_ids, "resolved", "other_reason"),
-            ):
-                await rejects.settle(self._connection, source_id, raw_ids, state, resolution, at)
+        await stored.supersede(self._connection, source_id, batch.accepted_keys(), accepted, at)
+        for raw_ids, state, resolution in (
+            (landed, "requeued", "loaded"),
+            (list(unchanged), "resolved", "superseded"),
+            (origin.filtered_raw_ids, "resolved", "filtered"),
+            (origin.tombstone_raw_ids, "resolved", "tombstone"),
+            (origin.rejected_raw_ids, "resolved", "other_reason"),
+        ):
+            await rejects.settle(self._connection, source_id, raw_ids, state, resolution, at)
         if batch.reasons:
             by_hash = dict(zip(batch.content_hashes()[batch.accepted :], rejected, strict=True))
             await rejects.record(self._connection, batch.reasons, by_hash, self._stamp, at)

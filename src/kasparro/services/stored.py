@@ -2,23 +2,31 @@
 
 The same rule as in `classification.py`, except that no raw row is written: a unified row takes the raw row that its
 record stands in. Written is only what is newer than the unified row: a reject that is open under its key is, since
-whatever loads under a key settles its open rejects; of others the raw row tells (docs/decisions/0018-requeue-order.md).
+whatever loads under a key settles its open rejects; of others the raw row tells. What a backfill has rejected is from
+the past, and lands only where its key has no record (docs/decisions/0018-requeue-order.md).
 """
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Final
 
 from kasparro.core.database import Connection
 from kasparro.schemas.batches import LaneBatch, RunStamp
 from kasparro.services import versions
+from kasparro.services.raw_rows import row_of_any
 from kasparro.services.verdict import NO_RAW_ROWS, Tally, UnifiedRows, Verdict
 
-_CLASSIFY = """
+_BY_BACKFILL: Final = f"""
+exists (select from {row_of_any("s.raw_id")} found join etl_runs b on b.id = found.run_id
+        where b.operation = 'backfill')
+"""
+_CLASSIFY: Final = """
 with known as materialized (
     select s.position, s.ordinal, s.record_key, s.raw_id, u.id as unified_id,
            case when u.deleted_at is null then u.record_hash end as known_record_hash,
            u.pass_id is not distinct from $2::bigint as this_pass,
            case when u.id is null then true
+                when waits.backfilled then u.pass_id = $2 and u.raw_id < s.raw_id
                 when waits.seen_at is not null
                 then u.deleted_at is null or u.deletion = 'replay' or u.deleted_at < waits.seen_at
                 else u.raw_id < s.raw_id
@@ -30,8 +38,10 @@ with known as materialized (
              select id, raw_id, record_hash, deleted_at, deletion, pass_id, mapping_version
              from unified_data where source_id = $1::integer and record_key = s.record_key limit 1) u on true
          left join lateral (
-             select max(last_seen_at) as seen_at from rejected_records
-             where source_id = $1 and state = 'open' and record_key = s.record_key and raw_id = s.raw_id
+             select max(r.last_seen_at) as seen_at,
+                    bool_and(e.operation = 'backfill' or e.operation = 'requeue' and {by_backfill}) as backfilled
+             from rejected_records r join etl_runs e on e.id = r.run_id
+             where r.source_id = $1 and r.state = 'open' and r.record_key = s.record_key and r.raw_id = s.raw_id
          ) waits on true
 ), ranked as (
     select known.*,
@@ -67,7 +77,7 @@ select count(*) filter (where outcome = 'inserted') as inserted,
        coalesce(array_agg(known_record_hash) filter (where changed and known_record_hash is not null), '{}')
            as known_hashes
 from settled
-"""
+""".replace("{by_backfill}", _BY_BACKFILL)
 _SUPERSEDE = """
 update rejected_records set state = 'resolved', resolved_at = $4::timestamptz, resolution = 'superseded'
 where id = any(array(
