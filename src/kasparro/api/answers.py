@@ -23,5 +23,5 @@ def next_link(request: Request, cursor: str) -> str:
     """The value of `Link` (RFC 8288), relative to the server: proxies need not tell us our name."""
     pairs = parse_qsl(request.scope["query_string"].decode("utf-8", "replace"), keep_blank_values=True)
     kept = [pair for pair in pairs if pair[0] not in {"cursor", "offset"}]
-    path = f"{request.scope.get('root_path', '')}{request.scope['route'].path}"
+    path = f"{request.scope.get('root_path', '')}{request.scope['route'].path.format(**request.path_params)}"
     return f'<{path}?{urlencode([*kept, ("cursor", cursor)])}>; rel="next"'

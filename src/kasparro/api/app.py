@@ -14,7 +14,7 @@ from kasparro.api.metrics import RequestMetrics
 from kasparro.api.middleware import RequestMiddleware
 from kasparro.api.openapi import operation_id
 from kasparro.api.options import ApiOptions
-from kasparro.api.routes import data, docs, health, metrics, raw, rejects, runs, sources, stats
+from kasparro.api.routes import data, docs, health, lineage, metrics, raw, rejects, runs, sources, stats
 from kasparro.core.database import Pool
 
 
@@ -46,6 +46,7 @@ def create_routes(options: ApiOptions) -> FastAPI:
     app.state.options = options
     app.router.routes.append(DirectRoute("/data", require_read, data.list_data))
     app.include_router(data.router, dependencies=[Depends(require_read)])
+    app.include_router(lineage.router, dependencies=[Depends(require_read)])
     app.include_router(raw.router, dependencies=[Depends(require_read)])
     for reading in (sources, stats, metrics):
         app.include_router(reading.router, dependencies=[Depends(require_read)])

@@ -2,7 +2,7 @@
 `kept_payloads`. A row stands in one of the two.
 
 The raw tables are partitioned by `fetched_at`, which an id does not tell: each partition's primary key, which begins
-with the id, is asked, and kept payloads last. 20,000 ids over twelve months: 0.2 s.
+with the id, is asked, and kept payloads last: 20,000 ids over twelve months took 0.6 s.
 """
 
 from collections.abc import Sequence

@@ -7,8 +7,9 @@ from kasparro.services.data.columns import COLUMNS, Field
 from kasparro.services.data.conditions import attribute_text
 from kasparro.services.data.statement import Parameters
 
-_ALL: Final = ", ".join(f"{column.json} as {column.name}" for column in COLUMNS.values())
-WHOLE_RECORD: Final = f"(select row_to_json(shown)::text from (select {_ALL}) shown)"  # noqa: S608
+RECORD_COLUMNS: Final = ", ".join(f"{column.json} as {column.name}" for column in COLUMNS.values())
+"""All columns of `u` and `s`, each as JSON shows it."""
+WHOLE_RECORD: Final = f"(select row_to_json(shown)::text from (select {RECORD_COLUMNS}) shown)"  # noqa: S608
 """The JSON of all columns of `u` and `s`."""
 
 
