@@ -7,7 +7,7 @@ Finish: what stands for a whole pass is written when every lane has committed it
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -22,7 +22,6 @@ from kasparro.core.errors import (
     KasparroError,
     RunConflictError,
     SourceError,
-    TooManyGoneError,
 )
 from kasparro.core.masking import mask_text
 from kasparro.ingestion import raw_tables
@@ -30,9 +29,9 @@ from kasparro.ingestion.connections import COORDINATOR_SETTINGS, LiveConnection
 from kasparro.ingestion.http.contract import LONGEST_PAUSE_SECONDS
 from kasparro.ingestion.job import SourceJob, partitions_of
 from kasparro.ingestion.locking import lock
-from kasparro.ingestion.operation import Operation
 from kasparro.ingestion.passes import OpenPass, PartitionPlan, find_open, fresh
-from kasparro.ingestion.snapshot import Snapshot, compare, wants_all
+from kasparro.ingestion.requests import Request, RunPlan, snapshot_of
+from kasparro.ingestion.snapshot import compare, must_read_all
 from kasparro.ingestion.source import FinalBatch
 from kasparro.schemas.batches import LaneState, RunStamp
 from kasparro.services import (
@@ -48,49 +47,12 @@ from kasparro.services import (
 from kasparro.services.checkpoints import Checkpoint
 from kasparro.services.liveness import INTERRUPTED
 from kasparro.services.locks import Session
-from kasparro.services.runs import Newest, NewRun
+from kasparro.services.runs import NewRun
 from kasparro.services.sources import SourceInfo
 
 STUCK_AFTER_SECONDS = 60.0
 _CLAIM_ATTEMPTS: Final = 3
 log = structlog.get_logger()
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """How a run was asked for. `abandon`: begin a new pass although one is open; `queued_run_id`: its row is there;
-    `confirm`: what a complete reading lacks is gone, however much it is."""
-
-    trigger: str = "cli"
-    lanes: int = 1
-    full_refresh: bool = False
-    abandon: bool = False
-    confirm: bool = False
-    queued_run_id: int | None = None
-    unless_newer_than: Newest | None = None
-    """What had begun when the run was decided on: where more has, somebody else was faster, and there is none."""
-    operation: Operation | None = None
-    """What to do other than reading the source on."""
-
-    @property
-    def scope(self) -> str:
-        """Of the run's checkpoints."""
-        return checkpoints.READING if self.operation is None else self.operation.scope
-
-
-@dataclass(frozen=True, slots=True)
-class RunPlan:
-    """What a claimed run is going to do."""
-
-    stamp: RunStamp
-    partitions: list[PartitionPlan]
-    first_load: bool
-    resumes_run_id: int | None
-    partitions_in_all: int
-    """Of the pass, those already finished included."""
-    operation: Operation | None = None
-    snapshot: Snapshot | None = None
-    """How to compare at the end, where a complete reading holds all."""
 
 
 class Coordinator:
@@ -202,7 +164,9 @@ class Coordinator:
         else:
             await operation.begin(connection, source.id, version)
         name = operation.name if operation else None
-        request = await self._reading_all(connection, job, request, rows, partitions)
+        snapshot = snapshot_of(job, request, partitions)
+        if snapshot is not None and await must_read_all(connection, source.id, snapshot, rows):
+            request = replace(request, full_refresh=True)
         open_pass = await self._resumable(connection, job, request, rows, partitions, version)
         pass_id = open_pass.pass_id if open_pass else int(await connection.fetchval("select nextval('pass_id_seq')"))
         resumes = open_pass.run_id if open_pass else None
@@ -222,23 +186,7 @@ class Coordinator:
         await self._save_plan(connection, run_id, plans, rows, request, open_pass)
         first = open_pass is None and operation is None and not await sources.has_records(connection, source.id)
         in_all = len(open_pass.names) if open_pass else len(plans)
-        return RunPlan(stamp, plans, first, resumes, in_all, operation, _snapshot(job, request, partitions))
-
-    async def _reading_all(
-        self, connection: Connection, job: SourceJob, request: Request, rows: list[Checkpoint], partitions: list[str]
-    ) -> Request:
-        """The request; as one for a full refresh where only reading everything (again) allows for a comparison."""
-        if _snapshot(job, request, partitions) is None or not partitions:
-            return request
-        open_pass = find_open(rows)
-        if open_pass is None:
-            again = wants_all(rows, partitions)
-        else:
-            refused = (await runs.find(connection, open_pass.run_id))["error_code"] == TooManyGoneError.code
-            again = refused and not request.confirm
-        if again:
-            await checkpoints.forget_others(connection, self._source.id, partitions)
-        return replace(request, full_refresh=True) if again else request
+        return RunPlan(stamp, plans, first, resumes, in_all, operation, snapshot)
 
     async def _warn_of_new_mapping(self, connection: Connection, version: int, request: Request) -> None:
         """Records that are not read again keep what an older mapping made of them: say so, once for each change."""
@@ -289,13 +237,6 @@ class Coordinator:
         }
         before = {f"{row.partition}#{row.lane}": {"ordinal": row.ordinal, "cursor": row.cursor} for row in rows}
         await runs.save_plan(connection, run_id, plan, before)
-
-
-def _snapshot(job: SourceJob, request: Request, partitions: list[str]) -> Snapshot | None:
-    """How to compare at the end of the run; None where no reading of the source is known to hold all."""
-    if job.deletes is None or not job.deletes.snapshot or request.operation is not None:
-        return None
-    return Snapshot(job.source.name, job.deletes.max_share, request.confirm, frozenset(partitions))
 
 
 def _not_before(error: KasparroError, now: datetime) -> datetime | None:

@@ -14,8 +14,9 @@ from kasparro.core.canonical import storable_text
 from kasparro.core.database import Connection
 from kasparro.core.errors import TooManyGoneError
 from kasparro.core.masking import mask_text
+from kasparro.ingestion.passes import find_open
 from kasparro.schemas.batches import RunStamp
-from kasparro.services import snapshots
+from kasparro.services import checkpoints, runs, snapshots
 from kasparro.services.checkpoints import PARTITION_LANE, Checkpoint
 from kasparro.services.snapshots import Part
 
@@ -57,12 +58,24 @@ async def compare(connection: Connection, stamp: RunStamp, snapshot: Snapshot, a
     bound.info("run.snapshot_compared", records_gone=len(gone))
 
 
-def wants_all(rows: Sequence[Checkpoint], partitions: Sequence[str]) -> bool:
-    """Whether the last pass left a comparison undone that reading all partitions would allow: some of them were read
-    completely while others were not, or some are there no more."""
+async def must_read_all(connection: Connection, source_id: int, snapshot: Snapshot, rows: Sequence[Checkpoint]) -> bool:
+    """Whether only reading everything allows for a comparison; in the claim's transaction.
+
+    That is so when the last pass read some partitions completely and others not, when some are there no more (they are
+    then forgotten), or when the open pass lacked too much and nobody has confirmed that.
+    """
+    if not snapshot.partitions:
+        return False
+    open_pass = find_open(list(rows))
+    if open_pass is not None:
+        refused = (await runs.find(connection, open_pass.run_id))["error_code"] == TooManyGoneError.code
+        return refused and not snapshot.confirmed
     settled = {row.partition: row.coverage for row in rows if row.lane == PARTITION_LANE}
-    coverages = {settled.get(name) for name in partitions}
-    return bool(settled.keys() - set(partitions)) or ("full" in coverages and "none" in coverages)
+    lost = settled.keys() - snapshot.partitions
+    if lost:
+        await checkpoints.forget(connection, source_id, sorted(lost))
+    coverages = {settled.get(name) for name in snapshot.partitions}
+    return bool(lost) or ("full" in coverages and "none" in coverages)
 
 
 def _obstacle(parts: Sequence[Part], partitions: frozenset[str], source_type: str) -> str | None:

@@ -54,7 +54,7 @@ delete from etl_checkpoints
 where source_id = $1::integer and scope = '' and ($2::text is null or partition = $2::text)
 """
 _FORGET = """
-delete from etl_checkpoints where source_id = $1::integer and scope = '' and lane = -1 and partition <> all($2::text[])
+delete from etl_checkpoints where source_id = $1::integer and scope = '' and lane = -1 and partition = any($2::text[])
 """
 _END_SCOPE = "delete from etl_checkpoints where source_id = $1::integer and scope = $2::text"
 _END_OTHERS = """
@@ -145,7 +145,7 @@ async def end_others(connection: Connection, source_id: int, *, prefix: str, sco
     await connection.execute(_END_OTHERS, source_id, prefix, scope)
 
 
-async def forget_others(connection: Connection, source_id: int, partitions: list[str]) -> None:
+async def forget(connection: Connection, source_id: int, partitions: list[str]) -> None:
     """Remove what complete passes left behind for partitions that are there no more."""
     await connection.execute(_FORGET, source_id, partitions)
 
