@@ -282,6 +282,34 @@ MUTATIONS = [
         "tests/integration/test_clock_and_order.py::"
         "test_clock_that_jumps_between_batches_changes_no_record_counter_or_digest",
     ),
+    Mutation(
+        "plan that is applied whatever has changed",
+        "ingestion/operations/replay.py",
+        "        if now != planned.standing:\n",
+        "        if False:\n",
+        "tests/integration/test_replay.py::test_outdated_plan_is_refused",
+    ),
+    Mutation(
+        "replay that begins from the first record again",
+        "ingestion/replay_source.py",
+        'int(start.cursor["after"]) if start.cursor else 0',
+        "0",
+        "tests/recovery/test_replay.py::test_replay_that_is_killed_is_ended_by_the_next",
+    ),
+    Mutation(
+        "records that change their set while a replay is applied",
+        "services/stored_pages.py",
+        "    where source_id = $1::integer and id > $2::bigint and (deleted_at is null or deletion = 'replay'))\n",
+        "    where source_id = $1::integer and id > $2::bigint and deleted_at is null)\n",
+        "tests/integration/test_replay.py::test_left_out_records_come_back_when_the_mapping_takes_them_again",
+    ),
+    Mutation(
+        "record that is left out and stays in the digest",
+        "ingestion/replay_store.py",
+        "            hashes += replaying.live_hashes(records)\n",
+        "",
+        "tests/integration/test_replay.py::test_apply_does_what_the_plan_says",
+    ),
 ]
 
 
