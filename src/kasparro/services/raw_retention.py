@@ -28,6 +28,13 @@ from pg_inherits i join pg_class child on child.oid = i.inhrelid
 where i.inhparent = $1::text::regclass and child.relname ~ '_y[0-9]{4}m[0-9]{2}$'
 """
 _COUNT: Final = """
+select date_trunc('month', r.fetched_at, 'UTC') as month, s.id, s.name, count(*) as rows, 0 as pointed,
+       sum(pg_column_size(r.payload))::bigint as payload_bytes
+from {raw} r join sources s on s.id = r.source_id
+where r.fetched_at < $1::timestamptz
+group by 1, 2, 3 order by 1, 3
+"""
+_COUNT_WITH_POINTED: Final = """
 with pointed as materialized (
     select raw_id from unified_data union select raw_id from rejected_records where state = 'open')
 select date_trunc('month', r.fetched_at, 'UTC') as month, s.id, s.name, count(*) as rows, count(p.raw_id) as pointed,
@@ -71,7 +78,7 @@ select count(*) as rows, coalesce(sum(size_bytes), 0)::bigint as payload_bytes f
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """What a source has of a month; `pointed`: payloads that a record or an open reject points at."""
+    """What a source has of a month; `pointed`, where asked: payloads that a record or an open reject points at."""
 
     source_id: int
     source: str
@@ -102,15 +109,18 @@ class RawMonth:
         return [share.source_id for share in self.shares]
 
 
-async def months(connection: Connection, before: datetime) -> list[RawMonth]:
-    """The months of all raw tables that begin before this moment, oldest first. Reads all of their rows."""
-    found = [month for source_type in TYPES for month in await _months(connection, source_type, before)]
+async def months(connection: Connection, before: datetime, *, with_pointed: bool) -> list[RawMonth]:
+    """The months of all raw tables that begin before this moment, oldest first. Reads all of their rows, and with what
+    is pointed at all records.
+    """
+    count = _COUNT_WITH_POINTED if with_pointed else _COUNT
+    found = [month for source_type in TYPES for month in await _months(connection, source_type, count, before)]
     return sorted(found, key=lambda month: (month.month, month.source_type))
 
 
-async def _months(connection: Connection, source_type: str, before: datetime) -> list[RawMonth]:
+async def _months(connection: Connection, source_type: str, count: LiteralString, before: datetime) -> list[RawMonth]:
     shares: dict[datetime, list[Share]] = {}
-    for row in await connection.fetch(_of(source_type, _COUNT), before):
+    for row in await connection.fetch(_of(source_type, count), before):
         share = Share(row["id"], row["name"], row["rows"], row["pointed"], row["payload_bytes"])
         shares.setdefault(row["month"], []).append(share)
     made = {

@@ -104,7 +104,7 @@ async def plan(options: ConnectionOptions, ages: Ages, at: datetime) -> Retentio
     """What `apply` would do now. Changes nothing and waits for nobody; counts all raw rows, which takes a while."""
     async with _connected(options) as live, live.use() as connection:
         at = await retention_lock.not_after_now(connection, at)
-        found = await raw_retention.months(connection, _ALL)
+        found = await raw_retention.months(connection, _ALL, with_pointed=True)
         months = [judge(month, ages, at) for month in found]
         rest = [await _foreseen(connection, source, ages[source.name], at) for source in await _known(connection, ages)]
     return RetentionReport(False, at, tuple(months), tuple(rest))
@@ -119,7 +119,7 @@ async def apply(options: ConnectionOptions, ages: Ages, at: datetime) -> Retenti
         await retention_lock.take(connection)
         at = await retention_lock.not_after_now(connection, at)
         months: list[MonthFate] = []
-        for month in await raw_retention.months(connection, _latest(ages, at)):
+        for month in await raw_retention.months(connection, _latest(ages, at), with_pointed=False):
             fate = judge(month, ages, at)
             months.append(await _dropped(connection, fate) if fate.fate == "drop" else fate)
         rest = [await _thinned(connection, source, ages[source.name], at) for source in await _known(connection, ages)]
