@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Union, cast, get_args, get_origin
 from pydantic import BaseModel, SecretStr
 
 from kasparro.core.masking import mask_secrets, masked
-from kasparro.schemas.configuration import api, base, csv, deletes, mapping, retention, rss, schedule, upstream
+from kasparro.schemas.configuration import api, base, csv, deletes, mapping, retention, rss, schedule, upstream, version
 from kasparro.schemas.configuration.choice import type_of
 from kasparro.schemas.configuration.document import replace_scalars, scalars
 from kasparro.schemas.configuration.mapping import ConstantTarget, ExpressionTarget
@@ -59,9 +59,10 @@ A *target* says where a field comes from: a plain text is the name of a column, 
 record. In sources of type `api` and `rss`, whose records are JSON, a plain text is a JMESPath as well, mostly a name or
 names with dots (`quotes.USD.price`); a name of other than letters, digits and `_` stands in double quotes.
 
-A text that is no number (`invalid_decimal`) or no time (`invalid_time`) where one is needed rejects the record. A
-mapped column that a row does not have rejects it too (`missing_field`); in JSON, what is not there has no value. Cells
-are text: ``to_number(distance) > `100` `` compares numbers, while `distance > '100'` is never true.
+A text that is no number (`invalid_decimal`) or no time (`invalid_time`) where one is needed rejects the record, and so
+does a `version` that is none (`invalid_version`). A mapped column that a row does not have rejects it too
+(`missing_field`); in JSON, what is not there has no value. Cells are text: ``to_number(distance) > `100` `` compares
+numbers, while `distance > '100'` is never true.
 
 Besides JMESPath's own functions, whose numbers are exact here, there are `split(text, separator)`, `replace(text, old,
 new)`, `regex(text, pattern)` (the first group of the first match), `lower(text)`, `decimal(text)` (fails for what is no
@@ -74,6 +75,16 @@ nothing: `guid, link, title, title_type, authors, summary, summary_type, content
 published_parsed, updated, updated_parsed, language, base, feed.title, feed.url`. A path in `map`, `key`, `where` or
 `ignore` that begins with another name is a mistake; `{expr: ...}` is not judged by its names. Text and links that are
 mapped from them are made harmless, as the default ones are.
+"""
+
+_VERSIONS = """\
+A record with a lower version than the one that stands changes nothing, and counts as unchanged. Sources of type `csv`
+name a column, those of type `api` a path, whose values are as they say, or the record is rejected (`invalid_version`).
+
+    version: updated_at                      # times
+    version: {field: revision, type: number}
+
+Versions are compared from the next time on that a record is written: `kasparro replay` does that for all.
 """
 
 
@@ -109,6 +120,7 @@ def reference_text() -> str:
         _section("`map`", mapping.ColumnMap, _TARGETS),
         _section("`{expr: ...}`", ExpressionTarget),
         _section("`{value: ...}`", ConstantTarget),
+        _section("`version`", version.ColumnVersion, _VERSIONS),
         _section("`schedule`", schedule.Schedule),
         _section("`rate_limit`", upstream.RateLimit),
         _section("`retry`", upstream.Retry),

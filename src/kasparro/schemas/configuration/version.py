@@ -17,8 +17,8 @@ class Version(Strict, Generic[Place]):
     field: Place
     """The column, or the path to the value, such as `updated_at` or `meta.revision`."""
     type: VersionKind = "time"
-    """How versions are compared: as times (ISO 8601), as exact numbers (38 digits before the point, and 38 behind it), or
-    as texts, character by character."""
+    """How versions are compared: as times (ISO 8601), as exact numbers (of 38 digits before the point, and 38 behind
+    it), or as texts, character by character."""
 
 
 def _spelled_out(value: object) -> object:
@@ -26,11 +26,11 @@ def _spelled_out(value: object) -> object:
 
 
 class ColumnVersion(Version[Annotated[str, Field(min_length=1)]]):
-    """What tells which of two states of a record is the newer one. A column's name alone stands for one with times."""
+    """What tells which of two states of a record is the newer one. A name alone stands for a column of times."""
 
 
 class PathVersion(Version[JsonPath]):
-    """What tells which of two states of a record is the newer one. A path alone stands for one to times."""
+    """What tells which of two states of a record is the newer one. A path alone stands for a path to times."""
 
 
 VersionColumn = Annotated[ColumnVersion, BeforeValidator(_spelled_out, json_schema_input_type=str | ColumnVersion)]
