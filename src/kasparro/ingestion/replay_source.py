@@ -11,9 +11,7 @@ from kasparro.ingestion.source import Batch, FinalBatch, Payload, Source, Source
 from kasparro.services.stored_pages import StoredPage, Wanted, read_pages
 
 PARTITION: Final = "stored"
-_SETTINGS: Final = {
-    name: value for name, value in LANE_SETTINGS.items() if not name.startswith(("idle_", "enable_seqscan"))
-}
+_SETTINGS: Final = {name: value for name, value in LANE_SETTINGS.items() if not name.startswith("idle_")}
 """It may wait for lanes as long as they take: it holds no lock and no transaction."""
 
 

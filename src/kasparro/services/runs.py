@@ -94,7 +94,7 @@ select id from made union all select id from mapping_versions where hash = $1::t
 """
 _LAST_MAPPING = """
 select mapping_version from etl_runs
-where source_id = $1::integer and (operation is null or operation = 'replay' and state = 'succeeded')
+where source_id = $1::integer and (operation is null or operation = 'replay' and state in ('succeeded', 'partial'))
 order by id desc limit 1
 """
 _SHOW = """

@@ -14,6 +14,7 @@ from kasparro.core.database import Connection
 from kasparro.schemas.batches import StandingRecords
 from kasparro.services.loading import raw_table
 
+_BY_INDEX: Final = "set enable_seqscan = off"
 _IN_ORDER: Final = "set enable_sort = off"
 """By ids there is an index, and it is read once from end to end, whatever the planner believes of the source."""
 _FEW: Final = 50_000
@@ -107,11 +108,10 @@ async def read_pages(
 ) -> AsyncGenerator[StoredPage]:
     """Pages of records with greater ids than `after`; each closes at so many records or characters of JSON.
 
-    Turns sorting off for the rest of the connection's transaction, or of its life.
+    Keeps the planner from reading whole tables, and from sorting, for the rest of the connection's life.
     """
     few = await connection.fetchval(_COUNT, wanted.source_id, _FEW + 1) <= _FEW
-    if not few:
-        await connection.execute(_IN_ORDER)
+    await connection.execute(_BY_INDEX if few else f"{_BY_INDEX}; {_IN_ORDER}")
     statement = _RECORDS_OF_FEW if few else _RECORDS
     ahead: Sequence[Any] = ()
     piece, page = _FIRST_PIECE, StoredPage(after)
