@@ -13,6 +13,7 @@ from kasparro.ingestion.faults import Faults, parse_plans
 from kasparro.ingestion.operations.replay import Chosen, plan
 from kasparro.ingestion.run import Conditions, RunOutcome, run_source
 from kasparro.ingestion.source import BatchLimits
+from kasparro.services import stored_pages
 from kasparro.services.replay_plans import ReplayPlan
 from tests.replays import BEFORE, MIXED, ROWS, WHERE, Items, counts
 
@@ -231,6 +232,30 @@ async def test_selection_by_run_and_by_time(items: Items) -> None:
     assert done(await items.apply(planned)) == {"fetched": 4, "updated": 4}
     assert {row["title"] for key, row in (await items.records()).items() if key.startswith("j")} == {"x"}
     assert (await items.records())["i1"]["title"] == "item 1"
+
+
+async def test_records_are_read_in_whichever_way(items: Items, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a large source in order, in pieces, by single ids; of a small one beside a large one by itself."""
+    items.name = "beside"
+    items.write([f"b{n},beside {n},1,x,1" for n in range(30)])
+    await items.load()
+    items.settings = BEFORE.replace("title: name", "title: kind")
+    expected = (await items.plan()).findings
+    assert expected["counts"]["changed"] == 30
+    for name, value in (("_FEW", 3), ("_FIRST_PIECE", 2), ("_LARGEST_PIECE", 7), ("_SMALLEST_PIECE", 1), ("_DENSE", 0)):
+        monkeypatch.setattr(stored_pages, name, value)
+        planned = await items.plan()
+        assert planned.findings == expected
+    assert done(await items.apply(planned, 2)) == {"fetched": 30, "updated": 30}
+    assert await items.digest() == await items.clean_digest()
+    assert {row["title"] for row in (await items.records()).values()} == {"x"}
+
+
+async def test_page_closes_at_its_size(items: Items) -> None:
+    items.limits = BatchLimits(records=100, size_bytes=200)
+    items.settings = BEFORE.replace("title: name", "title: kind")
+    outcome = await items.apply(await items.plan())
+    assert done(outcome) == {"fetched": 20, "updated": 20}
 
 
 async def test_payloads_that_retention_has_dropped_are_counted_and_left_alone(items: Items) -> None:
