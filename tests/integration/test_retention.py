@@ -17,7 +17,7 @@ from kasparro.ingestion.run import Conditions, RunOutcome, run_source
 from kasparro.ingestion.transform import Transformer
 from kasparro.schemas.configuration import Retention
 from kasparro.schemas.configuration.schedule import every
-from kasparro.services import data, raw_partitions, raw_rows, retention_lock
+from kasparro.services import data, raw_partitions, raw_retention, raw_rows, retention_lock
 from kasparro.services.raw_partitions import month_of
 from kasparro.services.reject_lists import RejectFilter
 from kasparro.workers import housekeeping
@@ -184,18 +184,46 @@ async def test_source_that_is_held_is_left_for_the_next_time(
     assert "dropped" in fates(await apply(database, AGES, NOW)).values()
 
 
-async def test_reader_of_the_table_is_reported_and_nothing_is_half_done(
-    database: ConnectionOptions, connection: Connection, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    "holding", ["lock table raw_csv_data in access share mode", "select from etl_checkpoints for update"]
+)
+async def test_reader_or_batch_in_hand_is_reported_and_nothing_is_half_done(
+    database: ConnectionOptions, connection: Connection, monkeypatch: pytest.MonkeyPatch, holding: str
 ) -> None:
+    """A reader of the table; or a batch of a run whose coordinator is dead, which may still commit."""
     monkeypatch.setattr(retention, "DROP_ATTEMPTS", 1)
     monkeypatch.setattr(retention, "_SETTINGS", {"lock_timeout": "50ms"})
     await load_months(database, connection)
     async with connection.transaction():
-        before = await everything(connection)
+        await connection.execute(holding)
         report = await apply(database, AGES, NOW)
-        assert "busy" in fates(report).values()
-        assert await everything(connection) == before
+        assert {item.fate for item in report.months if item.rows} == {"busy"}
+        assert await pointed(connection) == {"a", "b", "c"}
+        assert await connection.fetchval("select count(*) from kept_payloads") == 0
     assert "busy" not in fates(await apply(database, AGES, NOW)).values()
+
+
+async def test_month_that_another_source_writes_to_meanwhile_is_left(
+    database: ConnectionOptions, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await load_months(database, connection)
+    await load(database, [row("x")], "other")
+    waited_for = raw_retention.keep_out_writers
+
+    async def written_to(own: Connection, partition: str) -> None:
+        await connection.execute(
+            "update raw_csv_data r set fetched_at = $1::timestamptz from sources s "
+            "where s.id = r.source_id and s.name = 'other' and $2::text = $3::text",
+            MONTHS[0],
+            partition,
+            partition_of(MONTHS[0]),
+        )
+        await waited_for(own, partition)
+
+    monkeypatch.setattr(raw_retention, "keep_out_writers", written_to)
+    report = await apply(database, AGES, NOW)
+    assert [item.fate for item in report.months if item.rows] == ["busy", "dropped"]
+    assert await connection.fetchval("select count(*) from raw_csv_data where record_key = 'x'") == 1
 
 
 async def test_lost_connection_in_the_middle_loses_nothing(database: ConnectionOptions, connection: Connection) -> None:
