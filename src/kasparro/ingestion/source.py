@@ -8,9 +8,10 @@ nothing of the database, of lanes or of counting.
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, runtime_checkable
 
-from kasparro.schemas.batches import StandingRecords
+if TYPE_CHECKING:
+    from kasparro.schemas.batches import StandingRecords
 
 Json = dict[str, Any]
 Payload = dict[str, Any]
@@ -60,7 +61,7 @@ class Batch:
     cursor: Json
     size_bytes: int
     raw_ids: Sequence[int] | None = None
-    standing: StandingRecords | None = None
+    standing: "StandingRecords | None" = None
 
 
 @dataclass(frozen=True, slots=True)
