@@ -69,6 +69,13 @@ CHANGES = [
         {"value": 15},
         {"updated": 15, "rejected": 5},
     ),
+    (
+        "a marker of what is deleted",
+        BEFORE + """, deletes: {tombstone: "kind == 'y'"}""",
+        {"unchanged": 13, "deleted": 7},
+        {},
+        {"unchanged": 13, "deleted": 7},
+    ),
     ("nothing", BEFORE, {"unchanged": 20}, {}, {"unchanged": 20}),
     ("a null text more", BEFORE + ', null_values: ["", "none"]', {"unchanged": 20}, {}, {"updated": 20}),
     ("a content that is hashed otherwise", BEFORE + ", ignore: [stock]", {"unchanged": 20}, {}, {"updated": 20}),
@@ -92,7 +99,7 @@ async def test_apply_does_what_the_plan_says(
     assert done(outcome) == {"fetched": 20, **applied}
     after = await items.records()
     gone = {key for key, row in after.items() if row["deletion"] == "replay"}
-    assert len(gone) == expected.get("removed", 0) + expected.get("rejected", 0)
+    assert len(gone) == sum(expected.get(name, 0) for name in ("removed", "rejected", "deleted"))
     differing = {key for key, row in after.items() if row["record_hash"] != before[key]["record_hash"]} - gone
     assert len(differing) == expected.get("changed", 0)
     moved = {key for key, row in after.items() if row["last_changed_at"] != before[key]["last_changed_at"]}
