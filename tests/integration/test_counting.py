@@ -1,12 +1,14 @@
 """Counters, rows and raw chains do not depend on the size of batches, the number of lanes, or where a resume began."""
 
 import random
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 
 from kasparro.core.database import Connection, ConnectionOptions
+from kasparro.core.errors import SourceError
 from kasparro.ingestion.coordinator import Request
 from kasparro.ingestion.run import Conditions, run_source
 from kasparro.services import digest
@@ -179,3 +181,33 @@ async def test_digest_is_the_same_for_any_batch_size_and_number_of_lanes(
             assert await digest.recompute(connection, source_id) == int(outcome.row["digest"])
         digests.add(digest.as_text(int(outcome.row["digest"])))
     assert len(digests) == 1
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_places_of_resumes_show_in_no_counter(
+    database: ConnectionOptions, connection: Connection, seed: int
+) -> None:
+    random_ = random.Random(100 + seed)
+    model, lanes, size = OneAtATime(), 1 + seed % 3, random_.choice([1, 4, 9])
+    for number in range(2):
+        records = stream(random_, 30, tombstones=True)
+        expected = model.run(records, number, "1")
+        total = dict.fromkeys(COUNTERS, 0)
+        for stop in [*sorted(random_.sample(range(1, 30), 2)), 1000]:
+            source = ScriptedSource({"p": records}, batch_size=size, before=_failing_at(stop))
+            outcome = await run_source(job_of(source), Request(lanes=lanes), Conditions(database))
+            assert outcome.row is not None
+            total = {name: total[name] + outcome.row[name] for name in COUNTERS}
+        assert total == expected
+    assert await raw_chain(connection) == model.chain()
+    deleted = await connection.fetch("select record_key from unified_data where deletion = 'tombstone'")
+    assert {item["record_key"] for item in deleted} == {key for key, it in model.unified.items() if it["deleted"]}
+    assert await verified(connection)
+
+
+def _failing_at(position: int) -> Callable[[str, int], None]:
+    def before(_partition: str, at: int) -> None:
+        if at >= position:
+            raise SourceError("the source went away")
+
+    return before

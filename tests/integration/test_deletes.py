@@ -264,8 +264,7 @@ async def test_one_reject_without_a_key_forbids_it(database: ConnectionOptions, 
     assert done["snapshot"] == "p:3 was rejected, and its key cannot be told: it may be any record"
 
 
-@pytest.mark.parametrize("position", [3, 6])
-@pytest.mark.parametrize("lanes", [1, 2])
+@pytest.mark.parametrize(("position", "lanes"), [(3, 1), (6, 2)])
 async def test_resumed_pass_knows_what_the_dead_run_had_seen(
     database: ConnectionOptions, connection: Connection, position: int, lanes: int
 ) -> None:
