@@ -46,7 +46,7 @@ class OneAtATime:
 
     def _one(self, record: dict[str, Any], pass_number: int, mapping: str) -> str:
         key, text = record["key"], repr(sorted(record.items(), key=str))
-        if record.get("deleted") and key is not None:
+        if record.get("deleted") and record["key"] is not None:
             return self._tombstone(key, text)
         if record.get("skip"):
             return "filtered"
