@@ -113,7 +113,7 @@ def _human(report: "RetentionReport") -> list[str | Table]:
 def _rows(item: "MonthFate") -> list[list[object]]:
     """One line for the partition, and one below it for each source where there are several."""
     month, several = item.month, len(item.month.shares) != 1
-    names = "(all)" if several else month.shares[0].source
+    names = "(all)" if len(month.shares) > 1 else "".join(share.source for share in month.shares)
     where: list[object] = [month.source_type, f"{month.month:%Y-%m}", month.partition or "(default)"]
     lines: list[list[object]] = [[*where, names, item.rows, item.kept, month.size_bytes, item.fate, item.reason]]
     shares = month.shares if several else ()

@@ -28,7 +28,7 @@ from pg_inherits i join pg_class child on child.oid = i.inhrelid
 where i.inhparent = $1::text::regclass and child.relname ~ '_y[0-9]{4}m[0-9]{2}$'
 """
 _COUNT: Final = """
-select date_trunc('month', r.fetched_at, 'UTC') as month, s.id, s.name, count(*) as rows, 0 as pointed,
+select date_trunc('month', r.fetched_at, 'UTC') as month, s.id, s.name, count(*) as rows, null::bigint as pointed,
        sum(pg_column_size(r.payload))::bigint as payload_bytes
 from {raw} r join sources s on s.id = r.source_id
 where r.fetched_at < $1::timestamptz
@@ -78,12 +78,12 @@ select count(*) as rows, coalesce(sum(size_bytes), 0)::bigint as payload_bytes f
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """What a source has of a month; `pointed`, where asked: payloads that a record or an open reject points at."""
+    """What a source has of a month; `pointed`, where asked: payloads that a record or open reject points at."""
 
     source_id: int
     source: str
     rows: int
-    pointed: int
+    pointed: int | None
     payload_bytes: int
 
 

@@ -53,13 +53,13 @@ Ages = Mapping[str, Retention]
 class MonthFate:
     """What becomes of a month of a raw table, and why. `drop` is a plan; `held` and `busy` have to wait for next time.
 
-    `kept`: payloads that something points at. `rejects`: closed rejects that went with their payloads.
+    `kept`: payloads that something points at, where they were counted. `rejects`: closed ones that went with theirs.
     """
 
     month: RawMonth
     fate: Fate
     reason: str | None = None
-    kept: int = 0
+    kept: int | None = None
     rejects: int = 0
 
     @property
@@ -133,7 +133,8 @@ def judge(month: RawMonth, ages: Ages, at: datetime) -> MonthFate:
 
     An empty one goes when it is older than what any source keeps.
     """
-    kept = sum(share.pointed for share in month.shares)
+    pointed = [share.pointed for share in month.shares]
+    kept = None if None in pointed else sum(number or 0 for number in pointed)
     names = [share.source for share in month.shares]
     forever = [name for name in names if _raw_age(ages, name) is None]
     if forever:
@@ -272,8 +273,8 @@ def _log(report: RetentionReport) -> None:
     log.info(
         "retention.finished",
         partitions=sum(item.month.partition is not None for item in dropped),
-        payloads=sum(item.rows - item.kept for item in dropped) + sum(item.payloads for item in report.sources),
-        kept=sum(item.kept for item in dropped),
+        payloads=sum(item.rows - (item.kept or 0) for item in dropped) + sum(item.payloads for item in report.sources),
+        kept=sum(item.kept or 0 for item in dropped),
         batches=sum(item.thinned.batches for item in report.sources),
         size_bytes=report.size_bytes,
         skipped=report.skipped,
