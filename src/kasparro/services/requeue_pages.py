@@ -4,43 +4,42 @@ That order, and not the one of raw rows: a payload that comes again keeps its fi
 the one before it ended with, so that nothing is held open meanwhile, and a payload that was judged is not met again.
 """
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Final, LiteralString
+from typing import Any, Final
 
 from kasparro.core.database import Connection
 from kasparro.services import raw_rows
 from kasparro.services.reject_lists import CHOSEN, FINGERPRINT, FROM, RejectFilter
 
 _LAST_ID: Final = "select coalesce(max(id), 0) from rejected_records where source_id = $1::integer"
-_OTHER_MAPPING: Final = """
-exists (select from etl_runs e left join mapping_versions m on m.id = e.mapping_version
-        where e.id = r.run_id and m.hash is distinct from $13::text)
-"""
 _WAITING: Final = f"""
-with chosen as (
-    select distinct r.raw_id {FROM}
-    where s.id = $8::integer and r.id <= $9::bigint and {CHOSEN} and ($13::text is null or {_OTHER_MAPPING})
-)
-select r.raw_id, max(r.last_seen_at) as seen_at,
-       (array_agg(r.locator order by r.last_seen_at desc, r.id desc))[1] as locator,
-       array_agg(distinct r.content_hash) as hashes,
-       case when $13 is not null then array_agg(distinct {FINGERPRINT}) end as groups
-{FROM}
-where r.source_id = $8 and r.state = 'open' and r.id <= $9 and r.raw_id in (select raw_id from chosen)
+select r.raw_id, max(r.last_seen_at) as seen_at, array_agg(r.id) as ids
+{FROM} join etl_runs e on e.id = r.run_id left join mapping_versions m on m.id = e.mapping_version
+where r.source_id = $8::integer and r.state = 'open' and r.id <= $9::bigint
 group by r.raw_id
-having $10::timestamptz is null or (max(r.last_seen_at), r.raw_id) > ($10, $11::bigint)
+having bool_or({CHOSEN} and ($13::text is null or m.hash is distinct from $13))
+       and ($10::timestamptz is null or (max(r.last_seen_at), r.raw_id) > ($10, $11::bigint))
 order by 2, 1 limit $12::integer
 """  # noqa: S608
-_READERS: Final = """
-select distinct on (given.place, d.code, d.field) given.place, d.code, d.message, d.field
-from unnest($2::bytea[], $3::integer[]) as given(content_hash, place)
-     join rejected_records d on d.source_id = $1::integer and d.content_hash = given.content_hash
-where d.code = any($4::text[]) or (d.code = 'unstorable' and d.field is null)
-order by given.place, d.code, d.field, d.id
+"""In one reading: a join of a payload's rejects with the chosen ones may be planned as a loop over both."""
+_DETAILS: Final = f"""
+select r.raw_id, r.locator, r.content_hash, case when $2::boolean then {FINGERPRINT} end as fingerprint
+{FROM} where r.id = any($1::bigint[]) and r.state = 'open' order by r.last_seen_at, r.id
 """
-_PIECE: Final = 100
+_READERS: Final = """
+select d.content_hash, d.code, d.message, d.field
+from unnest($2::bytea[]) as given(content_hash) cross join lateral (
+    select content_hash, code, message, field from rejected_records
+    where source_id = $1::integer and content_hash = given.content_hash
+      and (code = any($3::text[]) or (code = 'unstorable' and field is null)) order by id offset 0) d
+"""
+_PLAINLY: Final = "set jit = off"
+"""The planner, without statistics, believes small questions to be so large that they are worth compiling."""
+_AHEAD: Final = 50_000
+"""Payloads that are put in order at once, without what they hold: each time all rejects of the source are looked at."""
+_PIECE: Final = 200
 """Payloads asked for at once: memory holds a batch, and at most so many beyond its limit."""
 
 
@@ -98,47 +97,57 @@ async def beginning(connection: Connection, source_id: int) -> Place:
 async def read_pages(
     connection: Connection, wanted: Wanted, place: Place, *, records: int, size_bytes: int
 ) -> AsyncGenerator[WaitingPage]:
-    """Pages behind a place; each closes at so many records or characters of JSON. Settled rejects are left out."""
-    while rows := await _waiting(connection, wanted, place, records):
-        page = WaitingPage(place)
-        for begin in range(0, len(rows), _PIECE):
-            await _take(connection, wanted, rows[begin : begin + _PIECE], page)
-            if page.size_bytes >= size_bytes:
-                break
-        place = page.place
+    """Pages behind a place; each closes at so many records or characters of JSON. Settled rejects are left out.
+
+    Turns the server's compiling of statements off for the connection.
+    """
+    await connection.execute(_PLAINLY)
+    page = WaitingPage(place)
+    while ahead := await _waiting(connection, wanted, page.place):
+        while ahead:
+            count = max(1, min(_PIECE, records - len(page.payloads)))
+            await _take(connection, wanted, ahead[:count], page)
+            ahead = ahead[count:]
+            if len(page.payloads) >= records or page.size_bytes >= size_bytes:
+                yield page
+                page = WaitingPage(page.place)
+    if page.payloads or page.missing:
         yield page
 
 
-async def _waiting(connection: Connection, wanted: Wanted, place: Place, records: int) -> list[Any]:
-    statement: LiteralString = _WAITING
+async def _waiting(connection: Connection, wanted: Wanted, place: Place) -> Sequence[Any]:
     return await connection.fetch(
-        statement, *wanted.chosen.parameters, wanted.source_id, place.until, place.seen_at, place.raw_id, records,
+        _WAITING, *wanted.chosen.parameters, wanted.source_id, place.until, place.seen_at, place.raw_id, _AHEAD,
         wanted.not_mapped_by,
     )  # fmt: skip
 
 
 async def _take(connection: Connection, wanted: Wanted, rows: Sequence[Any], page: WaitingPage) -> None:
-    found = await raw_rows.payloads(connection, wanted.source_type, [row["raw_id"] for row in rows])
-    known = await _known(connection, wanted, rows)
-    for number, row in enumerate(rows):
-        raw = found.get(row["raw_id"])
-        if raw is None:
+    raw = await raw_rows.payloads(connection, wanted.source_type, [row["raw_id"] for row in rows])
+    ids = [number for row in rows for number in row["ids"]]
+    rejects: dict[int, list[Any]] = {}
+    for reject in await connection.fetch(_DETAILS, ids, wanted.not_mapped_by is not None):
+        rejects.setdefault(reject["raw_id"], []).append(reject)
+    known = await _known(connection, wanted, {each["content_hash"] for found in rejects.values() for each in found})
+    for row in rows:
+        own, found = rejects.get(row["raw_id"]), raw.get(row["raw_id"])
+        if own is None:
+            continue  # settled or dropped just now
+        if found is None:
             page.missing += 1
             continue
-        groups = tuple(row["groups"] or ())
-        page.payloads.append(Waiting(raw.id, raw.payload, row["locator"], tuple(known.get(number, ())), groups))
-        page.size_bytes += len(raw.payload)
-    last = rows[-1]
-    page.place = Place(page.place.until, last["seen_at"], last["raw_id"])
+        defects = dict.fromkeys(each for reject in own for each in known.get(reject["content_hash"], ()))
+        groups = dict.fromkeys(reject["fingerprint"] for reject in own if reject["fingerprint"] is not None)
+        page.payloads.append(Waiting(found.id, found.payload, own[-1]["locator"], tuple(defects), tuple(groups)))
+        page.size_bytes += len(found.payload)
+    page.place = Place(page.place.until, rows[-1]["seen_at"], rows[-1]["raw_id"])
 
 
 async def _known(
-    connection: Connection, wanted: Wanted, rows: Sequence[Any]
-) -> dict[int, list[tuple[str, str, str | None]]]:
-    """By position in `rows`: what the reader has told of the payload, in whatever state that reject is now."""
-    pairs = [(content_hash, number) for number, row in enumerate(rows) for content_hash in row["hashes"]]
-    hashes, numbers = zip(*pairs, strict=True)
-    known: dict[int, list[tuple[str, str, str | None]]] = {}
-    for row in await connection.fetch(_READERS, wanted.source_id, hashes, numbers, wanted.reader_codes):
-        known.setdefault(row["place"], []).append((row["code"], row["message"], row["field"]))
+    connection: Connection, wanted: Wanted, hashes: Collection[bytes]
+) -> dict[bytes, list[tuple[str, str, str | None]]]:
+    """By content hash: what the reader has told of the payload, in whatever state that reject is now."""
+    known: dict[bytes, list[tuple[str, str, str | None]]] = {}
+    for row in await connection.fetch(_READERS, wanted.source_id, list(hashes), wanted.reader_codes):
+        known.setdefault(row["content_hash"], []).append((row["code"], row["message"], row["field"]))
     return known

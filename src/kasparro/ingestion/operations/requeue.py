@@ -39,7 +39,7 @@ PARTITION: Final = "rejects"
 _NO_LIMIT: Final = RejectLimit(share=1.0)
 _LONGEST_TOLD: Final = 500
 _UNSTORABLE: Final = "_unstorable"
-_SETTINGS: Final = {"jit": "off", "work_mem": "64MB"}
+_SETTINGS: Final = {"work_mem": "64MB"}
 log = structlog.get_logger()
 
 
