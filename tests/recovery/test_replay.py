@@ -111,3 +111,5 @@ async def test_replay_that_was_broken_off_is_refused_once_records_have_changed(p
     assert "the source's records have changed since" in refused.error.message
     place.write(ROWS)
     assert (await place.apply(await place.plan(), 2)).error is None
+    left = await place.connection.fetchval("select count(*) from etl_checkpoints where scope like 'replay:%'")
+    assert left == 0, "nobody would ever go on with the first plan"

@@ -23,6 +23,10 @@ from replay_plans p join sources s on s.id = p.source_id where p.id = $1::bigint
 """
 _BEGIN = "update replay_plans set state = 'applying' where id = $1::bigint"
 _FINISH = "update replay_plans set state = 'applied', applied_at = now() where id = $1::bigint"
+_FORGET = """
+delete from etl_checkpoints
+where scope like 'replay:%' and source_id = (select source_id from replay_plans where id = $1::bigint)
+"""
 _MAPPING = "select id from mapping_versions where hash = $1::text"
 _WRITES = """
 select coalesce(sum(case when r.finished_at is null then open.writes
@@ -128,8 +132,9 @@ async def begin(connection: Connection, number: int) -> None:
 
 
 async def finish(connection: Connection, number: int) -> None:
-    """Mark a plan as applied; in the final transaction."""
+    """Mark a plan as applied, and forget how far it and others of its source had come; in the final transaction."""
     require_rows("update of replay_plans", affected(await connection.execute(_FINISH, number)), 1)
+    await connection.execute(_FORGET, number)
 
 
 def _moment(text: str | None) -> datetime | None:
