@@ -230,6 +230,21 @@ async def test_older_tombstone_deletes_nothing(place: Place, archive: Archive) -
     assert (row["deleted"], row["unchanged"], row["filtered"]) == (1, 1, 1)
 
 
+@pytest.mark.parametrize("more", [(), ("version: updated",)])
+async def test_reject_that_is_newer_than_what_a_backfill_brings_stays_open(
+    place: Place, archive: Archive, more: tuple[str, ...]
+) -> None:
+    yaml = archive.yaml(*more).replace("map: {title: title}", "map: {title: title, value: price}")
+    archive.items = [item(1, "20T00", price="dear"), item(2, "05T00", price="dear"), item(3, "20T00", price="1")]
+    archive.items.append(item(3, "21T00", price="dear"))
+    await place.run(yaml)
+    archive.items = [item(1, "05T00", price="1"), item(2, "05T01", price="2"), item(3, "05T00", price="3")]
+    (row,) = await place.backfill(yaml, Window(january(5), january(6)))
+    assert (row["inserted"], row["unchanged"]) == (2, 1)
+    rows = await place.connection.fetch("select record_key, state from rejected_records order by record_key")
+    assert [tuple(each) for each in rows] == [("1", "open"), ("2", "resolved"), ("3", "open")]
+
+
 async def test_server_that_ends_no_window_is_asked_once(place: Place, archive: Archive) -> None:
     archive.items, archive.ends = [item(1, "05T00"), item(2, "06T00"), item(3, "09T00")], False
     yaml = archive.yaml(incremental="incremental: {field: updated, param: since, initial: '2020-01-01', lookback: 1d}")

@@ -140,6 +140,7 @@ def _reasons(share: LaneShare, stage_ordinals: dict[bytes, int]) -> list[RejectR
             earlier = merged.get(identity)
             merged[identity] = RejectReason(
                 ordinal=stage_ordinals[record.content_hash],
+                last_ordinal=record.ordinal,
                 code=defect.code,
                 field=defect.field,
                 message=mask_text(defect.message),

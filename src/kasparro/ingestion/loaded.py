@@ -1,10 +1,10 @@
 """What became of a lane batch in its tables, added up over the parts that it was written in."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from kasparro.core.canonical import DIGEST_MODULUS, digest_sum, digest_term
-from kasparro.schemas.batches import LaneBatch
+from kasparro.schemas.batches import LaneBatch, RejectReason
 from kasparro.services.deletions import Buried
 from kasparro.services.verdict import Tally, Verdict
 
@@ -12,7 +12,7 @@ from kasparro.services.verdict import Tally, Verdict
 @dataclass(frozen=True, slots=True)
 class Loaded:
     """`digest_delta` is modulo 2**128; `seen` are the unified ids that the batch named; `reject_ids` are raw ids of
-    the rejected payloads that it stored, by content hash."""
+    the rejected payloads that it stored, by content hash; `lost` are ordinals of records older than what stands."""
 
     tally: Tally = field(default_factory=Tally)
     deleted: int = 0
@@ -20,6 +20,7 @@ class Loaded:
     digest_delta: int = 0
     seen: Sequence[int] = ()
     reject_ids: Mapping[bytes, int] = field(default_factory=dict[bytes, int])
+    lost: frozenset[int] = frozenset()
 
     def and_verdict(self, batch: LaneBatch, verdict: Verdict, raw_written: int) -> "Loaded":
         """With what was written by a verdict on (a part of) the batch."""
@@ -30,6 +31,7 @@ class Loaded:
             (self.digest_delta + _digest_delta(batch, verdict)) % DIGEST_MODULUS,
             [*self.seen, *verdict.seen, *verdict.new.ids],
             {**self.reject_ids, **_reject_ids(batch, verdict)},
+            self.lost | _ordinals(batch, verdict.lost),
         )
 
     def and_buried(self, batch: LaneBatch, buried: Buried) -> "Loaded":
@@ -42,6 +44,29 @@ class Loaded:
             digest_delta=(self.digest_delta - sum(map(digest_term, buried.known_hashes))) % DIGEST_MODULUS,
             seen=[*self.seen, *buried.seen],
         )
+
+
+def settled(batch: LaneBatch, lost: Collection[int]) -> tuple[list[str], Sequence[RejectReason]]:
+    """The keys whose open rejects are settled by accepted records, and the reasons with whether they are, too.
+
+    A record that is older than what stands settles nothing: what was rejected may be newer than either.
+    """
+    keys = batch.accepted_keys()
+    if not lost:
+        return keys, batch.reasons
+    last = {key: ordinal for key, ordinal in zip(keys, batch.ordinals(), strict=False) if ordinal not in lost}
+    found = list(last)
+    for tombstone in batch.tombstones:
+        last[tombstone.record_key] = max(tombstone.ordinal, last.get(tombstone.record_key, 0))
+    return found, [
+        replace(reason, loads_later=last.get(reason.record_key or "", 0) > reason.last_ordinal)
+        for reason in batch.reasons
+    ]
+
+
+def _ordinals(batch: LaneBatch, positions: Sequence[int]) -> frozenset[int]:
+    ordinals = batch.ordinals() if positions else []
+    return frozenset(ordinals[position] for position in positions)
 
 
 def _digest_delta(batch: LaneBatch, verdict: Verdict) -> int:

@@ -15,7 +15,7 @@ from pyroaring import BitMap64
 
 from kasparro.core.database import Connection, house_errors
 from kasparro.core.errors import ConnectionLostError, ContentionError
-from kasparro.ingestion.loaded import Loaded
+from kasparro.ingestion.loaded import Loaded, settled
 from kasparro.ingestion.segments import segments
 from kasparro.schemas.batches import LaneBatch, LaneState, RunStamp
 from kasparro.schemas.counters import Counters
@@ -160,10 +160,11 @@ class PostgresLaneStore:
             if number:
                 await loading.begin_part(self._connection)
             loaded = await self._load_part(part, loaded, at)
+        keys, reasons = settled(batch, loaded.lost)
         if batch.rows.num_rows or batch.tombstones:
-            await self._resolve(batch, at)
-        if batch.reasons:
-            await rejects.record(self._connection, batch.reasons, loaded.reject_ids, self._stamp, at)
+            await self._resolve(batch, keys, at)
+        if reasons:
+            await rejects.record(self._connection, reasons, loaded.reject_ids, self._stamp, at)
         return loaded
 
     async def _load_part(self, part: LaneBatch, loaded: Loaded, at: datetime) -> Loaded:
@@ -182,13 +183,13 @@ class PostgresLaneStore:
         async with self._connection.transaction():
             verdict = await first_load.judge(self._connection, first)
             raw_written = await loading.write(self._connection, batch, verdict, self._stamp, at)
-        await self._resolve(batch, at)
+        await self._resolve(batch, batch.accepted_keys(), at)
         return Loaded().and_verdict(batch, verdict, raw_written)
 
-    async def _resolve(self, batch: LaneBatch, at: datetime) -> None:
+    async def _resolve(self, batch: LaneBatch, keys: list[str], at: datetime) -> None:
         """Resolve open rejects of the keys that the batch has accepted, or that are deleted."""
         if await rejects.has_open(self._connection, self._stamp.source_id):
-            await rejects.resolve(self._connection, self._stamp.source_id, at, batch.accepted_keys())
+            await rejects.resolve(self._connection, self._stamp.source_id, at, keys)
             buried = [tombstone.record_key for tombstone in batch.tombstones]
             await rejects.resolve(self._connection, self._stamp.source_id, at, buried, resolution="tombstone")
 

@@ -79,6 +79,8 @@ class RejectReason:
 
     ordinal: int
     """Of the stage row that holds the payload: its first occurrence."""
+    last_ordinal: int
+    """Of its last occurrence in the batch."""
     code: str
     field: str | None
     message: str

@@ -1,10 +1,13 @@
 """Backfills: which window of a source's past is read in chunks, and how far it has come."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from kasparro.core.database import Connection
 from kasparro.core.errors import NotFoundError
+from kasparro.schemas.batches import RunStamp
+from kasparro.services import raw_rows
 from kasparro.services.loading import affected, require_rows
 
 _LOCK_SOURCE = "select 1 from sources where id = $1::integer for no key update"
@@ -30,6 +33,25 @@ set done_until = $2::timestamptz, state = case when $2 >= until then 'done' else
     finished_at = case when $2 >= until then now() end
 where id = $1::bigint and state = 'open' and done_until < $2
 """
+_OPEN_REJECTS = """
+select r.id, r.record_key, r.raw_id
+from (select distinct record_key from unnest($2::text[]) as record_key) given cross join lateral (
+    select id, record_key, raw_id from rejected_records
+    where source_id = $1::integer and state = 'open' and record_key = given.record_key offset 0) r
+"""
+_RESOLVE_REJECTS = """
+update rejected_records set state = 'resolved', resolved_at = $2::timestamptz, resolution = $3::text
+where id = any($1::bigint[])
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenReject:
+    """A record that waits, and its payload, None where that is there no more."""
+
+    id: int
+    record_key: str
+    payload: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,3 +103,17 @@ async def advance(connection: Connection, backfill_id: int, until: datetime) -> 
     """Record that all before `until` is read; in the final transaction of a chunk."""
     status = await connection.execute(_ADVANCE, backfill_id, until)
     require_rows("update of backfills", affected(status), 1)
+
+
+async def open_rejects(connection: Connection, stamp: RunStamp, keys: Sequence[str]) -> list[OpenReject]:
+    """The open rejects of these keys."""
+    rows = await connection.fetch(_OPEN_REJECTS, stamp.source_id, keys)
+    found = await raw_rows.payloads(connection, stamp.source_type, [row["raw_id"] for row in rows])
+    payloads = {raw_id: raw.payload for raw_id, raw in found.items()}
+    return [OpenReject(row["id"], row["record_key"], payloads.get(row["raw_id"])) for row in rows]
+
+
+async def resolve_rejects(connection: Connection, ids: Sequence[int], at: datetime, resolution: str) -> None:
+    """Resolve rejects that are older than what has come for their keys."""
+    if ids:
+        await connection.execute(_RESOLVE_REJECTS, ids, at, resolution)

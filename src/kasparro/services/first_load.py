@@ -5,7 +5,7 @@ batch of the same pass has loaded shows as a unique violation: the caller rolls 
 database instead.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from kasparro.core.database import Connection
@@ -37,8 +37,8 @@ class FirstLoad:
 
     rows: int
     reduction: Reduction | None
-    lost: int = 0
-    """How many of the rows are older than the one before them in their key."""
+    lost: Sequence[int] = ()
+    """Positions of rows that are older than the one before them in their key."""
 
     @property
     def records(self) -> int:
@@ -84,8 +84,8 @@ def prepare(batch: LaneBatch) -> FirstLoad | None:
     if not batch.repeats_keys():
         return FirstLoad(batch.rows.num_rows, None)
     keys, versions = batch.keys(), batch.versions()
-    lost = frozenset(() if versions is None else losers(keys, versions, {}))
-    return FirstLoad(batch.rows.num_rows, reduce_by_key(keys, batch.content_hashes(), lost), len(lost))
+    lost = () if versions is None else losers(keys, versions, {})
+    return FirstLoad(batch.rows.num_rows, reduce_by_key(keys, batch.content_hashes(), frozenset(lost)), lost)
 
 
 async def judge(connection: Connection, first: FirstLoad) -> Verdict:
@@ -99,8 +99,8 @@ def verdict(first: FirstLoad, raw_ids: list[int], unified_ids: list[int]) -> Ver
     """What asking the database would have come to."""
     tally = Tally(
         inserted=first.records,
-        unchanged=first.lost,
-        duplicate=first.rows - first.lost - first.records,
+        unchanged=len(first.lost),
+        duplicate=first.rows - len(first.lost) - first.records,
         duplicate_payload=first.raw_rows - first.records,
     )
     reduction = first.reduction
@@ -111,4 +111,4 @@ def verdict(first: FirstLoad, raw_ids: list[int], unified_ids: list[int]) -> Ver
     current = [raw_ids[place] for place in reduction.current]
     raw = RawRows(reduction.raw_positions, raw_ids, previous)
     new = UnifiedRows(reduction.unified_positions, unified_ids, current)
-    return Verdict(tally, [], raw, new, NO_UNIFIED_ROWS, [])
+    return Verdict(tally, [], raw, new, NO_UNIFIED_ROWS, [], first.lost)

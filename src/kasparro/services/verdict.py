@@ -59,6 +59,8 @@ class Verdict:
     changed: UnifiedRows
     known_hashes: list[bytes]
     """The record hashes that the changed rows had; a deleted one had none."""
+    lost: Sequence[int] = ()
+    """Positions of accepted rows that are older than what stands, and so changed nothing."""
 
 
 NO_RAW_ROWS = RawRows([], [], [])

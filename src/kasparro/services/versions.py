@@ -56,6 +56,7 @@ class Contest:
         return replace(
             of_left,
             tally=of_left.tally + Tally(unchanged=len(self.lost)),
+            lost=self.lost,
             seen=list({*of_left.seen, *self.seen}),
             raw=RawRows(self._positions(raw.positions), raw.ids, raw.previous),
             new=UnifiedRows(self._positions(new.positions), new.ids, new.raw_ids),

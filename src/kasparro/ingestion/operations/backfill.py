@@ -18,7 +18,7 @@ from kasparro.ingestion.moments import MomentOf, Window, compile_moment
 from kasparro.ingestion.operation import Operation
 from kasparro.ingestion.source import Payload
 from kasparro.ingestion.sources.api import ApiSource
-from kasparro.ingestion.store import LaneStore, PostgresLaneStore
+from kasparro.ingestion.store import LaneStore
 from kasparro.ingestion.transform import Transformer
 from kasparro.ingestion.versions import version_of
 from kasparro.schemas.batches import OperationName, RunStamp
@@ -32,12 +32,13 @@ DEFAULT_CHUNK: Final = timedelta(days=1)
 
 @dataclass(frozen=True, slots=True)
 class BackfillChunk:
-    """The operation: one chunk. `moment_of`: what tells older from newer, None where versions do."""
+    """The operation: one chunk. `moment_of` tells older from newer, but for records `by_version` says that these do."""
 
     backfill_id: int
     scope: str
     window: Window
-    moment_of: MomentOf | None
+    moment_of: MomentOf
+    by_version: bool
 
     @property
     def name(self) -> OperationName:
@@ -58,9 +59,8 @@ class BackfillChunk:
 
 def chunk_store(connection: Connection, stamp: RunStamp, operation: Operation | None) -> LaneStore:
     """What a chunk's lanes write through."""
-    if isinstance(operation, BackfillChunk) and operation.moment_of is not None:
-        return BackfillLaneStore(connection, stamp, operation.moment_of)
-    return PostgresLaneStore(connection, stamp, first=False)
+    assert isinstance(operation, BackfillChunk)
+    return BackfillLaneStore(connection, stamp, operation.moment_of, by_version=operation.by_version)
 
 
 def require_past(config: AnySourceConfig) -> None:
@@ -126,8 +126,7 @@ def chunk_job(
     if isinstance(source, ApiSource):
         source = source.within(window.since, window.until)
     within = _within(window, moment_of, timeless=isinstance(config, ApiSourceConfig))
-    guard = moment_of if version_of(config) is None else None
-    chunk = BackfillChunk(backfill.id, backfill.scope, window, guard)
+    chunk = BackfillChunk(backfill.id, backfill.scope, window, moment_of, version_of(config) is not None)
     return replace(job, source=source, transformer=_in_window(transformer, within)), chunk
 
 
