@@ -38,7 +38,8 @@ from chain c order by c.place
 }
 _BATCHES: Final = {
     name: f"""
-select distinct on (r.id) r.id as raw_id, b.partition, b.lane, b.seq, b.ordinal, b.committed_at, b.seen
+select distinct on (r.id) r.id as raw_id, b.partition, b.lane, b.seq, b.ordinal, b.committed_at, b.seen,
+       count(*) over (partition by r.id, b.xmin::text) = 1 as alone
 from unnest($1::bigint[], $2::smallint[]) as wanted(id, lane)
      join {raw_table(name)} r on r.id = wanted.id
      join etl_run_batches b on b.run_id = r.run_id and b.lane = wanted.lane
@@ -135,7 +136,7 @@ async def batches(connection: Connection, record: TracedRecord, links: Sequence[
     """The batches that wrote these payloads, by raw id, in so far as it can be told.
 
     Not of kept payloads, nor of runs whose batches are folded, nor in a restored database, where the numbers of
-    transactions say nothing: the batch that they point at must have seen the record.
+    transactions say nothing: a batch must have one of its own, and must have seen the record.
     """
     from pyroaring import BitMap64
 
@@ -146,7 +147,7 @@ async def batches(connection: Connection, record: TracedRecord, links: Sequence[
     return {
         row["raw_id"]: Batch(**{name: row[name] for name in Batch.__dataclass_fields__})
         for row in rows
-        if row["seen"] is not None and record.id in BitMap64.deserialize(row["seen"])
+        if row["alone"] and row["seen"] is not None and record.id in BitMap64.deserialize(row["seen"])
     }
 
 
