@@ -132,7 +132,13 @@ async def test_a_requeue_is_queued_for_each_source_with_rejects_that_are_chosen(
 async def test_where_nothing_is_chosen_nothing_is_queued(
     client: httpx.AsyncClient, connection: Connection, headers: dict[str, str]
 ) -> None:
-    for body in ({"code": "other"}, {"ids": [5]}, {"groups": ["f0123456789"]}, {"source": "news", "field": "value"}):
+    for body in (
+        {"code": "other"},
+        {"ids": [5]},
+        {"groups": ["f0123456789"]},
+        {"ids": [2**64]},
+        {"source": "news", "field": "value"},
+    ):
         response = await client.post("/rejects/requeue", json=body, headers=headers)
         assert (response.status_code, response.json()["data"]) == (200, [])
     assert len(await stored_runs(connection)) == 4
@@ -177,7 +183,7 @@ async def test_requeuing_needs_a_key_a_scheduler_and_a_body_that_makes_sense(
     bodies = {
         '{"source": "unknown"}': 404, '{"source": "\\u0000"}': 400, '{"source": "\\ud800"}': 400, '{"code": 5}': 400,
         '{"ids": 5}': 400, '{"ids": ["5"]}': 400, '{"ids": [-1]}': 400, '{"groups": ["x"]}': 400, "[]": 400,
-        '{"group": "f0123456789"}': 400, '{"ids": [9223372036854775808]}': 400,
+        '{"group": "f0123456789"}': 400,
     }  # fmt: skip
     for content, status in bodies.items():
         typed = {**headers, "Content-Type": "application/json"}

@@ -5,7 +5,7 @@ import json
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -190,8 +190,6 @@ def _none(chosen: "RejectFilter") -> str:
 
 
 async def _shown_group(connection: "Connection", chosen: "RejectFilter") -> Result:
-    from dataclasses import replace
-
     from kasparro.services import reject_lists
 
     groups = await reject_lists.groups(connection, replace(chosen, state=None), limit=1)
@@ -208,8 +206,6 @@ async def _would_pass(
     context: Context, connection: "Connection", groups: "list[RejectGroup]", chosen: "RejectFilter"
 ) -> dict[str, int]:
     """By fingerprint, of the sources that are configured; none where the configuration cannot be read."""
-    from dataclasses import replace
-
     from kasparro.ingestion.operations.judging import would_pass
     from kasparro.ingestion.registry import build_transformer
     from kasparro.schemas.configuration import load_configuration, mapping_hash

@@ -30,8 +30,9 @@ class StoredLaneStore(PostgresLaneStore):
         """What was open of these payloads is so no more, unless they are rejected now."""
         accepted, source_id = origin.raw_ids[: batch.accepted], self._stamp.source_id
         landed = [raw_id for raw_id in accepted if raw_id not in unchanged]
+        keys = [key for key, raw_id in zip(batch.accepted_keys(), accepted, strict=True) if raw_id not in unchanged]
         rejected = origin.raw_ids[batch.accepted :]
-        await stored.supersede(self._connection, source_id, batch.accepted_keys(), accepted, at)
+        await stored.supersede(self._connection, source_id, keys, landed, at)
         for raw_ids, state, resolution in (
             (landed, "requeued", "loaded"),
             (list(unchanged), "resolved", "superseded"),

@@ -16,7 +16,7 @@ from kasparro.services.reject_lists import CHOSEN, FINGERPRINT, FROM, RejectFilt
 _LAST_ID: Final = "select coalesce(max(id), 0) from rejected_records where source_id = $1::integer"
 _WAITING: Final = f"""
 select r.raw_id, max(r.last_seen_at) as seen_at, array_agg(r.id) as ids
-{FROM} join etl_runs e on e.id = r.run_id left join mapping_versions m on m.id = e.mapping_version
+{FROM} left join etl_runs e on e.id = r.run_id left join mapping_versions m on m.id = e.mapping_version
 where r.source_id = $8::integer and r.state = 'open' and r.id <= $9::bigint
 group by r.raw_id
 having bool_or({CHOSEN} and ($13::text is null or m.hash is distinct from $13))

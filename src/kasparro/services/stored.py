@@ -40,7 +40,7 @@ with known as materialized (
          left join lateral (
              select max(r.last_seen_at) as seen_at,
                     bool_and(e.operation = 'backfill' or e.operation = 'requeue' and {by_backfill}) as backfilled
-             from rejected_records r join etl_runs e on e.id = r.run_id
+             from rejected_records r left join etl_runs e on e.id = r.run_id
              where r.source_id = $1 and r.state = 'open' and r.record_key = s.record_key and r.raw_id = s.raw_id
          ) waits on true
 ), ranked as (
@@ -128,7 +128,7 @@ async def _judge(connection: Connection, batch: LaneBatch, stamp: RunStamp) -> t
 async def supersede(
     connection: Connection, source_id: int, keys: Sequence[str], raw_ids: Sequence[int], at: datetime
 ) -> None:
-    """Resolve open rejects of keys that a requeue has judged as good, if they are older than what it judged.
+    """Resolve open rejects of keys that a requeue has loaded, if they were seen before what it loaded.
 
     Before the rejects of `raw_ids` are settled. Newer ones of the same keys stay open.
     """

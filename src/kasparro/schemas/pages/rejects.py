@@ -95,7 +95,7 @@ class RequeueRequest(BaseModel):
     source: StorableText | None = Field(default=None, description="Only those of this source.")
     code: StorableText | None = Field(default=None, description="Only those with this code.")
     field: StorableText | None = Field(default=None, description="Only those of this field.")
-    ids: list[Annotated[int, Field(ge=0, le=2**63 - 1, strict=True)]] = Field(
+    ids: list[Annotated[int, Field(ge=0, strict=True)]] = Field(
         default=[], max_length=_MOST_CHOSEN, description="Only these, and those of `groups`."
     )
     groups: list[Fingerprint] = Field(
