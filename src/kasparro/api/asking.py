@@ -7,8 +7,11 @@ gives a connection back to its pool: so what is late is neither cancelled nor re
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
 from typing import Final, TypeVar, cast
+
+import asyncpg
 
 from kasparro.api.timing import add_database_seconds
 from kasparro.core.database import Connection, Pool, house_errors
@@ -22,6 +25,18 @@ PING_SECONDS: Final = 0.6
 ROOM_SECONDS: Final = 2.5
 _IDLE: Final = "select exists(select from pg_stat_activity where pid = any($1::integer[]) and state = 'idle')"
 _Answer = TypeVar("_Answer")
+
+
+@dataclass(frozen=True, slots=True)
+class _Loan:
+    """A connection that a question has borrowed, and the server's process behind it: once it is given back, it cannot
+    be asked for that any more.
+    """
+
+    connection: Connection
+    pid: int
+
+
 _left: "set[asyncio.Task[object]]" = set()
 """Questions that nobody waits for any more: they end by themselves, but must be kept until then."""
 
@@ -31,7 +46,7 @@ async def ask(pool: Pool, question: Callable[[Connection], Awaitable[_Answer]], 
 
     Raises ConnectionLostError when there is none in time, and what the question raises, as house errors.
     """
-    borrowed: list[Connection] = []
+    borrowed: list[_Loan] = []
     task = asyncio.create_task(_put(pool, question, borrowed))
     try:
         done, _ = await asyncio.wait({task}, timeout=timeout_seconds)
@@ -57,7 +72,7 @@ async def ask_long(
     DatabaseFullError when those that were put before leave no room for `ROOM_SECONDS`.
     """
     async with _room_in(room, pool):
-        borrowed: list[Connection] = []
+        borrowed: list[_Loan] = []
         task = asyncio.create_task(_put(pool, question, borrowed))
         try:
             await _watch({task}, pool, longest_seconds, borrowed)
@@ -70,7 +85,7 @@ async def ask_long(
 
 
 async def _watch(
-    tasks: "set[asyncio.Task[_Answer]]", pool: Pool, longest_seconds: float, borrowed: list[Connection]
+    tasks: "set[asyncio.Task[_Answer]]", pool: Pool, longest_seconds: float, borrowed: list[_Loan]
 ) -> None:
     """Return when they are done or the time is over.
 
@@ -118,18 +133,18 @@ async def _give_up(waiting: "asyncio.Task[bool]", room: asyncio.Semaphore) -> No
         room.release()
 
 
-async def _are_idle(connection: Connection, borrowed: list[Connection]) -> bool:
+async def _are_idle(connection: Connection, borrowed: list[_Loan]) -> bool:
     """What the server says of the sessions of these connections; of those that it does not know, nothing."""
-    return bool(await connection.fetchval(_IDLE, [each.get_server_pid() for each in borrowed]))
+    return bool(await connection.fetchval(_IDLE, [loan.pid for loan in borrowed]))
 
 
-async def _put(pool: Pool, question: Callable[[Connection], Awaitable[_Answer]], borrowed: list[Connection]) -> _Answer:
+async def _put(pool: Pool, question: Callable[[Connection], Awaitable[_Answer]], borrowed: list[_Loan]) -> _Answer:
     started = time.perf_counter()
     try:
         with house_errors():
             async with pool.acquire() as lent:
                 connection = cast("Connection", lent)
-                borrowed.append(connection)
+                borrowed.append(_Loan(connection, connection.get_server_pid()))
                 return await question(connection)
     except DatabaseReadOnlyError:
         await pool.expire_connections()  # after a fail-over new ones may lead to the server that takes writes
@@ -138,9 +153,10 @@ async def _put(pool: Pool, question: Callable[[Connection], Awaitable[_Answer]],
         add_database_seconds(time.perf_counter() - started)
 
 
-def _cut_off(task: "asyncio.Task[_Answer]", borrowed: list[Connection]) -> None:
-    for connection in borrowed:
-        connection.terminate()
+def _cut_off(task: "asyncio.Task[_Answer]", borrowed: list[_Loan]) -> None:
+    for loan in borrowed:
+        with suppress(asyncpg.InterfaceError):  # its answer has just come, and it was given back
+            loan.connection.terminate()
     if not borrowed:
         task.cancel()
     _left.add(cast("asyncio.Task[object]", task))
