@@ -11,6 +11,7 @@ from decimal import Decimal
 from typing import Any, Final, cast
 
 from kasparro.core.masking import mask_text
+from kasparro.ingestion.columns.stored import parse
 from kasparro.ingestion.encoding import encode_share
 from kasparro.ingestion.lanes import LaneShare, ReaderBatch, split
 from kasparro.ingestion.transform import TransformedBatch
@@ -19,6 +20,8 @@ from kasparro.services.stored_pages import StoredPage
 
 SAMPLES: Final = 3
 _SHOWN_CHARACTERS: Final = 200
+_MOST_FIELDS: Final = 1_000
+_ABSENT: Final = object()
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 OUTCOMES: Final = (
     "added", "changed", "unchanged", "removed", "rejected", "deleted", "still_left_out", "other_key",
@@ -48,10 +51,10 @@ class _Group:
     records: int = 0
     samples: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
 
-    def add(self, sample: dict[str, Any]) -> None:
+    def count(self) -> bool:
+        """Count one more; whether it is wanted as an example."""
         self.records += 1
-        if len(self.samples) < SAMPLES:
-            self.samples.append(sample)
+        return len(self.samples) < SAMPLES
 
 
 class Findings:
@@ -76,12 +79,15 @@ class Findings:
     def compare(self, judged: Judged, before: Mapping[int, Mapping[str, Any]]) -> None:
         """Count the fields in which changed records differ; `before` are their fields by id, out of the database."""
         chosen = judged.batch.rows.take(cast("Any", judged.rows))
-        after = {name: _values(name, chosen.column(name)) for name in FIELDS}
-        for number, place in enumerate(judged.changed):
-            old = before[judged.page.records.ids[place]]
-            for name, was, is_now in _differing(old, {name: after[name][number] for name in FIELDS}):
-                values = {"before": _shown(was), "after": _shown(is_now)}
-                self._fields.setdefault(name, _Group()).add({**_place(judged.page, place), **values})
+        standing = [before[judged.page.records.ids[place]] for place in judged.changed]
+        for name in FIELDS:
+            old, new = [row[name] for row in standing], _values(name, chosen.column(name))
+            if name == "attributes":
+                self._compare_attributes(judged, _objects(old), _objects(new))
+            elif old != new:
+                for place, was, is_now in zip(judged.changed, old, new, strict=True):
+                    if was != is_now:
+                        self._count_field(name, judged.page, place, (was, is_now))
 
     @property
     def records(self) -> int:
@@ -119,37 +125,60 @@ class Findings:
             place = record.ordinal - 1
             self._count_left_out(page, place, "rejected")
             if not page.records.left_out[place]:
-                for defect in {(each.code, each.field): each for each in record.defects}.values():
-                    sample = {**_place(page, place), "message": mask_text(defect.message)}
-                    self._rejects.setdefault((defect.code, defect.field), _Group()).add(sample)
+                for (code, name), defect in {(each.code, each.field): each for each in record.defects}.items():
+                    group = self._rejects.setdefault((code, name), _Group())
+                    if group.count():
+                        group.samples.append({**_place(page, place), "message": mask_text(defect.message)})
 
     def _count_left_out(self, page: StoredPage, place: int, outcome: str) -> None:
-        self._groups["still_left_out" if page.records.left_out[place] else outcome].add(_place(page, place))
+        self._count("still_left_out" if page.records.left_out[place] else outcome, page, place)
+
+    def _count(self, outcome: str, page: StoredPage, place: int) -> None:
+        group = self._groups[outcome]
+        if group.count():
+            group.samples.append(_place(page, place))
 
     def _judge_accepted(self, page: StoredPage, batch: LaneBatch) -> tuple[list[int], list[int]]:
         """Places in the page, and rows of the batch, of live records that would be others."""
         changed, rows = list[int](), list[int]()
-        hashes = cast("list[bytes]", batch.rows.column("record_hash").to_pylist())
-        accepted = zip(batch.ordinals()[: batch.accepted], batch.accepted_keys(), hashes, strict=False)
-        unchanged = self._groups["unchanged"]
+        known, ordinals = page.records, batch.ordinals()[: batch.accepted]
+        accepted = zip(ordinals, batch.accepted_keys(), batch.record_hash_list(), strict=True)
         for row, (ordinal, key, record_hash) in enumerate(accepted):
             place = ordinal - 1
-            if key != page.records.keys[place]:
-                self._groups["other_key"].add(_place(page, place))
-            elif page.records.left_out[place]:
-                self._groups["added"].add(_place(page, place))
-            elif record_hash == page.records.record_hashes[place]:
-                unchanged.records += 1
-                self._restamped += page.records.mapping_versions[place] != self._mapping_version
+            if key != known.keys[place]:
+                self._count("other_key", page, place)
+            elif known.left_out[place]:
+                self._count("added", page, place)
+            elif record_hash == known.record_hashes[place]:
+                self._count("unchanged", page, place)
+                self._restamped += known.mapping_versions[place] != self._mapping_version
             else:
-                self._groups["changed"].add(_place(page, place))
+                self._count("changed", page, place)
                 changed.append(place)
                 rows.append(row)
         return changed, rows
 
+    def _compare_attributes(self, judged: Judged, old: list[dict[str, Any]], new: list[dict[str, Any]]) -> None:
+        for place, was, is_now in zip(judged.changed, old, new, strict=True):
+            if was != is_now:
+                for name in sorted({*was, *is_now}):
+                    if was.get(name, _ABSENT) != is_now.get(name, _ABSENT):
+                        values = (was.get(name), is_now.get(name))
+                        self._count_field(f"attributes.{name}", judged.page, place, values)
+
+    def _count_field(self, name: str, page: StoredPage, place: int, values: tuple[Any, Any]) -> None:
+        """Count a record in which the field differs. Names that there are too many of count under one."""
+        if name not in self._fields and len(self._fields) >= _MOST_FIELDS:
+            name = "attributes"
+        group = self._fields.setdefault(name, _Group())
+        if group.count():
+            group.samples.append({**_place(page, place), "before": _shown(values[0]), "after": _shown(values[1])})
+
 
 def _values(name: str, column: Any) -> list[Any]:
     """Of a column. Times by their number: Arrow would look for pandas, which a command hides for a faster start."""
+    if name == "value":
+        return [None if text is None else Decimal(text) for text in column.to_pylist()]
     if name != "occurred_at":
         return column.to_pylist()
     moments: list[int | None] = column.cast("int64").to_pylist()
@@ -164,32 +193,8 @@ def _frequent(groups: Mapping[Any, _Group]) -> Sequence[tuple[Any, _Group]]:
     return sorted(groups.items(), key=lambda item: -item[1].records)
 
 
-def _differing(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
-    """The fields in which two records differ, each attribute as one, with both values."""
-    found: list[tuple[str, Any, Any]] = []
-    for name in FIELDS:
-        was, is_now = old[name], new[name]
-        if name == "attributes":
-            found += _differing_attributes(_object(was), _object(is_now))
-        elif name == "value":
-            number = None if is_now is None else Decimal(is_now)
-            if was != number:
-                found.append((name, was, number))
-        elif was != is_now:
-            found.append((name, was, is_now))
-    return found
-
-
-def _differing_attributes(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
-    return [
-        (f"attributes.{name}", old.get(name), new.get(name))
-        for name in sorted({*old, *new})
-        if old.get(name) != new.get(name) or (name in old) != (name in new)
-    ]
-
-
-def _object(text: str | None) -> dict[str, Any]:
-    return {} if text is None else json.loads(text, parse_float=Decimal)
+def _objects(texts: list[str | None]) -> list[dict[str, Any]]:
+    return parse([text or "{}" for text in texts])
 
 
 def _shown(value: Any) -> str | None:
