@@ -188,6 +188,8 @@ async def test_run_whose_session_ends_starts_again_and_doubles_nothing(
         "select state from etl_runs r join sources s on s.id = r.source_id where name = 'interrupted' order by r.id"
     )
     assert [item["state"] for item in states] == ["interrupted", outcome.state]
+    assert [each["state"] for each in outcome.rows] == ["interrupted", outcome.state]
+    assert sum(each["fetched"] for each in outcome.rows) == len(ROWS)
 
 
 class Waiting(ScriptedSource):

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from kasparro.ingestion.coordinator import Request
     from kasparro.ingestion.job import SourceJob
     from kasparro.ingestion.moments import Window
-    from kasparro.ingestion.run import RunOutcome
+    from kasparro.ingestion.outcomes import RunOutcome
     from kasparro.schemas.configuration import AnySourceConfig
     from kasparro.services.backfills import Backfill
 

@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from kasparro.core.database import ConnectionOptions
     from kasparro.ingestion.faults import FaultPlan
     from kasparro.ingestion.job import SourceJob
-    from kasparro.ingestion.run import Conditions, Request, RunOutcome
+    from kasparro.ingestion.outcomes import RunOutcome
+    from kasparro.ingestion.run import Conditions, Request
     from kasparro.schemas.counters import Counters
 
 _PRECEDENCE: Final = (
@@ -119,6 +120,10 @@ def outcome_as_data(outcome: "RunOutcome") -> dict[str, Any]:
         "run_id": row.get("id"),
         "pass_id": row.get("pass_id"),
         "resumes_run_id": row.get("resumes_run_id"),
+        "earlier_runs": [
+            {"run_id": each["id"], "state": each["state"], "records": {name: each[name] for name in COUNTERS}}
+            for each in outcome.earlier
+        ],
         "started_at": row.get("started_at"),
         "finished_at": row.get("finished_at"),
         "batches": row.get("batches"),
@@ -132,12 +137,12 @@ def outcome_as_data(outcome: "RunOutcome") -> dict[str, Any]:
 
 
 def outcomes_table(outcomes: "Sequence[RunOutcome]") -> Table:
-    """One line a source, for people."""
+    """One line a run, for people: a source has several when it lost the database and began again from there."""
     columns = ("source", "run", "state", *COUNTERS)
     rows = [
-        (outcome.source, row.get("id"), outcome.state, *(row.get(name) for name in COUNTERS))
+        (outcome.source, row.get("id"), row.get("state", outcome.state), *(row.get(name) for name in COUNTERS))
         for outcome in outcomes
-        for row in (outcome.row or {},)
+        for row in (outcome.rows or [{}])
     ]
     return Table(columns, rows, right=columns[3:])
 
@@ -154,9 +159,10 @@ async def _run_one(
             shown.end_early(outcome.state)
     if outcome.error is not None:
         context.output.complain(outcome.error, source=None if _is_without_database(outcome) else outcome.source)
-    if outcome.row is not None and outcome.row["rejected"]:
-        rejected, run_id = outcome.row["rejected"], outcome.row["id"]
-        context.note(f"{outcome.source}: {rejected:,} rejected, see `kasparro rejects list --run {run_id}`")
+    for row in outcome.rows:
+        if row["rejected"]:
+            see = f"see `kasparro rejects list --run {row['id']}`"
+            context.note(f"{outcome.source}: {row['rejected']:,} rejected, {see}")
     if outcome.row is not None and outcome.row["gone"]:
         context.note(f"{outcome.source}: {outcome.row['gone']:,} deleted, as a complete reading lacked them")
     return outcome

@@ -11,7 +11,7 @@ from kasparro.cli.rejects import ChosenArgument, CodeOption, FieldOption, Source
 from kasparro.cli.run import InjectOption
 
 if TYPE_CHECKING:
-    from kasparro.ingestion.run import RunOutcome
+    from kasparro.ingestion.outcomes import RunOutcome
     from kasparro.services.reject_lists import RejectFilter
 
 _COLUMNS: Final = ("source", "run_id", "state", "payloads", "landed", "superseded", "filtered", "still_rejected")

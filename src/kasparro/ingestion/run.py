@@ -4,9 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from functools import partial
-from typing import Any
 
 import structlog
 
@@ -27,6 +25,7 @@ from kasparro.ingestion.coordinator import Coordinator, Request, RunPlan, hold
 from kasparro.ingestion.ending import STOP_GRACE_SECONDS, Ending, Turn, watching
 from kasparro.ingestion.faults import Faults, faulty_job, faulty_store
 from kasparro.ingestion.job import SourceJob
+from kasparro.ingestion.outcomes import RunOutcome
 from kasparro.ingestion.passes import PartitionPlan
 from kasparro.ingestion.pipeline import Lane, Pipeline
 from kasparro.ingestion.recovery import MAY_PASS, RECONNECT_SECONDS, Recovery
@@ -70,25 +69,6 @@ class Conditions:
     limits: BatchLimits = field(default_factory=BatchLimits)
 
 
-@dataclass(frozen=True, slots=True)
-class RunOutcome:
-    """How a run ended. `row` is its row in `etl_runs`, None when it never came to be; `error` what ended it early.
-
-    `rejected` counts over every restart after a lost connection, and may count a batch that was lost with it twice.
-    """
-
-    source: str
-    state: str
-    row: dict[str, Any] | None
-    error: KasparroError | None = None
-    rejected: int = 0
-
-    @property
-    def not_before(self) -> datetime | None:
-        """When the source may be asked again, if its server said so."""
-        return self.row["not_before"] if self.row else None
-
-
 async def run_source(job: SourceJob, request: Request, conditions: Conditions) -> RunOutcome:
     """Run a source once. Every error ends in the outcome, and on the run's row, so that other sources go on.
 
@@ -121,7 +101,9 @@ async def _run_until_over(job: SourceJob, request: Request, conditions: Conditio
                 conditions.faults.sever_coordinator = coordinator.live.sever
                 own = faulty_job(job, conditions.faults)
                 outcome = await _run_claimed(coordinator, own, request, observed, ending=ending)
-                return replace(outcome, rejected=progress.rejected)
+                async with coordinator.live.use() as connection:
+                    earlier = await runs.some(connection, progress.run_ids[:-1])
+                return replace(outcome, rejected=progress.rejected, earlier=tuple(earlier))
         except PassExpiredError as error:
             if request.abandon:
                 return _ended_early(job, error)
@@ -148,14 +130,16 @@ def _nothing_to_cut_off() -> None:
 
 
 class _Progress:
-    """Counts rejects, and tells the recovery of runs that begin and of batches that are committed."""
+    """Counts rejects and runs, and tells the recovery of runs that begin and of batches that are committed."""
 
     def __init__(self, conditions: Conditions, recovery: Recovery) -> None:
         self._conditions = conditions
         self._recovery = recovery
         self.rejected = 0
+        self.run_ids: list[int] = []
 
     def began(self, source: str, run_id: int) -> None:
+        self.run_ids.append(run_id)
         self._recovery.began(run_id)
         self._conditions.began(source, run_id)
 

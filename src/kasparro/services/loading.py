@@ -26,8 +26,8 @@ _UPDATE_UNIFIED = """
 update unified_data u
 set title = c.title, body = c.body, url = c.url, author = c.author, category = c.category, tags = c.tags,
     value = c.value, unit = c.unit, occurred_at = c.occurred_at, entity_key = c.entity_key, attributes = c.attributes,
-    content_hash = c.content_hash, record_hash = c.record_hash, version = c.version, raw_id = c.raw_id, run_id = $1::bigint,
-    pass_id = $2::bigint, mapping_version = $3::integer,
+    content_hash = c.content_hash, record_hash = c.record_hash, version = c.version, raw_id = c.raw_id,
+    run_id = $1::bigint, pass_id = $2::bigint, mapping_version = $3::integer,
     last_changed_at = case when u.deleted_at is null and u.record_hash = c.record_hash then u.last_changed_at
                            else $4::timestamptz end,
     deleted_at = null, deletion = null

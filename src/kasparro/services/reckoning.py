@@ -54,7 +54,7 @@ class Reckoning:
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """Seconds from the beginning of an uninterrupted run to its first commit, its last, and its end; how many it had."""
+    """Seconds from the beginning of an uninterrupted run to its first commit, its last, its end; how many it had."""
 
     first_commit: float
     last_commit: float

@@ -19,7 +19,8 @@ from kasparro.core.errors import DatabaseError, RunConflictError
 from kasparro.core.masking import mask_text
 from kasparro.ingestion.coordinator import Request
 from kasparro.ingestion.job import SourceJob
-from kasparro.ingestion.run import Conditions, RunOutcome, run_source
+from kasparro.ingestion.outcomes import RunOutcome
+from kasparro.ingestion.run import Conditions, run_source
 from kasparro.services import migrations, run_queue, runs, sources
 from kasparro.services.run_queue import QueuedRun
 from kasparro.services.runs import Newest

@@ -126,7 +126,7 @@ class ColumnMapping:
 
 
 def compile_columns(config: CsvSourceConfig) -> ColumnMapping | None:
-    """The mapping over columns; None where a record must be looked at as a whole, to filter it or to see a tombstone."""
+    """The mapping over columns; None where a record must be looked at as a whole: to filter it, or for a tombstone."""
     mapped = config.map
     texts = [target for name in (*_TEXTS, "entity_key") if (target := getattr(mapped, name)) is not None]
     plain: list[object] = [mapped.value, mapped.occurred_at]

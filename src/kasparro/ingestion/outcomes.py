@@ -1,0 +1,33 @@
+"""How running a source ended, for whoever asked for it."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from kasparro.core.errors import KasparroError
+
+
+@dataclass(frozen=True, slots=True)
+class RunOutcome:
+    """How a run ended. `row` is its row in `etl_runs`, None when it never came to be; `error` what ended it early.
+
+    `rejected` counts over every restart after a lost connection, and may count a batch that was lost with it twice;
+    `earlier` are the rows of the runs before such restarts, with what was committed of each.
+    """
+
+    source: str
+    state: str
+    row: dict[str, Any] | None
+    error: KasparroError | None = None
+    rejected: int = 0
+    earlier: tuple[dict[str, Any], ...] = ()
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """The rows of all its runs, in their order."""
+        return [*self.earlier, *([] if self.row is None else [self.row])]
+
+    @property
+    def not_before(self) -> datetime | None:
+        """When the source may be asked again, if its server said so."""
+        return self.row["not_before"] if self.row else None
