@@ -85,3 +85,29 @@ async def test_replay_of_any_type_ends_as_a_clean_load(
         "where a.source_id <> b.source_id and a.record_hash <> b.record_hash"
     )
     assert differing == []
+
+
+async def test_record_whose_stored_payload_makes_another_key_is_counted_and_left_alone(
+    database: ConnectionOptions, connection: Connection, place: tuple[SmallSources, Upstream]
+) -> None:
+    """jsonb keeps the value of a number, and not how it was written: the key was `1E+2`, and would be `100` now."""
+    made, upstream = place
+
+    def written(request: Asked) -> Reply:
+        items = "" if int(request.query["offset"]) else '{"id": 1E+2, "name": "a"}, {"id": 3, "name": "b"}'
+        return answer(body=f'{{"items": [{items}]}}', headers={"Content-Type": "application/json"})
+
+    upstream.on("/items", written)
+    conditions = Conditions(database, limits=SMALL)
+    job = made.job("api", "replayed")
+    assert (await run_source(job, Request(), conditions)).error is None
+    new = mapped_anew(job, "api", made.path)
+    planned = await plan(connection, new, Chosen())
+    assert counts(planned) == {"changed": 1, "other_key": 1}
+    outcome = await run_source(
+        replay_job(new, database, planned), Request(operation=Replay(planned, new.config_hash)), conditions
+    )
+    assert outcome.row is not None
+    assert (outcome.row["updated"], outcome.row["unchanged"]) == (1, 1)
+    rows = await connection.fetch("select record_key, title, body from unified_data order by 1")
+    assert [tuple(row) for row in rows] == [("1E+2", "a", None), ("3", None, "b")]
