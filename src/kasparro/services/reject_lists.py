@@ -18,10 +18,19 @@ FROM: Final = "from rejected_records r join sources s on s.id = r.source_id"
 _SAYS: Final = r"""
 regexp_replace(regexp_replace(replace(r.message, r.locator || ': ', ''), '".*"', '"*"'), '\d+([.,:]\d+)*', '#', 'g')
 """
-FINGERPRINT: Final = f"""
+
+
+def _fingerprint(
+    source: LiteralString, code: LiteralString, field: LiteralString, says: LiteralString
+) -> LiteralString:
+    """An SQL expression over four others."""
+    return f"""
 'f' || substr(encode(sha256(convert_to(
-    jsonb_build_array(s.name, r.code, r.field, {_SAYS})::text, 'UTF8')), 'hex'), 1, 10)
+    jsonb_build_array({source}, {code}, {field}, {says})::text, 'UTF8')), 'hex'), 1, 10)
 """
+
+
+FINGERPRINT: Final = _fingerprint("s.name", "r.code", "r.field", _SAYS)
 CHOSEN: Final = f"""
 ($1::text is null or s.name = $1) and ($2::text is null or r.code = $2) and ($3::text is null or r.field = $3)
 and ($4::bigint is null or r.run_id = $4) and ($5::text is null or r.state = $5)
@@ -41,14 +50,17 @@ select {_COLUMNS} {FROM} where {CHOSEN} and ($8::bigint is null or r.id < $8)
 order by r.id desc limit $9::integer
 """
 _GROUPS: Final = f"""
-with chosen as (
-    select r.*, s.name as source, {_SAYS} as says, {FINGERPRINT} as fingerprint {FROM} where {CHOSEN}
+with grouped as materialized (
+    select s.name as source, r.code, r.field, {_SAYS} as says, count(*) as payloads, sum(r.times)::bigint as times,
+           min(r.first_seen_at) as first_seen_at, max(r.last_seen_at) as last_seen_at, min(r.id) as first_id,
+           max(r.id) as last_id
+    {FROM} where {CHOSEN}
+    group by s.name, r.code, r.field, {_SAYS}
+), named as (
+    select {_fingerprint("source", "code", "field", "says")} as fingerprint, grouped.* from grouped
 )
-select fingerprint, source, code, field, min(says) as says, count(*) as payloads, sum(times)::bigint as times,
-       min(first_seen_at) as first_seen_at, max(last_seen_at) as last_seen_at, min(id) as first_id, max(id) as last_id
-from chosen group by fingerprint, source, code, field
-having ($8::bigint is null or (count(*), fingerprint) < ($8, $9::text))
-order by count(*) desc, fingerprint desc limit $10::integer
+select * from named where $8::bigint is null or (payloads, fingerprint) < ($8, $9::text)
+order by payloads desc, fingerprint desc limit $10::integer
 """  # noqa: S608
 _THESE: Final = "select id, locator, message, record_key, raw_id from rejected_records where id = any($1::bigint[])"
 _DROP: Final = f"""
