@@ -30,7 +30,7 @@ MAPPINGS = [
     "key: k, where: \"t != 'x'\", map: {title: t, attributes: {}}",
     "key: k, map: {}",
     "key: k, deletes: {tombstone: l}, where: \"t != 'x'\", map: {title: t, value: v}",
-    "key: [k, e], deletes: {tombstone: \"length(t) == `3`\"}, map: {title: t}",
+    'key: [k, e], deletes: {tombstone: "length(t) == `3`"}, map: {title: t}',
     "key: k, version: o, map: {title: t}",
     "key: k, timezone: Europe/Berlin, null_values: ['', NA, '0'], version: o, map: {value: v}",
     "key: k, version: {field: v, type: number}, map: {title: t}",
