@@ -277,7 +277,8 @@ async def test_payloads_that_retention_has_dropped_are_counted_and_left_alone(it
 
 
 async def test_open_pass_is_not_disturbed(items: Items, connection: Connection) -> None:
-    items.write([*ROWS, *(f"j{n},more {n},1,x,1" for n in range(20))])
+    """What comes a second time in it is a duplicate, as if there had been no replay in between."""
+    items.write([*ROWS, *(f"j{n},more {n},1,x,1" for n in range(20)), "j1,again,2,x,2"])
 
     async def run(*plans: str) -> RunOutcome:
         faults = Faults(parse_plans(",".join(plans), environment="test") if plans else ())
@@ -294,6 +295,7 @@ async def test_open_pass_is_not_disturbed(items: Items, connection: Connection) 
     resumed = await run()
     assert resumed.row is not None
     assert resumed.row["resumes_run_id"] == broken_off.row["id"]
+    assert done(resumed) == {"fetched": 11, "inserted": 10, "duplicate": 1, "raw_written": 11}
 
 
 async def test_stored_rows_with_escapes_or_another_header_are_judged_the_same(items: Items) -> None:

@@ -304,6 +304,13 @@ MUTATIONS = [
         "tests/integration/test_replay.py::test_left_out_records_come_back_when_the_mapping_takes_them_again",
     ),
     Mutation(
+        "replay by which an open reading forgets what it has had",
+        "services/loading.py",
+        'None if stamp.operation == "replay" else stamp.pass_id',
+        "stamp.pass_id",
+        "tests/integration/test_replay.py::test_open_pass_is_not_disturbed",
+    ),
+    Mutation(
         "record that is left out and stays in the digest",
         "ingestion/replay_store.py",
         "            hashes += replaying.live_hashes(records)\n",

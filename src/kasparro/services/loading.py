@@ -27,7 +27,7 @@ update unified_data u
 set title = c.title, body = c.body, url = c.url, author = c.author, category = c.category, tags = c.tags,
     value = c.value, unit = c.unit, occurred_at = c.occurred_at, entity_key = c.entity_key, attributes = c.attributes,
     content_hash = c.content_hash, record_hash = c.record_hash, version = c.version, raw_id = c.raw_id,
-    run_id = $1::bigint, pass_id = $2::bigint, mapping_version = $3::integer,
+    run_id = $1::bigint, pass_id = coalesce($2::bigint, u.pass_id), mapping_version = $3::integer,
     last_changed_at = case when u.deleted_at is null and u.record_hash = c.record_hash then u.last_changed_at
                            else $4::timestamptz end,
     deleted_at = null, deletion = null
@@ -69,7 +69,8 @@ async def _update(connection: Connection, batch: LaneBatch, verdict: Verdict, st
     changed = await asyncio.to_thread(changed_rows, batch.rows, verdict.changed)
     await connection.execute(_CREATE_CHANGES)
     await _copy(connection, "changes", CHANGED_COLUMNS, changed)
-    status = await connection.execute(_UPDATE_UNIFIED, stamp.run_id, stamp.pass_id, stamp.mapping_version, at)
+    pass_id = None if stamp.operation == "replay" else stamp.pass_id  # see replaying.py
+    status = await connection.execute(_UPDATE_UNIFIED, stamp.run_id, pass_id, stamp.mapping_version, at)
     require_rows("update of unified_data", affected(status), len(verdict.changed.ids))
 
 

@@ -1,6 +1,7 @@
 """What a replay does to records as they stand: those that pass are written over, those that do not are left out.
 
-Nothing is asked: since the records were read, under the source's lock, nobody but this run has written to them.
+Nothing is asked: since the records were read, under the source's lock, nobody but this run has written to them. They
+keep their `pass_id`: a reading that is open knows by it which keys it has had, and which records it has not seen.
 """
 
 from collections.abc import Sequence
@@ -13,9 +14,9 @@ from kasparro.services.verdict import NO_RAW_ROWS, NO_UNIFIED_ROWS, Tally, Unifi
 
 _LEAVE_OUT = """
 update unified_data
-set deleted_at = $6::timestamptz, deletion = 'replay', last_changed_at = $6::timestamptz, run_id = $2::bigint,
-    pass_id = $3::bigint, mapping_version = $4::integer
-where id = any($5::bigint[]) and source_id = $1::integer and deleted_at is null
+set deleted_at = $5::timestamptz, deletion = 'replay', last_changed_at = $5::timestamptz, run_id = $2::bigint,
+    mapping_version = $3::integer
+where id = any($4::bigint[]) and source_id = $1::integer and deleted_at is null
 """
 _RESOLVE = """
 update rejected_records set state = 'resolved', resolved_at = $4::timestamptz, resolution = $5::text
@@ -67,9 +68,7 @@ async def leave_out(connection: Connection, stamp: RunStamp, records: StandingRe
     """Mark the live ones of these records as deleted by a replay: today's mapping would never have made them."""
     live = [id_ for id_, out in zip(records.ids, records.left_out, strict=True) if not out]
     if live:
-        status = await connection.execute(
-            _LEAVE_OUT, stamp.source_id, stamp.run_id, stamp.pass_id, stamp.mapping_version, live, at
-        )
+        status = await connection.execute(_LEAVE_OUT, stamp.source_id, stamp.run_id, stamp.mapping_version, live, at)
         require_rows("update of unified_data", affected(status), len(live))
 
 
