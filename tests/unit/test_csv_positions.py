@@ -104,8 +104,10 @@ async def test_without_a_sure_key_the_last_line_is_held_for_one_pass(tmp_path: P
     assert (first.final.state["held"], first.final.state["offset"]) == (True, len(HEAD))
     second = await file.read(settled=first.final.state)
     assert (ids(second.payloads), second.lines, second.final.coverage) == (["3"], [4], "window")
-    assert second.final.state["offset"] == len(HEAD) + 5
+    assert second.final.state["offset"] == len(HEAD), "it may still grow, however long it has waited"
     assert (await file.read(settled=second.final.state)).final.coverage == "none"
+    third = await file.append(b"er\n4,dan\n").read(settled=second.final.state)
+    assert (third.payloads, third.lines) == ([{"id": "3", "name": "cider"}, {"id": "4", "name": "dan"}], [4, 5])
 
 
 async def test_a_held_line_that_grows_is_read_whole(tmp_path: Path) -> None:
@@ -120,7 +122,51 @@ async def test_a_half_written_row_is_no_reject_yet(tmp_path: Path) -> None:
     first = await file.read()
     assert (ids(first.payloads), first.codes) == (["1", "2"], {})
     second = await file.read(settled=first.final.state)
-    assert second.codes == {4: "ragged_row"}
+    assert second.codes == {4: "unfinished_row"}
+    assert second.records[0].defects[0].message == (
+        "rows.csv:4: 1 cells, but there are 2 columns; its rest may not have been written yet"
+    )
+    third = await file.append(b",cid\n4,dan\n").read(settled=second.final.state)
+    assert (ids(third.payloads), third.lines, third.final.reread) == (["3", "4"], [4, 5], True)
+    fourth = await file.append(b"5,eve\n").read(settled=third.final.state)
+    assert (fourth.lines, fourth.final.reread) == ([6], False)
+
+
+@pytest.mark.parametrize("key", [("id",), ()], ids=["keyed", "row hash"])
+@pytest.mark.parametrize(
+    ("half", "rest"),
+    [
+        pytest.param(b"3", b",cid\n", id="ragged"),
+        pytest.param(b'3,"x', b'\ny"\n', id="open quote"),
+        pytest.param(b'3,"x\n', b'y"\n', id="open quote, line ended"),
+        pytest.param(b'3,"x\ny', b'\nz"\n', id="second line of an open quote"),
+        pytest.param(b"3,c", b"id\n", id="cut cell"),
+        pytest.param(b"3,c\xc3", b"\xa9\n", id="cut character"),
+        pytest.param(b"3," + b"x" * 90, b"x\n", id="too long"),
+        pytest.param(b"# " + b"x" * 90, b"4,dan\n", id="long comment"),
+        pytest.param(b"# 3", b",4\n", id="comment"),
+    ],
+)
+async def test_whatever_was_done_with_an_unfinished_line_it_is_read_again(
+    tmp_path: Path, key: tuple[str, ...], half: bytes, rest: bytes
+) -> None:
+    options = {"key": key, "encoding": "utf-8", "max_record_bytes": 80, "comment": "#", "quotechar": '"'}
+    file = CsvFile(tmp_path, options).write(HEAD + half)
+    first = await file.read()
+    second = await file.read(settled=first.final.state)
+    third = await file.read(settled=second.final.state)
+    assert (third.final.coverage, third.final.state["offset"], third.final.state["line"]) == ("none", len(HEAD), 4)
+    fourth = await file.append(rest + b"5,eve\n").read(settled=third.final.state)
+    whole = await CsvFile(tmp_path, options, "whole.csv").write(HEAD + half + rest + b"5,eve\n").read()
+    assert (fourth.payloads, fourth.lines) == (whole.payloads[2:], whole.lines[2:])
+
+
+async def test_a_cursor_inside_the_open_end_gives_the_same_rejects(tmp_path: Path) -> None:
+    file = CsvFile(tmp_path, KEYED).write(HEAD + b'3,"x\none\ntwo\n')
+    whole = await file.read(limits=ONE)
+    assert whole.codes == {4: "unclosed_quote", 5: "unfinished_row", 6: "unfinished_row"}
+    rest = await file.read(cursor=whole.batches[2].cursor)
+    assert (rest.codes, rest.final) == ({5: "unfinished_row", 6: "unfinished_row"}, whole.final)
 
 
 async def test_a_half_written_header_waits(tmp_path: Path) -> None:

@@ -32,13 +32,14 @@ from kasparro.ingestion.locking import lock
 from kasparro.ingestion.passes import OpenPass, PartitionPlan, find_open, fresh
 from kasparro.ingestion.requests import Request, RunPlan, snapshot_of
 from kasparro.ingestion.snapshot import compare, must_read_all
-from kasparro.ingestion.source import FinalBatch
+from kasparro.ingestion.source import UNFINISHED_CODES, FinalBatch
 from kasparro.schemas.batches import LaneState, RunStamp
 from kasparro.services import (
     batches,
     checkpoints,
     locks,
     migrations,
+    rejects,
     repeats,
     runs,
     schema_lock,
@@ -99,6 +100,8 @@ class Coordinator:
                     partition, pass_id=stamp.pass_id, run_id=stamp.run_id, state=final.state, coverage=final.coverage
                 )
                 await checkpoints.settle(connection, settled, stamp.source_id)
+                if final.reread:
+                    await rejects.settle_unfinished(connection, stamp, partition, UNFINISHED_CODES, datetime.now(UTC))
             elif last:
                 await plan.operation.finish(connection, stamp)
                 await checkpoints.end_scope(connection, stamp)

@@ -30,10 +30,13 @@ class Defect:
 READER_CODES: Final = frozenset(
     (
         "bad_encoding", "duplicate_keys", "not_an_object", "nul_byte", "ragged_row", "record_too_large", "stray_quote",
-        "unclosed_quote",
+        "unclosed_quote", "unfinished_row",
     )
 )  # fmt: skip
 """Codes of defects that only a reader can tell: the payload that is stored does not show them."""
+
+UNFINISHED_CODES: Final = ("unclosed_quote", "unfinished_row")
+"""Those of records whose rest may not have been written yet: the next pass that reads on reads them again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +73,13 @@ class FinalBatch:
 
     `state` stands for the whole pass (file fingerprint, watermark, validators) and is what the next pass's `read`
     receives as `settled`. `coverage`: `full` when every record that exists was read, `window` when only what is new,
-    `none` when nothing had to be read.
+    `none` when nothing had to be read. `reread`: what earlier passes may have rejected by UNFINISHED_CODES was read
+    again, so that such a reject stands only if this pass has made it anew.
     """
 
     state: Json
     coverage: Coverage
+    reread: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,13 @@ update rejected_records set state = $3::text, resolution = $4::text, resolved_at
 where source_id = $1::integer and state = 'open' and raw_id = any($2::bigint[])
 """
 
+_SETTLE_UNFINISHED = """
+update rejected_records set state = 'resolved', resolution = 'reread', resolved_at = $5::timestamptz
+where source_id = $1::integer and state = 'open' and code = any($4::text[])
+  and starts_with(locator, $3::text || ':') and substr(locator, length($3::text) + 2) ~ '^[0-9]+$'
+  and run_id not in (select id from etl_runs where source_id = $1::integer and pass_id = $2::bigint)
+"""
+
 _HAS_OPEN = """
 select exists(select from rejected_records where source_id = $1::integer and state = 'open' and record_key is not null)
 """
@@ -83,6 +90,13 @@ async def settle(
     """Give the open rejects of these raw rows another state, and say why."""
     if raw_ids:
         await connection.execute(_SETTLE, source_id, raw_ids, state, resolution, at)
+
+
+async def settle_unfinished(
+    connection: Connection, stamp: RunStamp, partition: str, codes: Sequence[str], at: datetime
+) -> None:
+    """Resolve the open rejects by these codes whose place in the partition this pass read and did not reject so."""
+    await connection.execute(_SETTLE_UNFINISHED, stamp.source_id, stamp.pass_id, partition, codes, at)
 
 
 async def record(

@@ -31,8 +31,9 @@ class Position:
     """A cursor inside a pass, or the state after one.
 
     `settle` is where the next pass has to begin when that is before `place`: the last line had no line end yet.
-    `held`: in a state, that line was not delivered; in a cursor, this pass delivers it. `dialect` None: there was
-    nothing yet to detect it on.
+    `held`: in a state, that line was not delivered; in a cursor, this pass delivers it. `reread`: the pass that begins
+    here, or has begun so, reads what an earlier one may have rejected while it was being written. `dialect` None: there
+    was nothing yet to detect it on.
     """
 
     place: Place
@@ -45,6 +46,7 @@ class Position:
     names: tuple[str, ...]
     settle: Place | None = None
     held: bool = False
+    reread: bool = True
 
     def to_json(self) -> Json:
         fingerprint = {"size": self.size, "mtime_ns": self.mtime_ns, "head": self.head, "tail": self.place.tail}
@@ -58,6 +60,7 @@ class Position:
             "names": list(self.names),
             "settle": self.settle.to_json() if self.settle else None,
             "held": self.held,
+            "reread": self.reread,
         }
 
     @classmethod
@@ -83,4 +86,5 @@ class Position:
             names=tuple(value["names"]),
             settle=Place.from_json(value["settle"]) if value["settle"] else None,
             held=bool(value["held"]),
+            reread=bool(value.get("reread", True)),
         )

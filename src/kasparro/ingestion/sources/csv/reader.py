@@ -1,6 +1,7 @@
 """Reads one file into batches. Plain blocking code: `source.py` calls it in a thread."""
 
 import time
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -13,7 +14,7 @@ from kasparro.ingestion.sources.csv.files import BLOCK_BYTES, FINGERPRINT_BYTES,
 from kasparro.ingestion.sources.csv.opening import Opening, find_place
 from kasparro.ingestion.sources.csv.options import CsvOptions
 from kasparro.ingestion.sources.csv.position import Place, Position
-from kasparro.ingestion.sources.csv.records import Layout, Segment, parse_clean
+from kasparro.ingestion.sources.csv.records import Layout, Segment, parse_clean, unfinished
 
 _SMALL_WINDOW = 4 * 1024
 _LARGE_WINDOW = 4 * BLOCK_BYTES
@@ -69,8 +70,9 @@ class CsvReader:
         if self._stream.was_touched() and find_place(self._stream, cursor) is None:
             raise self._stream.replaced()
         coverage = "window" if self._held else cursor.coverage
-        state = replace(cursor, place=cursor.settle or cursor.place, settle=None, held=self._held, coverage=coverage)
-        return FinalBatch(state.to_json(), coverage)
+        place, reread = cursor.settle or cursor.place, cursor.settle is not None
+        state = replace(cursor, place=place, settle=None, held=self._held, reread=reread, coverage=coverage)
+        return FinalBatch(state.to_json(), coverage, reread=self._position.reread)
 
     def _cursor(self) -> Position:
         offset, line, tail = self._after(self._taken)
@@ -147,6 +149,7 @@ class CsvReader:
     def _skip_long_line(self, codec: LineCodec, layout: Layout) -> Segment:
         """Reject a line that is too long for memory, and leave out the rest of it."""
         record = reject_long_line(self._buffer, layout, self._line)
+        begin = Place(self._offset, self._line, fingerprint(self._tail))
         while not (end := codec.end_of_line(self._buffer)) and not self._at_end:
             whole = len(self._buffer) - len(self._buffer) % codec.width
             self._offset += whole
@@ -155,27 +158,37 @@ class CsvReader:
             self._fill()
         raw = self._buffer[:end] if end else self._buffer
         self._buffer = self._buffer[len(raw) :]
+        if not end and self._settle is None:
+            self._settle = begin
         return Segment(raw, 1, (record,), (1,)) if record else Segment(raw, 1, (), ())
 
     def _settled(self, segment: Segment, layout: Layout) -> Segment:
-        """Note where the next pass must begin while the file's end may grow; hold back what is not known for sure."""
-        first_open = segment.first_open_line
-        if first_open is None:
+        """Note where the next pass must begin while the file's end may grow; hold back what is not known for sure.
+
+        What is delivered from there on is read again when the file has grown, whether it was held back before or not.
+        """
+        first_open = segment.first_open_line if self._settle is None else 0
+        if segment.first_open_line is not None:
+            segment = self._without_held(segment, segment.first_open_line, layout)
+        if first_open is None or first_open >= segment.lines:
             return segment
-        previous_end = segment.ends[-2] if len(segment.ends) > 1 else 0
-        at_end = bool(segment.ends) and segment.ends[-1] == segment.lines
-        unfinished = at_end and not LineCodec(layout.dialect).is_terminated(segment.raw)
-        if unfinished and self._position.held and first_open >= previous_end:
-            return segment
-        if unfinished and not self._position.held and not self._is_identified(segment.records[-1], layout):
-            self._held = True
-            kept = max(first_open, previous_end)
-            raw = segment.raw[: LineCodec(layout.dialect).offset_after(segment.raw, kept)]
-            segment = Segment(raw, kept, segment.records[:-1], segment.ends[:-1])
-        if first_open < segment.lines and self._settle is None:
+        if self._settle is None:
             offset, line, tail = self._place_in(segment, first_open)
             self._settle = Place(offset, line, fingerprint(tail))
-        return segment
+        sure = bisect_right(segment.ends, first_open)
+        records = [*segment.records[:sure], *map(unfinished, segment.records[sure:])]
+        return replace(segment, records=records)
+
+    def _without_held(self, segment: Segment, first_open: int, layout: Layout) -> Segment:
+        """The segment without a last line that lacks its end, unless it has its key or waited for a whole pass."""
+        codec = LineCodec(layout.dialect)
+        ends_so = bool(segment.ends) and segment.ends[-1] == segment.lines and not codec.is_terminated(segment.raw)
+        if not ends_so or self._position.held or self._is_identified(segment.records[-1], layout):
+            return segment
+        self._held = True
+        kept = max(first_open, segment.ends[-2] if len(segment.ends) > 1 else 0)
+        raw = segment.raw[: codec.offset_after(segment.raw, kept)]
+        return Segment(raw, kept, segment.records[:-1], segment.ends[:-1])
 
     def _place_in(self, segment: Segment, lines: int) -> tuple[int, int, bytes]:
         """Offset, line number and tail behind the first `lines` physical lines of a segment."""

@@ -7,7 +7,7 @@ does not matter where the stream was cut.
 import csv
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from io import StringIO
 
@@ -80,6 +80,18 @@ def ragged(layout: Layout, line: int, cells: list[str]) -> SourceRecord:
     locator = layout.locator(line)
     defect = Defect("ragged_row", f"{locator}: {len(cells)} cells, but there are {len(layout.names)} columns")
     return SourceRecord({"_cells": cells}, locator, (defect,))
+
+
+def unfinished(record: SourceRecord) -> SourceRecord:
+    """The same record where its rest may still be written. A reject has a code of its own there.
+
+    It is settled when the place is read again. Two codes stay: a record too large grows no smaller, and a quote that
+    is open at the end of the file says by itself that it may be closed.
+    """
+    if not record.defects or record.defects[0].code in ("record_too_large", "unclosed_quote"):
+        return record
+    message = f"{record.defects[0].message}; its rest may not have been written yet"
+    return replace(record, defects=(Defect("unfinished_row", message),))
 
 
 def _decoded_if_clean(raw: bytes, codec: LineCodec, layout: Layout) -> str | None:
