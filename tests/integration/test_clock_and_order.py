@@ -6,7 +6,7 @@ Each with what is promised for it: records, counters, digest, and what is said w
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from structlog.testing import capture_logs
@@ -76,13 +76,32 @@ async def test_record_that_is_shown_twice_counts_once_and_as_a_duplicate(
     database: ConnectionOptions, connection: Connection
 ) -> None:
     """A page that an upstream repeats: nothing is written again, and it shows in the counters."""
+    pages = {"p": [row("a"), row("b"), row("c"), row("b"), row("c"), row("d")]}
     with capture_logs() as logs:
-        outcome = await run(
-            database, ScriptedSource({"p": [row("a"), row("b"), row("c"), row("b"), row("c"), row("d")]})
-        )
+        outcome = await run(database, ScriptedSource(pages))
     assert counts(outcome, "fetched", "inserted", "duplicate", "raw_written") == [6, 4, 2, 4]
     assert await connection.fetchval("select count(*) from unified_data") == 4
-    assert "run.key_not_unique" not in [line["event"] for line in logs]
+    assert {"run.key_not_unique", "run.pages_overlap"}.isdisjoint(line["event"] for line in logs)
+
+
+class ScriptedApi(ScriptedSource):
+    """The same as an API."""
+
+    @property
+    def type(self) -> Literal["api", "csv", "rss"]:
+        return "api"
+
+
+async def test_pages_of_an_api_that_overlap_are_told(database: ConnectionOptions, connection: Connection) -> None:
+    """What comes twice while it is read has pushed others from where they are asked for."""
+    pages = {"p": [row("a"), row("b"), row("c"), row("b"), row("c"), row("a", "new")]}
+    with capture_logs() as logs:
+        outcome = await run(database, ScriptedApi(pages))
+    assert counts(outcome, "fetched", "inserted", "duplicate", "raw_written") == [6, 3, 3, 4]
+    [warning] = [line for line in logs if line["event"] == "run.pages_overlap"]
+    assert (warning["log_level"], warning["records"]) == ("warning", 2)
+    assert "2 of 6 records came twice" in warning["message"]
+    assert await connection.fetchval("select title from unified_data where record_key = 'a'") == "new"
 
 
 async def test_record_that_one_reading_skips_comes_with_the_next(

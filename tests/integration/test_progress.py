@@ -24,7 +24,7 @@ async def test_after_a_lost_connection_the_figures_are_those_of_the_run_that_wen
 
     rows = [{**row(f"k{n}", "a"), "bad": n in {1, 8}} for n in range(10)]
     job = job_of(ScriptedSource({"p": rows}, before=lose))
-    outcome = await _run_one(Context(load_settings({}), Output()), job, Request(), Conditions(database))
+    outcome = await _run_one(Context(load_settings({}), Output()), job, Request(), Conditions(database), "scripted")
 
     assert outcome.row is not None
     assert (outcome.state, outcome.row["fetched"], outcome.row["rejected"]) == ("partial", 4, 1)

@@ -111,7 +111,7 @@ def test_attempt_is_named_by_what_was_done() -> None:
 def test_differences_are_shown_with_what_tries_them_again() -> None:
     lost = (Difference("inserted", 18, 17),)
     found = Attempt("s", (FaultPlan("commit", "kill", 3, 1),), runs=2, differences=lost, command="kasparro chaos s ..")
-    fine = Attempt("s", (FaultPlan("commit", "kill", 4),), struck=False, runs=1)
+    fine = Attempt("s", (FaultPlan("commit", "kill", 4),), struck=False, reached=False, runs=1)
     result = chaos._result([found, fine], seed=7)
     assert result.exit_code == 9
     assert result.human is not None
@@ -136,4 +136,4 @@ def test_random_kills_are_counted() -> None:
 
 def test_nothing_is_proved_where_no_fault_was_reached() -> None:
     with pytest.raises(UsageError, match="no fault was reached"):
-        chaos._result([Attempt("s", (FaultPlan("commit", "kill", 99),), struck=False, runs=1)], seed=7)
+        chaos._result([Attempt("s", (FaultPlan("commit", "kill", 99),), struck=False, reached=False, runs=1)], seed=7)

@@ -68,7 +68,7 @@ async def chaos(  # noqa: PLR0913, PLR0917  options arrive as arguments
 
 
 def _result(attempts: "list[Attempt]", *, seed: int) -> Result:
-    if not any(attempt.struck for attempt in attempts):
+    if not any(attempt.reached for attempt in attempts):
         raise UsageError(
             "chaos: no fault was reached, so nothing is proved",
             hint="the source has fewer batches, or lanes, than were asked for; see --batch-records and --concurrency",
@@ -116,6 +116,7 @@ def _as_data(attempt: "Attempt") -> dict[str, Any]:
         "source": attempt.source,
         "plan": attempt.name,
         "struck": attempt.struck,
+        "reached": attempt.reached,
         "runs": attempt.runs,
         "kill_moments": [str(moment) for moment in attempt.moments] or None,
         "kills": attempt.kills if attempt.moments else None,

@@ -81,6 +81,9 @@ class Attempt:
     kills: int = 0
     kills_between_commits: int = 0
     struck: bool = True
+    """Whether all of `plans` were carried out, or a kill."""
+    reached: bool = True
+    """Whether any was."""
     runs: int = 0
     differences: tuple[Difference, ...] = ()
     command: str = ""
@@ -225,9 +228,10 @@ class _Trials:
         await scratch.empty(self._connection)
         ended = await self._run(plans)
         struck = ended.killed if ended.report is None else set(plans) == set(ended.report.struck)
+        reached = struck or (ended.report is not None and bool(ended.report.struck))
         runs, wrong = await self._completed(ended)
         command = self._command(f"--plan {','.join(map(str, plans))}")
-        return Attempt(self._order.source, plans, (), 0, 0, struck, runs, tuple(wrong), command)
+        return Attempt(self._order.source, plans, (), 0, 0, struck, reached, runs, tuple(wrong), command)
 
     async def _killed(self, kills: int) -> Attempt:
         """Killed so often in a row, each time within its part of what is left to load."""
@@ -242,7 +246,9 @@ class _Trials:
             between += ended.killed and 0 < await self._committed() < self._expected.fetched
         runs, wrong = await self._completed(ended, runs=len(moments))
         command = self._command(f"--batches 0 --random {self._wanted.kills} --seed {self._wanted.seed}")
-        return Attempt(self._order.source, (), tuple(moments), done, between, done > 0, runs, tuple(wrong), command)
+        return Attempt(
+            self._order.source, (), tuple(moments), done, between, done > 0, done > 0, runs, tuple(wrong), command
+        )
 
     async def _completed(self, ended: Ended, *, runs: int = 1) -> tuple[int, list[Difference]]:
         """Run undisturbed until a pass is complete, and compare; the number of runs, those before included."""

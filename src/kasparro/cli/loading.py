@@ -90,8 +90,13 @@ class Runner:
         """Run a source once, with its progress shown under `label`, or its name."""
         from kasparro.ingestion.faults import Faults
 
-        own = replace(self.conditions, faults=Faults(self.plans))
-        return await _run_one(self.context, job, request, own, label or job.source.name)
+        faults = Faults(self.plans)
+        own = replace(self.conditions, faults=faults)
+        outcome = await _run_one(self.context, job, request, own, label or job.source.name)
+        missed = [str(plan) for plan in self.plans if plan not in faults.struck]
+        if missed:
+            self.context.note(f"{outcome.source}: not reached, so nothing was done to it: {', '.join(missed)}")
+        return outcome
 
     def exit_code(self, outcomes: "Sequence[RunOutcome]") -> int:
         """That of the whole command, without `--strict`."""

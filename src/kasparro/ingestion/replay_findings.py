@@ -3,6 +3,9 @@
 Pure computing. Memory is bounded by the number of fields and kinds of defect, not by that of records.
 """
 
+# Arrow's stubs leave element types open.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

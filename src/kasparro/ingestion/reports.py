@@ -36,8 +36,12 @@ def log_end(bound: Any, row: dict[str, Any]) -> None:
 
 
 async def report_repeats(bound: Any, connection: Connection, row: dict[str, Any]) -> None:
-    """Warn of keys that came twice with different content in one pass, with both places: the last one counts."""
+    """Warn of keys that came twice in one pass: with different content, with both places, for the last one counts; and
+    with the same content from an API, whose pages then overlapped.
+    """
     found = await repeats.count(connection, row["id"])
+    if row["source_type"] == "api" and row["duplicate"] > found:
+        _report_overlap(bound, row, row["duplicate"] - found)
     if not found:
         return
     shown = await repeats.examples(connection, row["id"], row["source_type"], most=_MOST_EXAMPLES)
@@ -45,3 +49,9 @@ async def report_repeats(bound: Any, connection: Connection, row: dict[str, Any]
     message = f"{found} times a key came again with other content, the last one counts: {places}"
     hint = "is the key unique? or did the source change while it was read?"
     bound.warning("run.key_not_unique", message=message, hint=hint, records=found)
+
+
+def _report_overlap(bound: Any, row: dict[str, Any], records: int) -> None:
+    message = f"{records:,} of {row['fetched']:,} records came twice: pages overlapped, and so others may be missing"
+    hint = "sort by what stands still while it is read, or page by a cursor; --full-refresh reads all again"
+    bound.warning("run.pages_overlap", message=message, hint=hint, records=records)

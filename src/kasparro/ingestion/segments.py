@@ -4,6 +4,9 @@ The parts are written one after another in the batch's transaction: the outcome 
 time. Keys are independent of each other, so there are no more parts than times that one key changes its mind.
 """
 
+# Arrow's stubs leave element types open.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+
 from collections.abc import Sequence
 from dataclasses import replace
 
