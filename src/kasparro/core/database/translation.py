@@ -45,6 +45,7 @@ _BY_CLASS: Final[dict[str, type[DatabaseError]]] = {
 }
 _CLOSED: Final = ("connection is closed", "underlying connection is closed")
 HINTS: Final[dict[type[DatabaseError], str]] = {
+    DatabaseUnreachableError: "is the server up, and does DATABASE_URL name it? `kasparro doctor` looks further",
     DatabaseFullError: "make room on the database server, then run again: it goes on from what the database holds",
     TooManyConnectionsError: "end other connections, or raise max_connections or the role's or database's limit",
     DatabaseReadOnlyError: "name all servers in DATABASE_URL, with target_session_attrs=read-write, or allow writes",
