@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from kasparro.core.database import Connection, ConnectionOptions
 from kasparro.core.errors import PassExpiredError, SourceError
@@ -96,6 +97,25 @@ async def test_the_same_document_under_a_new_etag_is_not_read_again(upstream: Up
     source = make(upstream.on("/feed", feed(numbered(3), ETag='"a"'), feed(numbered(3), ETag='"b"')))
     first = await settle(source)
     assert await again(source, first.state) == [FinalBatch(first.state | {"etag": '"b"'}, "none")]
+
+
+async def test_a_document_that_breaks_off_overwrites_no_record_with_half_an_entry(
+    upstream: Upstream, make: Make, database: ConnectionOptions, connection: Connection
+) -> None:
+    whole = numbered(20)
+    half = whole[: whole.index(b"<description>Text 10")]
+    answers = [feed(whole, ETag='"1"'), feed(half, ETag='"2"'), feed(half, ETag='"2"'), feed(whole, ETag='"2"')]
+    source = make(upstream.on("/feed", *answers))
+    assert counts(await run(database, source), "fetched", "inserted") == [20, 20]
+    with capture_logs() as logs:
+        assert counts(await run(database, source), "fetched", "unchanged", "updated") == [9, 9, 0]
+    (warned,) = (log for log in logs if log["event"] == "feed.malformed")
+    assert warned["message"].endswith("read as far as possible; the entry in which it breaks off is left out")
+    assert await connection.fetchval("select count(*) from unified_data where body is null") == 0
+    assert counts(await run(database, source), "fetched") == [0]
+    assert counts(await run(database, source), "fetched", "unchanged", "updated") == [20, 20, 0]
+    asked = [request.headers.get("if-none-match") for request in upstream.requests if request.path == "/feed"]
+    assert asked == [None, '"1"', None, None], "a 304 would hide for ever what was cut off"
 
 
 async def test_another_identity_policy_reads_the_same_document_anew(upstream: Upstream, make: Make) -> None:

@@ -192,9 +192,65 @@ def test_harmless_entities_and_talk_about_entities_are_read() -> None:
 
 
 def test_a_document_that_is_not_well_formed_is_read_as_far_as_possible() -> None:
-    document = parse(rss("<title>One</title>", "<title>Two & three</title>")[:-20])
+    document = parse(rss("<title>One</title>", "<title>Two & three</title>")[:-16])
     assert [entry["title"] for entry in document.entries] == ["One", "Two & three"]
-    assert document.malformed == "line 4: not well-formed (invalid token)"
+    assert (document.malformed, document.cut) == ("line 4: not well-formed (invalid token)", False)
+
+
+ITEMS = tuple(f"<guid>{n}</guid><title>Entry {n}</title><description>Text é {n}</description>" for n in (1, 2, 3))
+ATOM = (
+    b'<feed xmlns="http://www.w3.org/2005/Atom"><title>A</title>'
+    b'<entry><id>1</id><content type="xhtml"><div xmlns="http://www.w3.org/1999/xhtml"><p>One</p></div></content></entry>'
+    b'<entry><id>2</id><content type="xhtml"><div xmlns="http://www.w3.org/1999/xhtml"><p>Two</p></div></content></entry>'
+    b"</feed>"
+)
+
+
+def ends_of_last(body: bytes, begin: bytes, end: bytes) -> range:
+    """Every length at which a document is cut inside its last entry."""
+    return range(body.rindex(begin) + len(begin), body.rindex(end) + len(end))
+
+
+def test_an_entry_in_which_the_document_breaks_off_is_left_out_wherever_that_is() -> None:
+    whole = parse(rss(*ITEMS)).entries
+    for length in ends_of_last(rss(*ITEMS), b"<item>", b"</item>"):
+        document = parse(rss(*ITEMS)[:length])
+        assert (document.entries, document.cut) == (whole[:2], True), length
+        assert document.malformed
+    whole = parse(ATOM).entries
+    for length in ends_of_last(ATOM, b"<entry>", b"</entry>"):
+        document = parse(ATOM[:length])
+        assert (document.entries, document.cut) == (whole[:1], True), length
+
+
+def test_entries_that_are_whole_stay_when_a_document_breaks_off_behind_them() -> None:
+    for length in range(rss(*ITEMS).rindex(b"</item>") + len(b"</item>"), len(rss(*ITEMS))):
+        document = parse(rss(*ITEMS)[:length])
+        assert (document.entries, document.cut) == (parse(rss(*ITEMS)).entries, False), length
+
+
+@pytest.mark.parametrize("swallows", [b"<![CDATA[Text", b"<!--Text"])
+def test_an_entry_that_swallows_the_rest_is_left_out(swallows: bytes) -> None:
+    document = parse(rss(*ITEMS[:2]).replace(b"Text \xc3\xa9 2", swallows))
+    assert ([entry["guid"] for entry in document.entries], document.cut) == (["1"], True)
+
+
+@pytest.mark.parametrize(
+    ("good", "bad"),
+    [
+        pytest.param(b"Text \xc3\xa9 2", b"a & b", id="bare ampersand"),
+        pytest.param(b"Text \xc3\xa9 2", b"a &nbsp; b", id="unknown entity"),
+        pytest.param(b"Text \xc3\xa9 3", b"a \xe9 b", id="bad encoding in the last entry"),
+        pytest.param(b"</description></item>\n</channel>", b"</item>\n</channel>", id="last element not closed"),
+        pytest.param(b"</item>\n</channel>", b"\n</channel>", id="last entry not closed"),
+        pytest.param(b"</channel></rss>", b"</rss>", id="channel not closed"),
+    ],
+)
+def test_documents_malformed_otherwise_keep_all_entries(good: bytes, bad: bytes) -> None:
+    body = rss(*ITEMS)
+    assert good in body
+    document = parse(body.replace(good, bad))
+    assert ([entry["guid"] for entry in document.entries], document.cut) == (["1", "2", "3"], False)
 
 
 def test_a_blank_line_before_the_declaration_is_no_fault() -> None:

@@ -30,13 +30,17 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A parsed document. `repeated` are all guids known to repeat, as hashes; `found` is one that nobody knew of."""
+    """A parsed document. `repeated` are all guids known to repeat, as hashes; `found` is one that nobody knew of.
+
+    `cut`: the document breaks off inside an entry, which is not among them.
+    """
 
     entries: list[Entry]
     repeated: list[str]
     found: Repeated | None
     ttl_minutes: int | None
     malformed: str | None
+    cut: bool
 
 
 def parse_document(body: bytes, request: Request) -> Document:
@@ -52,7 +56,7 @@ def parse_document(body: bytes, request: Request) -> Document:
         entry["feed"] = {"url": request.feed, "title": feed.title}
     found = next((here[guid] for guid in here if guid not in earlier), None)
     kept = remembered(request.repeated, list(here), feed.entries)
-    return Document(feed.entries, kept, found, feed.ttl_minutes, feed.malformed)
+    return Document(feed.entries, kept, found, feed.ttl_minutes, feed.malformed, feed.cut)
 
 
 def _repeated(entries: Sequence[Entry], identity: IdentityPolicy) -> Iterator[Repeated]:

@@ -31,6 +31,7 @@ class Parsed:
     found: Repeated | None
     ttl_minutes: int | None
     malformed: str | None
+    cut: bool
 
 
 class ParserProcess:
@@ -65,7 +66,7 @@ class ParserProcess:
         if about["error"] is not None:
             raise SourceError(f"{request.feed}: {about['error']}")
         found = Repeated(**about["found"]) if about["found"] else None
-        return Parsed(lines, about["repeated"], found, about["ttl_minutes"], about["malformed"])
+        return Parsed(lines, about["repeated"], found, about["ttl_minutes"], about["malformed"], about["cut"])
 
     async def _reason(self, process: asyncio.subprocess.Process) -> str:
         """Why the process ended without an answer."""

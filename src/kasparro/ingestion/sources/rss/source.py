@@ -89,7 +89,8 @@ class RssSource:
                 sum(map(len, parsed.lines[count - len(batch) : count])),
             )
         known = Known(here.known.identity, parsed.repeated)
-        state = Settled(here.document, read.validators, known, self._reading, parsed.ttl_minutes)
+        validators = Validators() if parsed.cut else read.validators  # a 304 would say that there is nothing more
+        state = Settled(here.document, validators, known, self._reading, parsed.ttl_minutes)
         yield FinalBatch(state.to_json(), "window")
 
     def normalize(self, payload: Payload) -> dict[str, object]:
@@ -106,7 +107,8 @@ class RssSource:
         cursor = self._checked(partition, start, document)
         settled = settled if settled and settled.reading == self._reading else None
         if cursor is None and settled and settled.document == document:
-            state = Settled(document, fetched.validators, settled.known, self._reading, settled.ttl_minutes)
+            kept = fetched.validators if settled.validators != Validators() else settled.validators  # as of one cut off
+            state = Settled(document, kept, settled.known, self._reading, settled.ttl_minutes)
             return FinalBatch(state.to_json(), "none")
         known = cursor.known if cursor else settled.known if settled else Known(self._options.identity)
         request = Request(partition, fetched.headers.get("content-type"), known.identity, known.repeated)
@@ -142,7 +144,8 @@ class RssSource:
     def _warn(self, partition: str, parsed: Parsed) -> None:
         bound = log.bind(source=self.name, partition=partition)
         if parsed.malformed:
-            bound.warning("feed.malformed", message=f"{partition}: not well-formed, read as far as possible",
+            left_out = "; the entry in which it breaks off is left out" if parsed.cut else ""
+            bound.warning("feed.malformed", message=f"{partition}: not well-formed, read as far as possible{left_out}",
                           reason=parsed.malformed, records_fetched=len(parsed.lines))  # fmt: skip
         if parsed.found:
             first, second = (f"{partition}#{number}" for number in (parsed.found.first, parsed.found.second))

@@ -10,6 +10,7 @@ from functools import cache, lru_cache
 from importlib import import_module
 from typing import Any, Final, cast
 
+from kasparro.ingestion.sources.rss.cut import is_cut, watch, whole_characters
 from kasparro.ingestion.sources.rss.dates import read_time
 from kasparro.ingestion.sources.rss.entry import Category, Content, Enclosure, Entry, Person
 from kasparro.ingestion.sources.rss.errors import NoFeedError, beginning
@@ -26,17 +27,22 @@ _HTML: Final = re.compile(rb"\A(?:\s|<!--.*?-->|<\?.*?\?>)*<(?:!doctype\s+)?html
 
 @dataclass(frozen=True, slots=True)
 class XmlFeed:
-    """What a document holds. `malformed` says what is wrong with it where it was read all the same."""
+    """What a document holds. `malformed` says what is wrong with it where it was read all the same.
+
+    `cut`: it breaks off inside an entry, which is left out.
+    """
 
     title: str | None
     entries: list[Entry]
     ttl_minutes: int | None
     malformed: str | None
+    cut: bool = False
 
 
 def read_xml_feed(body: bytes, url: str, content_type: str | None) -> XmlFeed:
     """Entries of a document, references in its links resolved against `url`. Raises NoFeedError."""
     feedparser = _feedparser()
+    body = whole_characters(body)
     refuse_dangerous(body)
     headers = {"content-location": url} | ({"content-type": content_type} if content_type else {})
     try:
@@ -56,16 +62,21 @@ def read_xml_feed(body: bytes, url: str, content_type: str | None) -> XmlFeed:
         reason = f" ({broken})" if broken else ""
         raise NoFeedError(f"is no feed{reason}; it begins with: {beginning(body)}")
     feed = cast("_Raw", _plain(result, "feed") or {})
-    entries = [_entry(entry, url) for entry in raw_entries]
-    return XmlFeed(_string(feed, "title"), entries, _minutes(_string(feed, "ttl")), broken)
+    entries = [_entry(entry, url) for entry in raw_entries if not is_cut(entry)]
+    cut = len(entries) < len(raw_entries)
+    return XmlFeed(_string(feed, "title"), entries, _minutes(_string(feed, "ttl")), broken, cut)
 
 
 @cache
 def _feedparser() -> Any:
-    """feedparser, which leaves guids as they are: made absolute, they would change with the feed's address."""
-    for parser in ("StrictFeedParser", "LooseFeedParser"):
-        kind: Any = getattr(import_module("feedparser.api"), parser)
+    """feedparser, which says where a document breaks off, and leaves guids as they are.
+
+    Made absolute, they would change with the feed's address.
+    """
+    api: Any = import_module("feedparser.api")
+    for kind in (api.StrictFeedParser, api.LooseFeedParser):
         kind.can_be_relative_uri = kind.can_be_relative_uri - {"id"}
+    watch(api.LooseFeedParser)
     mixin: Any = import_module("feedparser.mixin")
     mixin.make_safe_absolute_uri = lru_cache(1024)(mixin.make_safe_absolute_uri)  # asked anew for each element
     return import_module("feedparser")
