@@ -205,6 +205,8 @@ ATOM = (
     b"</feed>"
 )
 
+RDF_TWO = RDF.replace(b"</rdf:RDF>", RDF[RDF.index(b"<item") :].replace(b"/one", b"/two"))
+
 
 def ends_of_last(body: bytes, begin: bytes, end: bytes) -> range:
     """Every length at which a document is cut inside its last entry."""
@@ -217,6 +219,10 @@ def test_an_entry_in_which_the_document_breaks_off_is_left_out_wherever_that_is(
         document = parse(rss(*ITEMS)[:length])
         assert (document.entries, document.cut) == (whole[:2], True), length
         assert document.malformed
+    whole = parse(RDF_TWO).entries
+    for length in ends_of_last(RDF_TWO, b'<item rdf:about="http://example.org/two">', b"</item>"):
+        document = parse(RDF_TWO[:length])
+        assert (document.entries, document.cut) == (whole[:1], True), length
     whole = parse(ATOM).entries
     for length in ends_of_last(ATOM, b"<entry>", b"</entry>"):
         document = parse(ATOM[:length])

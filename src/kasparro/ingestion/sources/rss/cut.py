@@ -1,8 +1,9 @@
 """Documents that break off: half of the last entry must not replace what the feed said of it before.
 
 That a document is not well-formed does not tell. feedparser's lenient parser, which reads such documents, is watched:
-where the document ends for it inside an entry, and the feed was not closed either, it broke off in that entry. So it
-does where a CDATA section or a comment that is never closed swallows the rest.
+where the document ends for it inside an entry, and the feed was not closed since that began, it broke off there (RDF
+closes its channel before the first entry). So it does where a CDATA section or a comment that is never closed swallows
+the rest.
 """
 
 from typing import Any, Final, cast
@@ -18,12 +19,12 @@ def watch(lenient: Any) -> None:
     def watched_end_tag(parser: Any, tag: str) -> None:
         end_tag(parser, tag)
         if tag.rpartition(":")[2].lower() in _FEEDS:
-            parser.feed_was_closed = True
+            parser.entries_when_closed = len(parser.entries)
 
     def watched_feed(parser: Any, data: str) -> None:
-        parser.feed_was_closed = False
+        parser.entries_when_closed = -1
         feed(parser, data)
-        if parser.inentry and parser.entries and not parser.feed_was_closed:
+        if parser.inentry and parser.entries and parser.entries_when_closed != len(parser.entries):
             parser.entries[-1][_MARK] = True
 
     lenient.unknown_endtag, lenient.feed = watched_end_tag, watched_feed
