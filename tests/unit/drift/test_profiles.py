@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from kasparro.ingestion.columns.text import TextColumns
 from kasparro.ingestion.drift import sampling
+from kasparro.ingestion.drift.compare import compare
 from kasparro.ingestion.drift.from_columns import profile_columns
 from kasparro.ingestion.drift.from_payloads import DEEPEST, profile_payloads
 from kasparro.ingestion.drift.profile import MOST_FIELDS, Profile, merged
@@ -74,6 +75,19 @@ def test_slices_of_columns_with_places_of_their_own_give_the_same() -> None:
     records = list(part)
     expected = profile_payloads([record.payload for record in records], [record.locator for record in records], 100)
     assert profile_columns(part, 100) == expected
+
+
+@settings(max_examples=20, deadline=None)
+@given(PAYLOADS, PAYLOADS)
+def test_any_payloads_can_be_compared_and_a_finding_is_json(ones: Any, others: Any) -> None:
+    before, after = (
+        [payload for payload in side for _ in range(40)] + [{"": [{"": "x"}]}] * 100 for side in (ones, others)
+    )
+    for finding in compare(Shape.of(profile_of(before)), profile_of(after), {"a", "b.a"}):
+        json.dumps([finding.expected, finding.seen, finding.parts], allow_nan=False)
+        assert 0 <= finding.confidence <= 1
+        assert 0 <= finding.share <= 1
+    assert compare(Shape.of(profile_of(before)), profile_of(before), set()) == []
 
 
 @settings(max_examples=40, deadline=None)

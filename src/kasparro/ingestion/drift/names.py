@@ -23,7 +23,7 @@ _SPELLED: Final = 0.8
 @lru_cache(maxsize=4_096)
 def name_similarity(one: str, other: str) -> float:
     """0 to 1, for two paths: of their last names, or of all their names together."""
-    paths = [re.split(r"\.|\[\]", path.removesuffix("[]")) for path in (one, other)]
+    paths = [re.split(r"\[\]\.?|\.", path.removesuffix("[]")) for path in (one, other)]
     last = _similarity(*(words(path[-1]) for path in paths))
     if paths[0][:-1] == paths[1][:-1]:
         return last
@@ -58,7 +58,7 @@ def _weight(word: str) -> float:
 
 
 def _is_acronym(letters: str, of: list[str]) -> bool:
-    return len(of) > 1 and letters == "".join(word[0] for word in of)
+    return len(of) > 1 and letters == "".join(word[:1] for word in of)
 
 
 def _word(one: str, other: str) -> float:

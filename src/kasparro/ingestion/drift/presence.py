@@ -65,7 +65,7 @@ class Sides:
             # where the whole object has gone, so have its fields
             without = other_size if other_size >= FEWEST_RECORDS else self.after.looked if other_size == 0 else 0
         else:
-            without = self._tail(after, other_size) if share >= DENSE_SHARE else 0
+            without = self._tail(path, after, other_size) if share >= DENSE_SHARE else 0
         chance = all_on_one_side(before.present.count, size, without)
         if chance >= CHANCE:
             return None
@@ -86,11 +86,14 @@ class Sides:
         share = min(1.0, after.present.count / max(1.0, other_size * self._looked_from(since)))
         return Turn(path, after, share, 1 - chance, moment, self.after.fields.get(path + "[]"))
 
-    def _tail(self, after: FieldProfile, size: int) -> int:
+    def _tail(self, path: str, after: FieldProfile, size: int) -> int:
         """How many of the run's objects come behind the last that has the field; 0 where that is no sign."""
-        if after.present.last is None:
+        parent = self.after.fields.get(parent_of(path))
+        end = self.after.last if parent is None else _last_object(parent)
+        if after.present.last is None or end is None:
             return 0
-        without = int(self._looked_from(after.present.last.ordinal + 1) * size)
+        behind = self._looked_from(after.present.last.ordinal + 1) - self._looked_from(end + 1)
+        without = int(behind * size)
         share = 1 - self._moment(after.present.last)
         return without if share >= TAIL_SHARE and without >= FEWEST_RECORDS else 0
 
@@ -111,6 +114,12 @@ def objects_at(profile: Profile, path: str) -> int:
         return profile.looked
     found = profile.fields.get(path)
     return 0 if found is None else found.count("object")
+
+
+def _last_object(parent: FieldProfile) -> int | None:
+    """The ordinal of the last record that has an object there."""
+    objects = parent.types.get("object")
+    return None if objects is None or objects.last is None else objects.last.ordinal
 
 
 def _counts(path: str) -> bool:

@@ -52,7 +52,7 @@ def enumeration_shift(before: FieldProfile, after: FieldProfile) -> Shift | None
     counted = sum(tally.count for tally in after.values.texts().values())
     count = sum(tally.count for tally in new.values())
     share = count / counted
-    rare = sum(tally.count == 1 for tally in known.values())
+    rare = sum(tally.count <= 2 for tally in known.values())
     usual = _EXPECTED_TIMES * (rare + 1) / before.values.count
     least = max(NEW_NUMBER_SHARE if numeric else NEW_VALUE_SHARE, usual)
     if count < FEWEST_VALUES or share < least or (numeric and not _joins(before, new, share)):

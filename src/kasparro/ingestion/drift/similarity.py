@@ -46,23 +46,32 @@ def values_alike(one: FieldProfile, other: FieldProfile) -> Likeness:
     ones, others = one.values, other.values
     if not ones.count or not others.count:
         return Likeness(0.0, 0.0)
+    formats, other_formats = time_formats(one), time_formats(other)
+    if formats and other_formats:
+        return Likeness(alike(formats, other_formats), 0.55)
     if is_enumeration(ones) and is_enumeration(others):
         return _enumerations(ones, others)
     shared = jaccard(ones, others)
     if shared >= _SAME_RECORDS:
         whole = sum(tally.count for reading, tally in ones.readings.items() if reading in WHOLE) * 2 > ones.count
-        return Likeness(min(1.0, 0.85 + shared / 4), 0.8 if whole else 0.95)
+        return Likeness(min(1.0, 0.85 + shared / 4), 0.7 if whole else 0.95)
     if is_running(one) and is_running(other):
         return Likeness(0.9, 0.3)
     if _numeric(ones) and _numeric(others):
         common = min(overlap(ones.numbers, others.numbers), 1.0)
         fractions = "decimal" in ones.readings or "text decimal" in ones.readings
         return Likeness(common, (0.78 if fractions else 0.6) if len(ones.numbers) >= 8 else 0.4)
-    formats, other_formats = time_formats(one), time_formats(other)
-    if formats and other_formats:
-        return Likeness(alike(formats, other_formats), 0.55)
-    masks = alike(_masks(ones), _masks(others))
-    return Likeness(masks * (0.5 + 0.5 * _lengths_alike(ones, others)), 0.3)
+    return Likeness(_looks_alike(ones, others), 0.3)
+
+
+def _looks_alike(ones: Values, others: Values) -> float:
+    """How alike texts are of which none is in both: by their patterns, unless those are by chance as in UUIDs."""
+    lengths = _lengths_alike(ones, others)
+    masks, other_masks = _masks(ones), _masks(others)
+    if len(masks) > len(ones.kept) / 2 and len(other_masks) > len(others.kept) / 2:
+        readings = [_as_shares({name: tally.count for name, tally in side.readings.items()}) for side in (ones, others)]
+        return alike(readings[0], readings[1]) * lengths
+    return alike(masks, other_masks) * (0.5 + 0.5 * lengths)
 
 
 def is_enumeration(values: Values) -> bool:
