@@ -10,6 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kasparro.core.canonical import canonical_json, payload_json
+from kasparro.ingestion.columns.payloads import encode_payloads
 from kasparro.ingestion.encoding import encode_share
 from kasparro.ingestion.lanes import ReaderBatch, split
 from kasparro.ingestion.registry import build_transformer
@@ -95,6 +97,76 @@ def written(transform: Callable[[Sequence[SourceRecord], int], TransformedBatch]
 def test_columns_and_single_records_are_the_same(payloads: list[Payload], mapping: str) -> None:
     transformer = transformer_of(mapping)
     assert written(transformer.transform, payloads) == written(transformer.judge, payloads)
+
+
+def columns_of(count: int) -> st.SearchStrategy[list[Payload]]:
+    """So many payloads that are alike: with the same names, and mostly with one type of value at each."""
+    object_texts = st.fixed_dictionaries({"b": TEXTS, "n": st.one_of(st.none(), NUMBERS)})
+    kinds: dict[str, list[st.SearchStrategy[Any]]] = {
+        "k": [PLAIN, st.integers(-3, 3), st.decimals(0, 9, places=2), TEXTS],
+        "t": [PLAIN, st.one_of(st.none(), PLAIN), TEXTS, NUMBERS, st.booleans(), st.none()],
+        "v": [NUMBERS, st.integers(-9, 9), st.one_of(st.none(), NUMBERS), st.decimals(-9, 9, places=2), PLAIN],
+        "o": [TIMES, st.datetimes().map(lambda time: f"{time.isoformat()}+00:00"), st.none()],
+        "e": [PLAIN, TEXTS, st.integers(-3, 3)],
+        "l": [st.lists(PLAIN, max_size=3), st.lists(TEXTS, max_size=2), st.one_of(st.none(), st.lists(PLAIN))],
+        "d": [object_texts, st.fixed_dictionaries({"b": st.one_of(st.none(), PLAIN)}), st.just({})],
+        "x": [st.booleans(), st.one_of(st.none(), st.booleans()), st.integers(), PLAIN, object_texts, st.none(), ANY],
+        "\u00e9": [st.none()], 'a"b': [PLAIN],
+    }  # fmt: skip
+    columns = {
+        name: st.one_of([st.lists(kind, min_size=count, max_size=count) for kind in each])
+        for name, each in kinds.items()
+    }
+    transposed = st.fixed_dictionaries(columns).map(lambda values: zip(*values.values(), strict=True))
+    return transposed.map(lambda rows: [dict(zip(kinds, row, strict=True)) for row in rows])
+
+
+PLAIN = st.sampled_from(["", "NA", "0", "x", "A b", "\u00e9", "e\u0301", "\u212b", "k" * 300, "{,", "[]", "null"])
+ALIKE = st.integers(1, 4).flatmap(columns_of)
+
+
+@settings(max_examples=150, deadline=None)
+@given(ALIKE, st.sampled_from(MAPPINGS))
+def test_payloads_that_are_alike_and_single_records_are_the_same(payloads: list[Payload], mapping: str) -> None:
+    transformer = transformer_of(mapping)
+    assert written(transformer.transform, payloads) == written(transformer.judge, payloads)
+
+
+@settings(deadline=None)
+@given(ALIKE)
+def test_texts_joined_from_columns_are_those_of_each_payload(payloads: list[Payload]) -> None:
+    encoded = encode_payloads(payloads)
+    if encoded is not None:
+        assert encoded.exact.to_pylist() == list(map(payload_json, payloads))
+        assert encoded.canonical.to_pylist() == list(map(canonical_json, payloads))
+
+
+def test_plain_payloads_become_columns() -> None:
+    encoded = encode_payloads([{"t": "x", "d": {"n": 1, "l": ["a"]}}, {"t": None, "d": {"n": 2, "l": []}}])
+    assert encoded is not None
+    texts, lists = encoded.payloads.members["t",].texts, encoded.payloads.members["d", "l"].lists
+    assert texts is not None
+    assert texts.to_pylist() == ["x", None]
+    assert lists is not None
+    assert lists.to_pylist() == [["a"], []]
+    assert encoded.exact.to_pylist() == ['{"d":{"l":["a"],"n":1},"t":"x"}', '{"d":{"l":[],"n":2},"t":null}']
+
+
+@pytest.mark.parametrize(
+    "payloads",
+    [
+        [],
+        [{}],
+        [{"a": 1}, {"b": 1}],
+        [{"a": 1}, {}],
+        [{"a": "\x00"}],
+        [{"\x00": 1}],
+        [{"a": "\ud800"}],
+        [{"a": {"\ud800": 1}}],
+    ],
+)
+def test_payloads_that_are_not_alike_stay_payloads(payloads: list[Payload]) -> None:
+    assert encode_payloads(payloads) is None
 
 
 def good(number: int) -> Payload:

@@ -22,7 +22,7 @@ _EXPONENTS: Final = ("E", "N", "I")
 _quote = json.encoder.encode_basestring
 
 
-class _OddError(Exception):
+class OddError(Exception):
     """Something that only `canonical.py` can judge."""
 
 
@@ -43,7 +43,7 @@ class JsonTexts:
 
 
 @dataclass(frozen=True, slots=True)
-class _Texts:
+class Texts:
     """Of each value, as in JsonTexts."""
 
     exact: list[str]
@@ -53,10 +53,10 @@ class _Texts:
     def differ(self) -> bool:
         return self.canonical is not self.exact
 
-    def made(self, make: Callable[[list[str]], list[str]]) -> "_Texts":
+    def made(self, make: Callable[[list[str]], list[str]]) -> "Texts":
         """What `make` makes of both."""
         exact = make(self.exact)
-        return _Texts(exact, make(self.canonical) if self.differ else exact)
+        return Texts(exact, make(self.canonical) if self.differ else exact)
 
 
 def encode_objects(objects: Sequence[Mapping[str, Any]]) -> JsonTexts:
@@ -76,8 +76,8 @@ def encode_objects(objects: Sequence[Mapping[str, Any]]) -> JsonTexts:
 def encode_numbers(numbers: Sequence[Decimal]) -> tuple[list[str], list[str]]:
     """The text of each number, and its canonical form. Raises UnstorableError when one cannot be stored."""
     try:
-        texts = _numbers(numbers)
-    except _OddError:
+        texts = number_texts(numbers)
+    except OddError:
         return list(map(str, numbers)), list(map(canonical_number, numbers))
     return texts.exact, texts.canonical
 
@@ -86,19 +86,19 @@ def _chunk_texts(objects: list[Mapping[str, Any]]) -> JsonTexts:
     try:
         texts = _objects(objects)
         _check_storable(texts.exact)
-    except (_OddError, RecursionError, TypeError, ValueError):
+    except (OddError, RecursionError, TypeError, ValueError):
         pairs = list(map(_one_by_one, objects))
         return JsonTexts([exact for exact, _ in pairs], [canonical for _, canonical in pairs])
     return JsonTexts(cast("list[str | None]", texts.exact), cast("list[str | None]", texts.canonical))
 
 
 def _check_storable(texts: list[str]) -> None:
-    """Raises _OddError for what may be a NUL, UnicodeEncodeError, a ValueError, for a lone surrogate."""
+    """Raises OddError for what may be a NUL, UnicodeEncodeError, a ValueError, for a lone surrogate."""
     text = "".join(texts)
     if not text.isascii():
         text.encode()
     if "\\u0000" in text:
-        raise _OddError
+        raise OddError
 
 
 def _one_by_one(value: Mapping[str, Any]) -> tuple[str, str] | tuple[None, None]:
@@ -108,11 +108,11 @@ def _one_by_one(value: Mapping[str, Any]) -> tuple[str, str] | tuple[None, None]
         return None, None
 
 
-def _values(values: Sequence[Any]) -> _Texts:
-    """Values of any kind. Raises _OddError."""
+def value_texts(values: Sequence[Any]) -> Texts:
+    """Values of any kind. Raises OddError."""
     kinds = set(map(type, values))
     if kinds <= _NUMBERS:
-        return _numbers(values)
+        return number_texts(values)
     if len(kinds) == 1:
         return _encoder(kinds.pop())(values)
     by_kind = {kind: _encoder(kind)([value for value in values if type(value) is kind]) for kind in kinds}
@@ -124,30 +124,30 @@ def _values(values: Sequence[Any]) -> _Texts:
 
     exact = merged({kind: texts.exact for kind, texts in by_kind.items()})
     differ = any(texts.differ for texts in by_kind.values())
-    return _Texts(exact, merged({kind: texts.canonical for kind, texts in by_kind.items()}) if differ else exact)
+    return Texts(exact, merged({kind: texts.canonical for kind, texts in by_kind.items()}) if differ else exact)
 
 
-def _encoder(kind: type) -> Callable[[Sequence[Any]], _Texts]:
+def _encoder(kind: type) -> Callable[[Sequence[Any]], Texts]:
     if kind not in _ENCODERS:
-        raise _OddError
+        raise OddError
     return _ENCODERS[kind]
 
 
-def _same(function: Callable[[Any], str]) -> Callable[[Sequence[Any]], _Texts]:
+def _same(function: Callable[[Any], str]) -> Callable[[Sequence[Any]], Texts]:
     """For values whose canonical form is their form."""
 
-    def encode(values: Sequence[Any]) -> _Texts:
+    def encode(values: Sequence[Any]) -> Texts:
         texts = list(map(function, values))
-        return _Texts(texts, texts)
+        return Texts(texts, texts)
 
     return encode
 
 
-def _numbers(values: Sequence[Any]) -> _Texts:
-    """Integers and decimals. Raises _OddError, or ValueError for an integer that Python does not print."""
+def number_texts(values: Sequence[Any]) -> Texts:
+    """Integers and decimals. Raises OddError, or ValueError for an integer that Python does not print."""
     exact = list(map(str, values))
     if max(map(len, exact), default=0) > _PLAIN_CHARACTERS:
-        raise _OddError
+        raise OddError
     joined = ",".join(exact)
     if any(letter in joined for letter in _EXPONENTS):
         canonical = list(map(_canonical, values, exact))
@@ -155,14 +155,14 @@ def _numbers(values: Sequence[Any]) -> _Texts:
         canonical = [_trimmed(text) if text[-1] == "0" else text for text in exact]
     else:
         canonical = exact
-    return _Texts(exact, exact if canonical == exact else canonical)
+    return Texts(exact, exact if canonical == exact else canonical)
 
 
 def _canonical(value: Decimal | int, text: str) -> str:
     try:
         return text if text.isdigit() else canonical_number(value)
     except UnstorableError:
-        raise _OddError from None
+        raise OddError from None
 
 
 def _trimmed(text: str) -> str:
@@ -171,15 +171,15 @@ def _trimmed(text: str) -> str:
     return "0" if shown == "-0" else shown
 
 
-def _lists(values: Sequence[list[Any]]) -> _Texts:
+def _lists(values: Sequence[list[Any]]) -> Texts:
     def joined(texts: list[str]) -> list[str]:
         following = iter(texts)
         return ["[" + ",".join(islice(following, len(value))) + "]" for value in values]
 
-    return _values(list(chain.from_iterable(values))).made(joined) if any(values) else _same(lambda _: "[]")(values)
+    return value_texts(list(chain.from_iterable(values))).made(joined) if any(values) else _same(lambda _: "[]")(values)
 
 
-def _objects(values: Sequence[Mapping[str, Any]]) -> _Texts:
+def _objects(values: Sequence[Mapping[str, Any]]) -> Texts:
     """Objects, each by what those with its names have in common."""
     own: list[tuple[str, ...]] = list(map(tuple, values))
     if own.count(own[0]) == len(own):
@@ -193,19 +193,19 @@ def _objects(values: Sequence[Mapping[str, Any]]) -> _Texts:
         differ = differ or texts.differ
         for place, one, other in zip(places, texts.exact, texts.canonical, strict=True):
             exact[place], canonical[place] = one, other
-    return _Texts(exact, canonical if differ else exact)
+    return Texts(exact, canonical if differ else exact)
 
 
-def _alike(values: Sequence[Mapping[str, Any]], names: tuple[str, ...]) -> _Texts:
+def _alike(values: Sequence[Mapping[str, Any]], names: tuple[str, ...]) -> Texts:
     """Objects that all have these names."""
     if not names:
         return _same(lambda _: "{}")(values)
     ordered = sorted(names)
-    members = [_values(list(map(itemgetter(name), values))) for name in ordered]
+    members = [value_texts(list(map(itemgetter(name), values))) for name in ordered]
     exact = join_members(ordered, [texts.exact for texts in members])
     if not any(texts.differ for texts in members):
-        return _Texts(exact, exact)
-    return _Texts(exact, join_members(ordered, [texts.canonical for texts in members]))
+        return Texts(exact, exact)
+    return Texts(exact, join_members(ordered, [texts.canonical for texts in members]))
 
 
 def join_members(names: Sequence[str], members: Sequence[Sequence[str]]) -> list[str]:
@@ -217,12 +217,12 @@ def join_members(names: Sequence[str], members: Sequence[Sequence[str]]) -> list
 
 
 _NUMBERS: Final = frozenset((int, Decimal))
-_ENCODERS: Final[dict[type, Callable[[Sequence[Any]], _Texts]]] = {
+_ENCODERS: Final[dict[type, Callable[[Sequence[Any]], Texts]]] = {
     str: _same(_quote),
     bool: _same({True: "true", False: "false"}.__getitem__),
     type(None): _same(lambda _: "null"),
-    int: _numbers,
-    Decimal: _numbers,
+    int: number_texts,
+    Decimal: number_texts,
     dict: _objects,
     list: _lists,
 }

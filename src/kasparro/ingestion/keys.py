@@ -4,19 +4,30 @@ One part: its text. Several: joined by `|`, with `\\` and `|` inside a part esca
 payload's content hash.
 """
 
+# Arrow's stubs leave element types open.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownParameterType=false, reportMissingTypeArgument=false
+
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Any, Final, cast
+
+import pyarrow as pa
+import pyarrow.compute
 
 from kasparro.core.canonical import content_hash
-from kasparro.ingestion.paths import ColumnGetter, Getter, compile_path
+from kasparro.ingestion.columns.payloads import member_at
+from kasparro.ingestion.columns.reading import null_texts
+from kasparro.ingestion.paths import Getter, Look, compile_path
 from kasparro.ingestion.source import Defect, Payload, RecordRejected
 from kasparro.schemas.readings import Defective, as_text
+
+pc = cast("Any", pyarrow.compute)  # its stubs know few of the types that its functions take
 
 KEY_SEPARATOR: Final = "|"
 KeyOf = Callable[[Payload], str]
 """The function that names a record. Raises RecordRejected with one defect for each part without a value."""
-KeyColumn = Callable[[Sequence[Payload]], list[str]]
-"""The names of many records. Raises RecordRejected as soon as one has none."""
+KeyColumn = Callable[[Sequence[Payload]], Any]
+"""The names of many records, as texts or as an array of text. Raises RecordRejected as soon as one has none."""
 
 
 def hash_key(payload: Payload) -> str:
@@ -61,12 +72,16 @@ def path_key(paths: tuple[str, ...], nulls: frozenset[str]) -> KeyOf:
     return key_of
 
 
-def key_column(part: ColumnGetter, key_of: KeyOf, nulls: frozenset[str]) -> KeyColumn:
+def key_column(part: Look, key_of: KeyOf, nulls: frozenset[str]) -> KeyColumn:
     """For keys of the one `part` that `key_of` takes: those that are text or integers are named at once."""
+    no_values = null_texts(nulls)
 
-    def keys(payloads: Sequence[Payload]) -> list[str]:
+    def keys(payloads: Sequence[Payload]) -> Any:
+        known = member_at(payloads, part.path)
+        if known is not None and known.kind in (int, str) and _all_name(known.texts, no_values):
+            return known.texts
         try:
-            values = part(payloads)
+            values = part.many(payloads)
         except KeyError:  # a column that is missing
             return list(map(key_of, payloads))
         kinds = set(map(type, values))
@@ -75,6 +90,14 @@ def key_column(part: ColumnGetter, key_of: KeyOf, nulls: frozenset[str]) -> KeyC
         return texts if plain else list(map(key_of, payloads))
 
     return keys
+
+
+def _all_name(texts: pa.Array | None, no_values: pa.Array) -> bool:
+    """Whether each text names something, as far as that is seen at once."""
+    if texts is None or texts.null_count:
+        return False
+    named = pc.and_not(pc.match_substring_regex(texts, "[0-9A-Za-z]"), pc.is_in(texts, no_values))
+    return pc.all(named, min_count=0).as_py()
 
 
 def _single_key(column: str, nulls: frozenset[str]) -> KeyOf:

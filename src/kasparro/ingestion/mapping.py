@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final, cast
 
 from kasparro.ingestion.keys import KeyColumn, KeyOf, column_key, hash_key, key_column, path_key
-from kasparro.ingestion.looks import column_look, dictionaries, found_look, tags_look, time_look
+from kasparro.ingestion.looks import column_look, dictionaries, found_look, number_look, tags_look, time_look
 from kasparro.ingestion.paths import Getter, Look, compile_search, look_at, look_by
 from kasparro.ingestion.source import Defect, Payload, RecordRejected
 from kasparro.schemas.configuration import (
@@ -25,9 +25,10 @@ from kasparro.schemas.configuration import (
 from kasparro.schemas.readings import Defective, Reading, as_text, decimal_reading, time_reading
 
 Normalize = Callable[[Payload], dict[str, object]]
-Fields = Callable[[Sequence[Payload]], dict[str, list[Any]]]
-"""The mapped fields of many payloads: for each the values, None where there is none. They are what `Normalize` gives;
-raises KeyError, Defective or RecordRejected as soon as one payload has a defect."""
+Fields = Callable[[Sequence[Payload]], dict[str, Any]]
+"""The mapped fields of many payloads: for each the values, None where there is none, or what `columns/fields.py` takes
+in their place. They are what `Normalize` gives; raises KeyError, Defective or RecordRejected as soon as one payload has
+a defect."""
 _TEXT_FIELDS: Final = ("title", "body", "url", "author", "category", "unit", "entity_key")
 
 
@@ -73,7 +74,7 @@ def _key_column(source: AnySourceConfig) -> KeyColumn:
         return lambda payloads: list(map(key_of, payloads))
     name = names[0]
     part = look_at(name) if not isinstance(source, CsvSourceConfig) else column_look(name, None, frozenset())
-    return key_column(part.many, key_of, nulls)
+    return key_column(part, key_of, nulls)
 
 
 def compile_key(source: AnySourceConfig) -> KeyOf:
@@ -132,7 +133,7 @@ class _Targets:
         for name, reading in readings.items():
             target: Target[str] | None = getattr(mapped, name)
             if target is not None:
-                look = self._time if name == "occurred_at" else self.look
+                look = {"occurred_at": self._time, "value": self._number}.get(name, self.look)
                 looks.append((name, look(target, reading)))
         if mapped.tags is not None:
             looks.append(("tags", self._tags_look(mapped.tags)))
@@ -164,6 +165,11 @@ class _Targets:
             return self.look(target, reading)
         return time_look(look_at(target), reading, self.nulls, naive_is_utc=self.zone_name == "UTC")
 
+    def _number(self, target: Target[str], reading: Reading) -> Look:
+        if not self.is_json or not isinstance(target, str):
+            return self.look(target, reading)
+        return number_look(look_at(target), reading, self.nulls)
+
     def _tags_look(self, mapped: Target[str] | tuple[Target[str], ...]) -> Look:
         tags = self._tags(mapped)
         if self.is_json and isinstance(mapped, str):
@@ -185,7 +191,7 @@ class _Targets:
         return tags
 
     def _attributes(self, targets: Mapping[str, Target[str]]) -> Look:
-        return dictionaries({name: self.look(target, None) for name, target in targets.items()})
+        return dictionaries({name: self.look(target, None) for name, target in targets.items()}, self.nulls)
 
 
 def _targets(source: AnySourceConfig) -> _Targets:

@@ -16,10 +16,11 @@ ColumnGetter = Callable[[Sequence[Payload]], list[Any]]
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """A look-up in one payload, and the same in many at once."""
+    """A look-up in one payload, and the same in many at once. `path` are the names that lead there, if that is all."""
 
     one: Getter
     many: ColumnGetter
+    path: tuple[str, ...] | None = None
 
 
 def look_by(getter: Getter) -> Look:
@@ -53,7 +54,7 @@ def _by_names(names: tuple[str, ...]) -> Look:
             values = [cast("Payload", value).get(name) if isinstance(value, dict) else None for value in values]
         return values
 
-    return Look((lambda payload, name=names[0]: payload.get(name)) if len(names) == 1 else one, many)
+    return Look((lambda payload, name=names[0]: payload.get(name)) if len(names) == 1 else one, many, names)
 
 
 def compile_search(expression: str) -> Getter:

@@ -15,16 +15,19 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from functools import cache
 from itertools import chain, islice
-from typing import Any, Final, get_type_hints
+from typing import Any, Final, cast, get_type_hints
 
 import pyarrow as pa
+import pyarrow.compute
 from pydantic import TypeAdapter, ValidationError
 
 from kasparro.core.canonical import UnstorableError, payload_json
 from kasparro.core.json_columns import encode_numbers, encode_objects
-from kasparro.ingestion.columns.reading import canonical_times
+from kasparro.ingestion.columns.reading import Column, canonical_times, read_key, read_text
 from kasparro.schemas.batches import STAGE_SCHEMA
 from kasparro.schemas.unified import MAX_KEY_BYTES, UnifiedRecord
+
+pc = cast("Any", pyarrow.compute)  # its stubs know few of the types that its functions take
 
 Doubts = set[int]
 """Positions of records that must be judged alone."""
@@ -33,24 +36,25 @@ _KEYS: Final = ("record_key", "entity_key")
 _quote = json.encoder.encode_basestring
 
 
-@dataclass(frozen=True, slots=True)
-class Values:
-    """A field of many records: what is stored, null where there is none, and its JSON text in the record's hash, None
-    where the field does not count.
-    """
-
-    stored: pa.Array
-    canonical: _Texts
-
-
 class _OddError(Exception):
     """Something that only Pydantic can judge."""
 
 
-def read_field(name: str, values: Sequence[Any] | pa.Array, doubts: Doubts) -> Values:
-    """The values of a target field, or of `record_key`; where one is in doubt stands anything."""
+def read_field(name: str, values: Sequence[Any] | pa.Array | Column, doubts: Doubts) -> Column:
+    """The values of a target field, or of `record_key`; where one is in doubt stands anything.
+
+    An array holds texts that JSON leaves as they are.
+    """
     if isinstance(values, pa.Array):
-        return Values(values, canonical_times(values).to_pylist())
+        values = read_key(values) if name in _KEYS else read_text(values)
+    if not isinstance(values, Column):
+        return _read_values(name, values, doubts)
+    if values.good is not None and not pc.all(values.good, min_count=0).as_py():
+        doubts.update(pc.indices_nonzero(pc.invert(values.good)).to_pylist())
+    return values
+
+
+def _read_values(name: str, values: Sequence[Any], doubts: Doubts) -> Column:
     kind = _KINDS.get(name) or (_key if name in _KEYS else _text)
     present = _present(values)
     try:
@@ -61,7 +65,8 @@ def read_field(name: str, values: Sequence[Any] | pa.Array, doubts: Doubts) -> V
         stored, canonical = kind.write(_present(values))
     if name == "record_key" and len(stored) < len(values):
         doubts.update(place for place, value in enumerate(values) if value is None)
-    return Values(pa.array(_spread(stored, values), STAGE_SCHEMA.field(name).type), _spread(canonical, values))
+    canonical_texts = pa.array(_spread(canonical, values), pa.string())
+    return Column(pa.array(_spread(stored, values), STAGE_SCHEMA.field(name).type), (canonical_texts,))
 
 
 def _present(values: Sequence[Any]) -> list[Any]:

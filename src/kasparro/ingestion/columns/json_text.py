@@ -36,13 +36,22 @@ def enclosed(members: Sequence[Pieces], begin: str, end: str) -> pa.Array:
     pieces: list[str | pa.Array] = [begin]
     for place, each in enumerate(members):
         if may_be_null(each):
-            pieces.append(_joined([",", *each], null_handling="emit_null"))
+            pieces.append(joined([",", *each]))
         else:
             pieces += ["," if place else "", *each]
-    text = _joined([*pieces, end], null_handling="replace")
+    text = joined([*pieces, end], null_handling="replace")
     if members and may_be_null(members[0]):  # whatever comes first has a comma that it should not have
         return pc.replace_substring(text, f"{begin},", begin, max_replacements=1)
     return text
+
+
+def unless_empty(members: Sequence[Pieces], begin: str, end: str) -> pa.Array:
+    """A list or object, null where there is nothing in it."""
+    whole = enclosed(members, begin, end)
+    if not all(map(may_be_null, members)):
+        return whole
+    empty = pc.equal(pc.binary_length(whole), len(begin + end))
+    return pc.if_else(empty, pa.scalar(None, pa.string()), whole)
 
 
 def may_be_null(value: Pieces) -> bool:
@@ -50,8 +59,10 @@ def may_be_null(value: Pieces) -> bool:
     return any(not isinstance(piece, str) and piece.null_count for piece in value)
 
 
-def _joined(pieces: Iterable[str | pa.Array], *, null_handling: str) -> pa.Array:
-    """Columns and texts one after another; texts that meet are made one."""
+def joined(pieces: Iterable[str | pa.Array], *, null_handling: str = "emit_null") -> pa.Array:
+    """Columns and texts one after another; texts that meet are made one. Null where a column is, unless that counts as
+    an empty text ("replace").
+    """
     merged: list[Any] = [""]
     for piece in pieces:
         if isinstance(piece, str) and isinstance(merged[-1], str):

@@ -4,7 +4,7 @@
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 # pyright: reportUnknownParameterType=false, reportMissingTypeArgument=false
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import reduce
 from typing import Any, Final, cast
 
@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute
 
 from kasparro.ingestion.columns.hashing import as_hexadecimal
-from kasparro.ingestion.columns.json_text import Pieces, enclosed, may_be_null, member, quote, text_pieces
+from kasparro.ingestion.columns.json_text import member, quote, text_pieces, unless_empty
 from kasparro.ingestion.columns.reading import (
     Column,
     normalized,
@@ -106,14 +106,14 @@ class ColumnMapping:
         rows = zip(*(column.to_pylist() for column in columns), strict=True)
         lists = [[text for text in row if text is not None] or None for row in rows]
         values = pa.array(lists, pa.list_(pa.string()))
-        return Column(values, (_unless_empty([text_pieces(column) for column in columns], "[", "]"),))
+        return Column(values, (unless_empty([text_pieces(column) for column in columns], "[", "]"),))
 
     def _attributes(self, cells: Cells, length: int) -> Column:
         members = [
             member(name, text_pieces(self._present(cells, column)))
             for name, column in sorted(self._attribute_columns(cells))
         ]
-        joined = _unless_empty(members, "{", "}") if members else pa.nulls(length, pa.string())
+        joined = unless_empty(members, "{", "}") if members else pa.nulls(length, pa.string())
         return Column(joined, (joined,))
 
     def _attribute_columns(self, cells: Cells) -> list[tuple[str, str]]:
@@ -148,12 +148,3 @@ def _is_plain_text(target: object) -> bool:
         return True
     value = target.value if isinstance(target, ConstantTarget) else None
     return isinstance(value, str) and value != "" and quote(value)[1:-1] == value and "\x00" not in value
-
-
-def _unless_empty(members: Sequence[Pieces], begin: str, end: str) -> pa.Array:
-    """A list or object, null where there is nothing in it."""
-    joined = enclosed(members, begin, end)
-    if not all(map(may_be_null, members)):
-        return joined
-    empty = pc.equal(pc.binary_length(joined), len(begin + end))
-    return pc.if_else(empty, pa.scalar(None, pa.string()), joined)

@@ -7,16 +7,19 @@ What is not clearly good is declined: such a record is judged alone, by Pydantic
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 # pyright: reportUnknownParameterType=false, reportMissingTypeArgument=false
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import pyarrow as pa
 
 from kasparro.core.canonical import without_paths
-from kasparro.core.json_columns import encode_objects, join_members
-from kasparro.ingestion.columns.fields import Doubts, Values, read_field
+from kasparro.core.json_columns import encode_objects
+from kasparro.ingestion.columns.fields import Doubts, read_field
 from kasparro.ingestion.columns.hashing import as_binary, hash_texts
+from kasparro.ingestion.columns.json_text import Pieces, enclosed, member
+from kasparro.ingestion.columns.payloads import encode_payloads
+from kasparro.ingestion.columns.reading import Column
 from kasparro.ingestion.columns.transform import Judged
 from kasparro.ingestion.mapping import Fields, Normalize
 from kasparro.ingestion.paths import Look
@@ -44,25 +47,23 @@ class Rules:
 def transform_records(rules: Rules, records: Sequence[SourceRecord], ordinals: Sequence[int]) -> Judged:
     """Judge all records at once; `declined` are positions of those that must be judged alone."""
     places = [place for place, record in enumerate(records) if _is_plain(rules, record)]
-    texts = encode_objects([records[place].payload for place in places])
-    if None in texts.exact:
-        places = [place for place, text in zip(places, texts.exact, strict=True) if text is not None]
-        texts = texts.storable()
-    payloads = [records[place].payload for place in places]
+    texts = _encoded([records[place].payload for place in places])
+    places = [places[number] for number in texts.numbers]
     doubts: Doubts = set()
-    values = _field_values(rules, payloads, doubts)
+    values = _field_values(rules, texts.payloads, doubts)
     fields = {name: read_field(name, column, doubts) for name, column in values.items()}
+    counted = _without(texts.payloads, rules.ignore) if rules.ignore else texts.canonical
     columns = {
         "ordinal": pa.array([ordinals[place] for place in places], pa.int64()),
         "reject": pa.repeat(pa.scalar(value=False), len(places)),
-        "payload": pa.array(texts.exact, pa.string()),
-        "content_hash": _hashes(texts.canonical if not rules.ignore else _without(payloads, rules.ignore)),
+        "payload": texts.exact,
+        "content_hash": as_binary(hash_texts(counted)),
         "locator": pa.array([records[place].locator for place in places], pa.string()),
-        "record_hash": _hashes(_canonical(fields, len(places))),
-        **{name: field.stored for name, field in fields.items()},
+        "record_hash": as_binary(hash_texts(_canonical(fields, len(places)))),
+        **{name: field.values for name, field in fields.items()},
     }
     if rules.version is not None:
-        columns["version"] = pa.array(_versions(rules.version, payloads, doubts), pa.string())
+        columns["version"] = pa.array(_versions(rules.version, texts.payloads, doubts), pa.string())
     rows = pa.RecordBatch.from_arrays(
         [columns[item.name] if item.name in columns else pa.nulls(len(places), item.type) for item in STAGE_SCHEMA],
         schema=STAGE_SCHEMA,
@@ -86,7 +87,7 @@ def _is_plain(rules: Rules, record: SourceRecord) -> bool:
         return False
 
 
-def _field_values(rules: Rules, payloads: list[Payload], doubts: Doubts) -> dict[str, list[Any]]:
+def _field_values(rules: Rules, payloads: Sequence[Payload], doubts: Doubts) -> dict[str, Any]:
     """The candidate fields; of a payload with a defect there is none."""
     if rules.fields is not None:
         try:
@@ -97,7 +98,7 @@ def _field_values(rules: Rules, payloads: list[Payload], doubts: Doubts) -> dict
     return {name: [fields.get(name) for fields in each] for name in ("record_key", *TARGET_FIELDS)}
 
 
-def _versions(version: Look, payloads: list[Payload], doubts: Doubts) -> list[str | None]:
+def _versions(version: Look, payloads: Sequence[Payload], doubts: Doubts) -> list[str | None]:
     """The records' versions; a record without one is in doubt."""
     try:
         return list(version.many(payloads))
@@ -124,21 +125,40 @@ def _normalized(normalize: Normalize, place: int, payload: Payload, doubts: Doub
     return fields
 
 
-def _without(payloads: list[Payload], paths: Collection[str]) -> Sequence[str | None]:
-    return encode_objects([without_paths(payload, paths) for payload in payloads]).canonical
+@dataclass(frozen=True, slots=True)
+class _Encoded:
+    """Payloads that can be stored, by their numbers, and their texts."""
+
+    payloads: Sequence[Payload]
+    numbers: Sequence[int]
+    exact: pa.Array
+    canonical: pa.Array
 
 
-def _hashes(texts: Sequence[str | None]) -> pa.Array:
-    return as_binary(hash_texts(pa.array(texts, pa.string())))
+def _encoded(payloads: list[Payload]) -> _Encoded:
+    alike = encode_payloads(payloads)
+    if alike is not None:
+        return _Encoded(alike.payloads, range(len(payloads)), alike.exact, alike.canonical)
+    texts = encode_objects(payloads)
+    numbers = [number for number, text in enumerate(texts.exact) if text is not None]
+    storable = texts if len(numbers) == len(payloads) else texts.storable()
+    exact = pa.array(storable.exact, pa.string())
+    canonical = exact if storable.canonical is storable.exact else pa.array(storable.canonical, pa.string())
+    return _Encoded([payloads[number] for number in numbers], numbers, exact, canonical)
 
 
-def _canonical(fields: dict[str, Values], length: int) -> list[str]:
+def _without(payloads: Sequence[Payload], paths: Collection[str]) -> pa.Array:
+    return _encoded([without_paths(payload, paths) for payload in payloads]).canonical
+
+
+def _canonical(fields: Mapping[str, Column], length: int) -> pa.Array:
     """The canonical form of each unified record: its fields by name, without those that have no value."""
-    names = sorted(name for name, field in fields.items() if any(field.canonical))
-    members = [fields[name].canonical for name in names]
-    if not names:
-        return ["{}"] * length
-    if all(map(all, members)):
-        return join_members(names, cast("list[list[str]]", members))
-    written = [[text and f'"{name}":{text}' for text in column] for name, column in zip(names, members, strict=True)]
-    return ["{" + ",".join(filter(None, row)) + "}" for row in zip(*written, strict=True)]
+    present = [name for name, field in sorted(fields.items()) if not _is_nothing(field.canonical)]
+    if not present:
+        return pa.repeat("{}", length)
+    return enclosed([member(name, fields[name].canonical) for name in present], "{", "}")
+
+
+def _is_nothing(value: Pieces) -> bool:
+    """Whether no record has the value."""
+    return any(not isinstance(piece, str) and piece.null_count == len(piece) for piece in value)
