@@ -23,7 +23,7 @@ def parse(body: bytes, content_type: str = "application/json") -> Any:
 def read(body: bytes, path: str | None = None, content_type: str = "application/json") -> list[SourceRecord]:
     document = parse_document(body, URL, content_type)
     items = find_records(document, Search(path) if path else None, URL)
-    return raw_records(document, items, lambda number: f"{URL}#{number}")
+    return raw_records(document, items, f"{URL}#")
 
 
 def key_of(payload: Payload) -> str:

@@ -8,7 +8,7 @@ nothing of the database, of lanes or of counting.
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from kasparro.schemas.batches import StandingRecords
@@ -39,8 +39,7 @@ UNFINISHED_CODES: Final = ("unclosed_quote", "unfinished_row")
 """Those of records whose rest may not have been written yet: the next pass that reads on reads them again."""
 
 
-@dataclass(frozen=True, slots=True)
-class SourceRecord:
+class SourceRecord(NamedTuple):
     """One raw record: its payload as JSON values, and where it came from (`flights.csv:17`, `URL#3`).
 
     `defects` is what the reader already knows to be wrong (ragged row, bad encoding): such a record is stored raw and

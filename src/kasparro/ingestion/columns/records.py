@@ -46,9 +46,9 @@ class Rules:
 
 def transform_records(rules: Rules, records: Sequence[SourceRecord], ordinals: Sequence[int]) -> Judged:
     """Judge all records at once; `declined` are positions of those that must be judged alone."""
-    places = [place for place, record in enumerate(records) if _is_plain(rules, record)]
-    texts = _encoded([records[place].payload for place in places])
-    places = [places[number] for number in texts.numbers]
+    plain = [place for place, record in enumerate(records) if not record.defects and _is_kept(rules, record)]
+    texts = _encoded([records[place].payload for place in plain])
+    places = [plain[number] for number in texts.numbers]
     doubts: Doubts = set()
     values = _field_values(rules, texts.payloads, doubts)
     fields = {name: read_field(name, column, doubts) for name, column in values.items()}
@@ -75,10 +75,8 @@ def transform_records(rules: Rules, records: Sequence[SourceRecord], ordinals: S
     return Judged(kept, sorted(set(range(len(records))).difference(good)))
 
 
-def _is_plain(rules: Rules, record: SourceRecord) -> bool:
-    """Whether the record is neither known to be wrong, nor a tombstone, nor filtered."""
-    if record.defects or (rules.keep is None and rules.is_tombstone is None):
-        return not record.defects
+def _is_kept(rules: Rules, record: SourceRecord) -> bool:
+    """Whether the record is clearly neither a tombstone nor filtered."""
     try:
         if rules.is_tombstone is not None and rules.is_tombstone(record.payload):
             return False

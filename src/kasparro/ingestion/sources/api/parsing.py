@@ -72,7 +72,7 @@ class PageParser:
             greatest = greatest_stamp(self._options.incremental, self._field, items, began)
             behind = replace(_moved(behind, greatest, self._options.incremental), began=began.isoformat())
         prefix = shown + ("#" if self._options.pagination is None else f"#{behind.pages}.")
-        return Page(raw_records(document, items, lambda n: f"{prefix}{n}"), len(fetched.body), behind)
+        return Page(raw_records(document, items, prefix), len(fetched.body), behind)
 
     def _document(self, fetched: Fetched, shown: str) -> Document:
         return parse_document(fetched.body, shown, fetched.headers.get("content-type", ""))

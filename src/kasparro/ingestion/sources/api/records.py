@@ -1,6 +1,5 @@
 """From a parsed page to its raw records: where they stand, and what is wrong with a single one."""
 
-from collections.abc import Callable
 from typing import Any, Final, cast
 
 from kasparro.core.canonical import unstorable
@@ -37,12 +36,13 @@ def find_records(document: Document, path: Search | None, url: str) -> list[Any]
     return items
 
 
-def raw_records(document: Document, items: list[Any], locator: Callable[[int], str]) -> list[SourceRecord]:
-    """A record for each item, with its defects; `locator` names the n-th, from 1."""
+def raw_records(document: Document, items: list[Any], prefix: str) -> list[SourceRecord]:
+    """A record for each item, with its defects; the locator of the n-th, from 1, is `prefix` and n."""
+    locators = [f"{prefix}{number}" for number in range(1, len(items) + 1)]
     judge = _judged if document.repeating or document.undecodable else _plain
     if judge is _plain and set(map(type, items)) == {dict}:
-        return [SourceRecord(item, locator(number)) for number, item in enumerate(items, 1)]
-    return [judge(item, locator(number)) for number, item in enumerate(items, 1)]
+        return list(map(SourceRecord, items, locators))
+    return list(map(judge, items, locators))
 
 
 def _plain(item: Any, locator: str) -> SourceRecord:

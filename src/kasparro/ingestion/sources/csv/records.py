@@ -7,7 +7,7 @@ does not matter where the stream was cut.
 import csv
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from io import StringIO
 
@@ -91,7 +91,7 @@ def unfinished(record: SourceRecord) -> SourceRecord:
     if not record.defects or record.defects[0].code in ("record_too_large", "unclosed_quote"):
         return record
     message = f"{record.defects[0].message}; its rest may not have been written yet"
-    return replace(record, defects=(Defect("unfinished_row", message),))
+    return record._replace(defects=(Defect("unfinished_row", message),))
 
 
 def _decoded_if_clean(raw: bytes, codec: LineCodec, layout: Layout) -> str | None:
