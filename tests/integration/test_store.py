@@ -1,5 +1,6 @@
 """One lane batch: one transaction, behind the fence, with everything in it."""
 
+import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -8,6 +9,7 @@ import pytest
 
 from kasparro.core.database import Connection, ConnectionOptions, connect
 from kasparro.core.errors import ConservationError, ContentionError, FencedError
+from kasparro.ingestion.columns.json_text import stored_order
 from kasparro.ingestion.coordinator import Request, RunPlan, hold
 from kasparro.ingestion.encoding import encode_share
 from kasparro.ingestion.lanes import ReaderBatch, split
@@ -170,6 +172,12 @@ async def test_first_load_reduces_a_key_that_comes_twice_in_a_batch(
     assert await connection.fetchval("select title from unified_data where record_key = 'a'") == "2"
     assert await chain(connection, "a") == [("1", None), ("2", "1")]
     await lane_connection.close()
+
+
+async def test_members_come_in_the_order_in_which_the_server_keeps_them(connection: Connection) -> None:
+    names = ["b", "aa", "é", "a", "", "Z", "aaa", "é2"]
+    kept = json.loads(await connection.fetchval("select $1::jsonb::text", json.dumps(dict.fromkeys(names, 1))))
+    assert stored_order(names) == list(kept)
 
 
 @pytest.mark.parametrize("lanes", [1, 3])

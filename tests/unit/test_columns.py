@@ -185,6 +185,16 @@ def test_one_odd_row_costs_its_neighbours_nothing_but_time(tmp_path: Path) -> No
     assert sum(len(batch.records) for batch in batches) == 3
 
 
+def test_a_first_load_has_the_same_rows_but_for_the_order_of_members(tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text('k,long,tt\n1,a,b\n2,"é""",d\n', encoding="utf-8")
+    batches, transformer = asyncio.run(read(tmp_path, "    key: k\n    map: {title: tt, attributes: '*'}\n"))
+    first = replace(transformer, all_stored=True)
+    (usual,), (kept,) = (encoded(each.transform, batches[:1], 1) for each in (transformer, first))
+    assert usual.rows.column("payload")[0].as_py() == '{"k":"1","long":"a","tt":"b"}'
+    assert kept.rows.column("payload")[0].as_py() == '{"k":"1","tt":"b","long":"a"}'
+    assert kept.rows.drop_columns(["payload"]) == usual.rows.drop_columns(["payload"])
+
+
 def test_columns_are_their_records(tmp_path: Path) -> None:
     (tmp_path / "rows.csv").write_text("k,t\n1,a\n2,b\n3,c\n", encoding="utf-8")
     (batch, *_), _ = asyncio.run(read(tmp_path, "    key: k\n    map: {title: t}\n"))

@@ -1,5 +1,6 @@
 """JSON records judged as columns or one by one: the same rows, rejects and hashes, whatever stands in a record."""
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -139,6 +140,23 @@ def test_texts_joined_from_columns_are_those_of_each_payload(payloads: list[Payl
     if encoded is not None:
         assert encoded.exact.to_pylist() == list(map(payload_json, payloads))
         assert encoded.canonical.to_pylist() == list(map(canonical_json, payloads))
+
+
+@settings(deadline=None)
+@given(ALIKE)
+def test_members_may_come_in_the_order_in_which_they_are_kept(payloads: list[Payload]) -> None:
+    sorted_, kept = encode_payloads(payloads), encode_payloads(payloads, all_stored=True)
+    assert (sorted_ is None) == (kept is None)
+    if sorted_ is not None and kept is not None:
+        assert kept.canonical == sorted_.canonical
+        assert [json.loads(str(text)) for text in kept.exact] == [json.loads(str(text)) for text in sorted_.exact]
+
+
+def test_members_are_kept_by_length_then_by_bytes() -> None:
+    encoded = encode_payloads([{"b": 1, "aa": {"d": 2, "cc": 3}, "a": 4, "é": 5}], all_stored=True)
+    assert encoded is not None
+    assert encoded.exact.to_pylist() == ['{"a":4,"b":1,"aa":{"d":2,"cc":3},"é":5}']
+    assert encoded.canonical.to_pylist() == ['{"a":4,"aa":{"cc":3,"d":2},"b":1,"é":5}']
 
 
 def test_plain_payloads_become_columns() -> None:

@@ -1,7 +1,7 @@
 """All that the pipeline needs to know to run one source, made from its configuration."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Protocol
@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from kasparro.core.errors import KasparroError, SourceError
 from kasparro.ingestion.registry import Fetchers, build_source, build_transformer
 from kasparro.ingestion.source import Source, SourceRecord
-from kasparro.ingestion.transform import TransformedBatch
+from kasparro.ingestion.transform import TransformedBatch, Transformer
 from kasparro.schemas.configuration import (
     AnySourceConfig,
     Deletes,
@@ -69,6 +69,13 @@ def build_job(config: AnySourceConfig, base_dir: Path, fetchers: Fetchers | None
         deadline=config.deadline,
         retention=config.retention,
     )
+
+
+def for_first_load(job: SourceJob) -> SourceJob:
+    """The job for a run that stores every payload."""
+    if not isinstance(job.transformer, Transformer):
+        return job
+    return replace(job, transformer=replace(job.transformer, all_stored=True))
 
 
 async def partitions_of(job: SourceJob) -> tuple[list[str], KasparroError | None]:

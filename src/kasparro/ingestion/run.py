@@ -24,7 +24,7 @@ from kasparro.ingestion.contention import repeated
 from kasparro.ingestion.coordinator import Coordinator, Request, RunPlan, hold
 from kasparro.ingestion.ending import STOP_GRACE_SECONDS, Ending, Turn, watching
 from kasparro.ingestion.faults import Faults, faulty_job, faulty_store
-from kasparro.ingestion.job import SourceJob
+from kasparro.ingestion.job import SourceJob, for_first_load
 from kasparro.ingestion.outcomes import RunOutcome
 from kasparro.ingestion.passes import PartitionPlan
 from kasparro.ingestion.pipeline import Lane, Pipeline
@@ -223,8 +223,8 @@ async def _read_all(
             for lane, state in zip(lanes, partition.lanes, strict=True):
                 lane.store.begin(partition.name, state)
             pipeline = Pipeline(
-                job, partition, lanes, stop=conditions.stop, limits=conditions.limits,
-                committed=lambda counters: conditions.committed(job.source.name, counters),
+                for_first_load(job) if plan.first_load else job, partition, lanes, stop=conditions.stop,
+                limits=conditions.limits, committed=lambda counters: conditions.committed(job.source.name, counters),
             )  # fmt: skip
             try:
                 final = await attended_by([lane.live for lane in lanes], pipeline.run)

@@ -88,7 +88,8 @@ class Transformer:
     raises it too; `ignore` are paths that do not count towards the content hash. `mapping` judges rows of text as
     columns, and `fields` is `normalize` over many payloads: with the same results, where a configuration allows for it.
     `is_tombstone` is the source's `deletes.tombstone`, and raises like `keep`; `version` gives records their versions,
-    and raises like `normalize`.
+    and raises like `normalize`. `all_stored`: every payload is going to be stored, as in a first load; members then
+    come in the order in which jsonb keeps them, which costs less here than sorting them costs the server.
     """
 
     normalize: Callable[[Payload], dict[str, object]]
@@ -99,6 +100,7 @@ class Transformer:
     fields: Fields | None = None
     is_tombstone: Callable[[Payload], bool] | None = None
     version: Look | None = None
+    all_stored: bool = False
 
     def transform(self, records: Sequence[SourceRecord], first_ordinal: int) -> TransformedBatch:
         """Judge records; the first has the ordinal `first_ordinal`. Raises nothing for what a record holds."""
@@ -106,7 +108,7 @@ class Transformer:
         ordinal = first_ordinal
         for part in parts_of(records):
             if self.mapping is not None and isinstance(part, TextColumns):
-                judged = transform_columns(self.mapping, part, ordinal)
+                judged = transform_columns(self.mapping, part, ordinal, all_stored=self.all_stored)
                 declined = [part[place] for place in judged.declined]
                 others = self._as_columns(batch, declined, [ordinal + place for place in judged.declined])
                 batch.columns.extend(_in_order(judged.rows, others))
@@ -129,7 +131,9 @@ class Transformer:
         self, batch: TransformedBatch, records: list[SourceRecord], ordinals: Sequence[int]
     ) -> pa.RecordBatch:
         """The rows of records that are clearly good; the others are judged one by one."""
-        rules = Rules(self.normalize, self.keep, self.ignore, self.fields, self.is_tombstone, self.version)
+        rules = Rules(
+            self.normalize, self.keep, self.ignore, self.fields, self.is_tombstone, self.version, self.all_stored
+        )
         judged = transform_records(rules, records, ordinals)
         for place in judged.declined:
             self._judge(batch, ordinals[place], records[place])

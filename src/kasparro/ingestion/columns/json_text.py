@@ -18,6 +18,11 @@ Pieces = tuple[str | pa.Array, ...]
 quote = json.encoder.encode_basestring
 
 
+def stored_order(names: Iterable[str]) -> list[str]:
+    """The order in which jsonb keeps the members of an object; to sort them is a third of the server's work with it."""
+    return sorted(names, key=lambda name: (len(name.encode()), name.encode()))
+
+
 def text_pieces(texts: pa.Array) -> Pieces:
     """Texts that need no escape, between quotes."""
     return ('"', texts, '"')

@@ -7,7 +7,7 @@ Only payloads that all have the same names, in them and in the objects in them, 
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 # pyright: reportUnknownParameterType=false, reportMissingTypeArgument=false
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from itertools import accumulate, chain
@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute
 
 from kasparro.core.json_columns import OddError, Texts, number_texts, value_texts
-from kasparro.ingestion.columns.json_text import Pieces, joined, member, quote, text_pieces
+from kasparro.ingestion.columns.json_text import Pieces, joined, member, quote, stored_order, text_pieces
 from kasparro.ingestion.source import Payload
 
 pc = cast("Any", pyarrow.compute)  # its stubs know few of the types that its functions take
@@ -67,19 +67,30 @@ class Encoded:
     canonical: pa.Array
 
 
-def encode_payloads(payloads: list[Payload]) -> Encoded | None:
-    """All payloads as columns; None where they are not alike, or where one cannot be stored."""
-    found: dict[Path, Member] = {}
+def encode_payloads(payloads: list[Payload], *, all_stored: bool = False) -> Encoded | None:
+    """All payloads as columns; None where they are not alike, or where one cannot be stored.
+
+    With `all_stored` the members of `exact` have the order in which jsonb keeps them.
+    """
+    found = _Found({}, stored_order if all_stored else list)
     try:
         whole = _object(payloads, (), found)
     except (OddError, RecursionError, TypeError, ValueError):
         return None
     exact = joined(whole.exact)
     canonical = exact if whole.canonical is whole.exact else joined(whole.canonical)
-    return Encoded(KnownPayloads(payloads, found), exact, canonical)
+    return Encoded(KnownPayloads(payloads, found.members), exact, canonical)
 
 
-def _object(values: list[dict[str, Any]], path: Path, found: dict[Path, Member]) -> Member:
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What was found so far; `order` is that of an object's members, given their sorted names."""
+
+    members: dict[Path, Member]
+    order: Callable[[list[str]], list[str]]
+
+
+def _object(values: list[dict[str, Any]], path: Path, found: _Found) -> Member:
     """Objects that are alike. Raises OddError for others, UnicodeEncodeError for a name that is no UTF-8."""
     names = sorted(values[0]) if values else []
     if not names or set(map(len, values)) != {len(names)} or _NUL.encode() in quote("".join(names)).encode():
@@ -88,19 +99,18 @@ def _object(values: list[dict[str, Any]], path: Path, found: dict[Path, Member])
         columns = [list(map(itemgetter(name), values)) for name in names]
     except KeyError:
         raise OddError from None
-    members: list[Member] = []
-    for name, column in zip(names, columns, strict=True):
-        members.append(_member(column, (*path, name), found))
-        found[*path, name] = members[-1]
-    exact = _braced(names, [each.exact for each in members])
-    differ = any(each.canonical is not each.exact for each in members)
-    return Member(exact, _braced(names, [each.canonical for each in members]) if differ else exact)
+    members = {name: _member(column, (*path, name), found) for name, column in zip(names, columns, strict=True)}
+    found.members.update({(*path, name): each for name, each in members.items()})
+    order = found.order(names)
+    exact = _braced({name: members[name].exact for name in order})
+    if order == names and all(each.canonical is each.exact for each in members.values()):
+        return Member(exact, exact)
+    return Member(exact, _braced({name: each.canonical for name, each in members.items()}))
 
 
-def _braced(names: list[str], values: list[Pieces]) -> Pieces:
+def _braced(members: Mapping[str, Pieces]) -> Pieces:
     """Objects with these members."""
-    named = zip(names, values, strict=True)
-    pieces = [piece for name, value in named for piece in (",", *member(name, _filled(value)))]
+    pieces = [piece for name, value in members.items() for piece in (",", *member(name, _filled(value)))]
     return ("{", *pieces[1:], "}")
 
 
@@ -111,7 +121,7 @@ def _filled(value: Pieces) -> Pieces:
     return (pc.fill_null(joined(value), "null"),)
 
 
-def _member(values: list[Any], path: Path, found: dict[Path, Member]) -> Member:
+def _member(values: list[Any], path: Path, found: _Found) -> Member:
     kinds = set(map(type, values))
     has_nulls = type(None) in kinds
     kinds.discard(type(None))

@@ -42,12 +42,13 @@ class Rules:
     fields: Fields | None
     is_tombstone: Callable[[Payload], bool] | None = None
     version: Look | None = None
+    all_stored: bool = False
 
 
 def transform_records(rules: Rules, records: Sequence[SourceRecord], ordinals: Sequence[int]) -> Judged:
     """Judge all records at once; `declined` are positions of those that must be judged alone."""
     plain = [place for place, record in enumerate(records) if not record.defects and _is_kept(rules, record)]
-    texts = _encoded([records[place].payload for place in plain])
+    texts = _encoded([records[place].payload for place in plain], all_stored=rules.all_stored)
     places = [plain[number] for number in texts.numbers]
     doubts: Doubts = set()
     values = _field_values(rules, texts.payloads, doubts)
@@ -133,8 +134,8 @@ class _Encoded:
     canonical: pa.Array
 
 
-def _encoded(payloads: list[Payload]) -> _Encoded:
-    alike = encode_payloads(payloads)
+def _encoded(payloads: list[Payload], *, all_stored: bool = False) -> _Encoded:
+    alike = encode_payloads(payloads, all_stored=all_stored)
     if alike is not None:
         return _Encoded(alike.payloads, range(len(payloads)), alike.exact, alike.canonical)
     texts = encode_objects(payloads)

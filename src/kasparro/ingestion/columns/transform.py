@@ -4,7 +4,7 @@
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 # pyright: reportUnknownParameterType=false, reportMissingTypeArgument=false
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from typing import Any, cast
@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute
 
 from kasparro.ingestion.columns.hashing import as_binary, hash_texts
-from kasparro.ingestion.columns.json_text import enclosed, member, text_pieces
+from kasparro.ingestion.columns.json_text import enclosed, member, stored_order, text_pieces
 from kasparro.ingestion.columns.mapping import ColumnMapping
 from kasparro.ingestion.columns.reading import Column
 from kasparro.ingestion.columns.text import TextColumns
@@ -30,16 +30,18 @@ class Judged:
     declined: list[int]
 
 
-def transform_columns(mapping: ColumnMapping, part: TextColumns, first_ordinal: int) -> Judged:
-    """Judge all rows at once; the first has the ordinal `first_ordinal`."""
+def transform_columns(
+    mapping: ColumnMapping, part: TextColumns, first_ordinal: int, *, all_stored: bool = False
+) -> Judged:
+    """Judge all rows at once; the first has the ordinal `first_ordinal`. For `all_stored` see Transformer."""
     cells = dict(zip(part.cells.schema.names, part.cells.columns, strict=True))
     length = len(part)
     if not mapping.columns <= cells.keys():
         return Judged(_nothing(), list(range(length)))
-    payloads = _payloads(cells)
+    payloads = _payloads(cells, sorted(cells))
     hashes = hash_texts(payloads)
     kept = {name: cell for name, cell in cells.items() if name not in mapping.ignore}
-    content_hashes = hashes if len(kept) == len(cells) else hash_texts(_payloads(kept))
+    content_hashes = hashes if len(kept) == len(cells) else hash_texts(_payloads(kept, sorted(kept)))
     keys, fields = mapping.record_keys(cells, hashes), mapping.fields(cells, length)
     version = mapping.version(cells)
     judged = [field.good for field in (keys, version, *fields.values()) if field is not None and field.good is not None]
@@ -47,7 +49,7 @@ def transform_columns(mapping: ColumnMapping, part: TextColumns, first_ordinal: 
         "ordinal": pa.array(range(first_ordinal, first_ordinal + length), pa.int64()),
         "reject": pa.repeat(pa.scalar(value=False), length),
         "record_key": keys.values,
-        "payload": payloads,
+        "payload": _payloads(cells, stored_order(cells)) if all_stored else payloads,
         "content_hash": as_binary(content_hashes),
         "locator": part.locators(),
         "record_hash": as_binary(hash_texts(_canonical({"record_key": keys, **fields}))),
@@ -64,9 +66,9 @@ def transform_columns(mapping: ColumnMapping, part: TextColumns, first_ordinal: 
     return Judged(rows.filter(good), pc.indices_nonzero(pc.invert(good)).to_pylist())
 
 
-def _payloads(cells: Mapping[str, pa.Array]) -> pa.Array:
-    """JSON of each row: names sorted, cells as they are."""
-    return enclosed([member(name, text_pieces(cells[name])) for name in sorted(cells)], "{", "}")
+def _payloads(cells: Mapping[str, pa.Array], order: Sequence[str]) -> pa.Array:
+    """JSON of each row: names in this order, cells as they are."""
+    return enclosed([member(name, text_pieces(cells[name])) for name in order], "{", "}")
 
 
 def _canonical(fields: Mapping[str, Column]) -> pa.Array:
