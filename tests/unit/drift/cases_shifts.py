@@ -11,6 +11,7 @@ from tests.unit.drift.generators import (
     as_text,
     case,
     city,
+    code,
     inside,
     link,
     mixed,
@@ -56,6 +57,9 @@ CASES: list[Case] = [
         moment("%d/%m/%Y", 14),
         {"id": numbered(), "day": moment("%m/%d/%Y", 14)},
     ),
+    shift("dates without dashes", "day", moment("%Y%m%d")),
+    shift("some keys that repeat, where hardly any did", "key", mixed(0.5, lambda *_: "k7000000", code("k"))),
+    shift("a quarter beyond the range", "level", mixed(0.25, whole(230, 300), whole(0, 100))),
     shift("times without a zone", "at", moment("%Y-%m-%d %H:%M:%S")),
     shift("keys that repeat", "key", lambda random, _: f"k{random.randrange(120)}"),
     case(

@@ -9,7 +9,7 @@ from typing import Any, Final, cast
 
 from kasparro.ingestion.drift.profile import ROOT, Profile
 from kasparro.ingestion.drift.sampling import STRUCTURE, VALUES, sampled_ordinals
-from kasparro.ingestion.drift.tallies import MOST_CHARACTERS, Place, Tally
+from kasparro.ingestion.drift.tallies import MOST_CHARACTERS, Place, Tally, storable
 from kasparro.ingestion.source import Payload
 
 DEEPEST: Final = 8
@@ -147,14 +147,12 @@ def _leaves_of(value: Any, path: str, depth: int) -> Iterator[tuple[str, Any]]:
         yield path, value
 
 
+@lru_cache(maxsize=4_096)
 def member_path(path: str, name: str) -> str:
     """The path of an object's member; in nested objects, names that are data (numbers, days, ids) become `*`."""
-    return _nested_path(path, name) if path else name[:_LONGEST_NAME]
-
-
-@lru_cache(maxsize=4_096)
-def _nested_path(path: str, name: str) -> str:
-    return f"{path}.{'*' if _DATA.fullmatch(name) else name[:_LONGEST_NAME]}"
+    if not path:
+        return storable(name[:_LONGEST_NAME])
+    return f"{path}.{'*' if _DATA.fullmatch(name) else storable(name[:_LONGEST_NAME])}"
 
 
 def shown(value: Any) -> str:

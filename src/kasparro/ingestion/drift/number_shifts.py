@@ -16,6 +16,7 @@ from kasparro.ingestion.drift.thresholds import (
     FAR_SHARE,
     FEWEST_COMPARED,
     FEWEST_VALUES,
+    OUT_FACTOR,
     SCALE_FACTOR,
     SCALE_SPREAD,
     SIGN_SHARE,
@@ -76,8 +77,10 @@ def _outsides(ones: Values) -> Iterator[tuple[float, Callable[[int], bool]]]:
     assert ones.low is not None
     assert ones.high is not None
     size = sum(ones.numbers.values())
-    most = bucket_of(FAR_FACTOR * max(abs(ones.low.number), abs(ones.high.number)))
-    yield FAR_SHARE, lambda bucket: abs(bucket) > most
+    largest = max(abs(ones.low.number), abs(ones.high.number))
+    far, out = bucket_of(FAR_FACTOR * largest), bucket_of(OUT_FACTOR * largest)
+    yield FAR_SHARE, lambda bucket: abs(bucket) > far
+    yield SIGN_SHARE, lambda bucket: abs(bucket) > out
     if sum(count for bucket, count in ones.numbers.items() if bucket < 0) < UNKNOWN_SHARE * size:
         yield SIGN_SHARE, lambda bucket: bucket < 0
     if ones.numbers.get(0, 0) < UNKNOWN_SHARE * size:

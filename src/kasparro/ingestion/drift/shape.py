@@ -32,7 +32,7 @@ class Shape:
 
     def to_json(self) -> Json:
         """As `source_shapes.shape` stores it."""
-        fields = {_storable(path): _field_json(found) for path, found in sorted(self.known.fields.items())}
+        fields = {path: _field_json(found) for path, found in sorted(self.known.fields.items())}
         counts = {"records": self.known.records, "looked": self.known.looked}
         return {"format": FORMAT, **counts, "bound": self.known.bound, "fields": fields}
 
@@ -55,7 +55,7 @@ def _field_json(found: FieldProfile) -> Json:
         "numbers": {str(bucket): count for bucket, count in sorted(values.numbers.items())},
         "range": None if values.low is None or values.high is None else [values.low.number, values.high.number],
         "lengths": {str(size): count for size, count in sorted(values.lengths.items())},
-        "values": [[key, _storable(kept.text), kept.tally.count] for key, kept in sorted(values.kept.items())],
+        "values": [[key, kept.text, kept.tally.count] for key, kept in sorted(values.kept.items())],
     }
 
 
@@ -83,8 +83,3 @@ def _tallies(counts: dict[str, int]) -> dict[str, Tally]:
 
 def _buckets(counts: dict[str, Any]) -> dict[int, int]:
     return {int(bucket): count for bucket, count in counts.items()}
-
-
-def _storable(text: str) -> str:
-    """Text that jsonb can hold."""
-    return text.replace("\x00", "\ufffd").encode("utf-8", "replace").decode()

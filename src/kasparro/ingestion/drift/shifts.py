@@ -10,6 +10,7 @@ from kasparro.ingestion.drift.similarity import is_enumeration, mask
 from kasparro.ingestion.drift.tallies import Place, Tally
 from kasparro.ingestion.drift.thresholds import (
     DUPLICATE_SHARE,
+    FEW_DUPLICATES,
     FEWEST_COMPARED,
     FEWEST_RECORDS,
     FEWEST_VALUES,
@@ -23,6 +24,9 @@ from kasparro.ingestion.drift.types import families, filled, is_epoch, rounded, 
 
 _EXPECTED_TIMES: Final = 5.0
 """New values must be so many times more than the rare values of before let expect (Good and Turing)."""
+
+_UNSURE_DISTINCT: Final = 1.3
+"""The number of distinct values is an estimate: by chance it is hardly ever so many times too small."""
 
 
 def null_shift(before: FieldProfile, after: FieldProfile, sizes: tuple[int, int]) -> Shift | None:
@@ -89,10 +93,10 @@ def format_shift(before: FieldProfile, after: FieldProfile) -> Shift | None:
 
 
 def _formats(found: FieldProfile) -> dict[str, float]:
-    """Formats of times; seconds or milliseconds in text are one, where there is nothing else."""
+    """Formats of times; numbers in text that may be times are one, where there is nothing else."""
     formats = time_formats(found)
     if not formats and families(found).get("text number", 0.0) == 1.0 and is_epoch(found):
-        return {"seconds or milliseconds since 1970": 1.0}
+        return {"time as a number": 1.0}
     return formats
 
 
@@ -103,20 +107,22 @@ def _may_be(name: str, known: set[str]) -> bool:
 
 
 def duplicate_shift(before: FieldProfile, after: FieldProfile) -> Shift | None:
-    """Values that repeat, in a field that had each value once."""
+    """Values that repeat, in a field that had nearly each value once."""
     size, other_size = before.values.count, after.values.count
-    if min(size, other_size) < FEWEST_RECORDS or before.values.all_kept or before.values.duplicate_share > 0:
+    usual = before.values.duplicate_share
+    if min(size, other_size) < FEWEST_RECORDS or before.values.all_kept or usual > FEW_DUPLICATES:
         return None
-    share = after.values.duplicate_share
+    # one value that stands in half of the records may not be among those kept
+    share = max(after.values.duplicate_share, 1 - _UNSURE_DISTINCT * after.values.distinct / other_size)
+    growth = other_size / size
     # the more records, the more of them are equal by chance
-    least = max(DUPLICATE_SHARE, 0.15 * other_size / size)
-    if share < least:
+    if share < max(usual + DUPLICATE_SHARE, 0.15 * growth, 4 * usual * growth):
         return None
     repeated = [kept.tally for kept in after.values.kept.values() if kept.tally.count > 1]
     kept = sum(found.tally.count for found in after.values.kept.values())
-    sure = sureness(score(share * kept, kept, 0.5, len(before.values.kept)))
+    sure = sureness(score(share * kept, kept, usual * len(before.values.kept) + 0.5, len(before.values.kept)))
     first, last = _ends(repeated)
-    return Shift("duplicates", 0.0, round(share, 4), share, sure, first, last)
+    return Shift("duplicates", round(usual, 4), round(share, 4), share, sure, first, last)
 
 
 def _ends(tallies: list[Tally]) -> tuple[Place | None, Place | None]:

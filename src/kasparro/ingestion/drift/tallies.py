@@ -45,3 +45,12 @@ def absorb_all(into: dict[str, Tally], others: dict[str, Tally]) -> None:
 def total(tallies: dict[str, Tally]) -> int:
     """The sum of all counts."""
     return sum(tally.count for tally in tallies.values())
+
+
+def storable(text: str) -> str:
+    """Text that jsonb can hold."""
+    return (
+        text
+        if text.isascii() and "\x00" not in text
+        else text.replace("\x00", "\ufffd").encode("utf-8", "replace").decode()
+    )

@@ -38,9 +38,11 @@ APART_OVERLAP: Final = 0.15
 FAR_FACTOR: Final = 10.0
 """A number is far out when it is so many times larger than the largest before."""
 FAR_SHARE: Final = 0.02
-"""So many numbers that are far out, or newly negative or zero, are a shift of the range."""
+"""So many numbers that are far out are a shift of the range."""
+OUT_FACTOR: Final = 2.0
+"""A number is out of the range when it is so many times larger than the largest before."""
 SIGN_SHARE: Final = 0.1
-"""So many numbers that are negative where none was before; fewer are corrections and refunds."""
+"""So many numbers that are out, or negative or zero where none was before; fewer are corrections and refunds."""
 DENSE_SEQUENCE: Final = 0.05
 """Whole numbers that differ from one another and fill this part of their range are running numbers: they only grow."""
 ENUMERATION_VALUES: Final = 24
@@ -54,7 +56,9 @@ NEW_NUMBER_SHARE: Final = 0.05
 FORMAT_SHARE: Final = 0.05
 """So many dates in a format that was not there before."""
 DUPLICATE_SHARE: Final = 0.2
-"""So many values that repeat another, in a field that had none."""
+"""So many more values that repeat another..."""
+FEW_DUPLICATES: Final = 0.05
+"""... in a field that had no more than these: in others, chance repeats values."""
 RENAME_CONFIDENCE: Final = 0.7
 """A rename of less confidence is told as a missing and an added field."""
 RENAME_MARGIN: Final = 0.03

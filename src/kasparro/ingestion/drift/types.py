@@ -6,8 +6,8 @@ from kasparro.ingestion.drift.profile import FieldProfile
 from kasparro.ingestion.drift.readings import family
 
 Shares = dict[str, float]
-_EPOCHS: Final = ((5e8, 4e9), (5e11, 4e12))
-"""Seconds, and milliseconds, since 1970: 1985 to 2096."""
+_EPOCHS: Final = ((5e8, 4e9), (5e11, 4e12), (1.9e7, 2.1e7))
+"""Seconds, and milliseconds, since 1970: 1985 to 2096; and days such as 20260131."""
 
 
 def filled(found: FieldProfile) -> int:
@@ -60,7 +60,7 @@ def time_formats(found: FieldProfile) -> Shares:
 
 
 def is_epoch(found: FieldProfile) -> bool:
-    """Whether all numbers may be times, as seconds or milliseconds since 1970."""
+    """Whether all numbers may be times, as seconds or milliseconds since 1970, or as days without dashes."""
     low, high = found.values.low, found.values.high
     if low is None or high is None:
         return False

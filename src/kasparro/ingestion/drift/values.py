@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from kasparro.ingestion.drift.numbers import bucket_of
 from kasparro.ingestion.drift.readings import NULL_TEXTS, number_of, read_text
-from kasparro.ingestion.drift.tallies import MOST_CHARACTERS, Place, Tally, absorb_all, total
+from kasparro.ingestion.drift.tallies import MOST_CHARACTERS, Place, Tally, absorb_all, storable, total
 
 KEPT_VALUES: Final = 64
 """So many distinct values are kept: twice what an enumeration has, and a share is known within a few percent."""
@@ -137,7 +137,7 @@ class Values:
             if distinct > KEPT_VALUES:
                 break
             last, group = key, groups[place]
-            self._keep_hashed(key, group.text[:MOST_CHARACTERS], Tally(group.count, group.first, group.last))
+            self._keep_hashed(key, storable(group.text[:MOST_CHARACTERS]), Tally(group.count, group.first, group.last))
         self._trim()
 
     def _widen(self, found: Extreme | None) -> None:
