@@ -154,6 +154,7 @@ async def test_who_waits_for_the_source_gets_it_between_two_chunks(place: Place,
     ("since", "until", "chunk", "message"),
     [
         ("2026-02-01", "2026-01-01", None, "--to: 2026-01-01 is not after --from, 2026-02-01"),
+        ("0001-01-01", "2026-01-01", None, "--from: 0001-01-01 is before the year 1000"),
         ("soon", "2026-01-01", None, '--from: "soon" is not an ISO 8601 time'),
         ("2026-01-01T00:00:00.5Z", "2026-02-01", None, "--from: 2026-01-01T00:00:00.5Z is not a whole second"),
         ("2026-01-01", "2026-02-01", "1x", '--chunk: "1x" is not a duration'),

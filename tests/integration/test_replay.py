@@ -219,6 +219,8 @@ async def test_plan_of_an_unknown_source_or_with_another_key_is_refused(items: I
         await plan(items.connection, items.job("other"), Chosen())
     with pytest.raises(IdentityChangedError):
         await plan(items.connection, replace(job, identity={"type": "csv", "key": ["name"]}), Chosen())
+    with pytest.raises(NotFoundError, match="run 77: there is none"):
+        await plan(items.connection, job, Chosen(run_id=77))
 
 
 async def test_selection_by_run_and_by_time(items: Items) -> None:

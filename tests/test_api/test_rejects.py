@@ -142,6 +142,9 @@ async def test_where_nothing_is_chosen_nothing_is_queued(
         response = await client.post("/rejects/requeue", json=body, headers=headers)
         assert (response.status_code, response.json()["data"]) == (200, [])
     assert len(await stored_runs(connection)) == 4
+    for body in ({"ids": []}, {"groups": []}):
+        response = await client.post("/rejects/requeue", json=body, headers=headers)
+        assert response.status_code in {400, 422}, "an empty list may be a caller's mistake, and is not all"
 
 
 async def test_one_requeue_of_a_source_at_a_time(client: httpx.AsyncClient, headers: dict[str, str]) -> None:

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 PAUSE_SECONDS: Final = 0.25
 """Between chunks: longer than those who wait for the source's lock take between two tries."""
+_FIRST_YEAR: Final = 1000
+"""What is earlier has no sure form everywhere."""
 FromOption = Annotated[
     str, typer.Option("--from", metavar="TIME", help="Where the window begins: ISO 8601, in UTC unless it says a zone.")
 ]
@@ -158,6 +160,8 @@ def parse_window(since: str, until: str, chunk: str | None) -> "tuple[Window, ti
     from kasparro.ingestion.moments import Window
 
     window = Window(_moment("--from", since), _moment("--to", until))
+    if window.since.year < _FIRST_YEAR:
+        raise UsageError(f"--from: {since} is before the year {_FIRST_YEAR}", hint="begin where there are records")
     if window.since >= window.until:
         raise UsageError(f"--to: {until} is not after --from, {since}")
     return window, None if chunk is None else _span(chunk)

@@ -50,6 +50,8 @@ async def plan_replay(
     from kasparro.ingestion.operations.replay import Chosen, plan
 
     chosen = Chosen(_moment("--since", since), _moment("--until", until), run)
+    if chosen.since is not None and chosen.until is not None and chosen.since >= chosen.until:
+        raise UsageError(f"--until: {until} is not after --since, {since}")
     know_secrets(context)
     async with open_jobs(context, [source]) as (job,), connected(context, "replay") as connection:
         with step(context.output, source) as shown:

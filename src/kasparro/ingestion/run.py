@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import Any
 
 import structlog
 
@@ -101,9 +102,7 @@ async def _run_until_over(job: SourceJob, request: Request, conditions: Conditio
                 conditions.faults.sever_coordinator = coordinator.live.sever
                 own = faulty_job(job, conditions.faults)
                 outcome = await _run_claimed(coordinator, own, request, observed, ending=ending)
-                async with coordinator.live.use() as connection:
-                    earlier = await runs.some(connection, progress.run_ids[:-1])
-                return replace(outcome, rejected=progress.rejected, earlier=tuple(earlier))
+                return replace(outcome, rejected=progress.rejected, earlier=await progress.earlier(coordinator))
         except PassExpiredError as error:
             if request.abandon:
                 return _ended_early(job, error)
@@ -137,6 +136,13 @@ class _Progress:
         self._recovery = recovery
         self.rejected = 0
         self.run_ids: list[int] = []
+
+    async def earlier(self, coordinator: Coordinator) -> tuple[dict[str, Any], ...]:
+        """The rows of all runs but the last."""
+        if len(self.run_ids) < 2:
+            return ()
+        async with coordinator.live.use() as connection:
+            return tuple(await runs.some(connection, self.run_ids[:-1]))
 
     def began(self, source: str, run_id: int) -> None:
         self.run_ids.append(run_id)

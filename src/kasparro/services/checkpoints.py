@@ -18,8 +18,10 @@ _SELECT = """
 select partition, lane, pass_id, run_id, seq, ordinal, cursor, coverage
 from etl_checkpoints where source_id = $1::integer and scope = $2::text order by partition, lane
 """
-_LOCK = _SELECT + " for update"
-_LOCK_OTHERS = "select 1 from etl_checkpoints where source_id = $1::integer and scope <> $2::text for update"
+_LOCK = """
+select partition, lane, pass_id, run_id, seq, ordinal, cursor, coverage, scope = $2::text as of_scope
+from etl_checkpoints where source_id = $1::integer order by partition, lane for update
+"""
 _RELEASE = """
 update etl_checkpoints set seq = seq + 1, updated_at = now()
 where source_id = $1::integer and run_id = $2::bigint and lane >= 0
@@ -103,8 +105,8 @@ async def lock_all(connection: Connection, source_id: int, scope: str = READING)
     """The rows of a scope. Those of all scopes are locked until the transaction ends: batches in hand are waited for,
     so that none commits unseen.
     """
-    await connection.execute(_LOCK_OTHERS, source_id, scope)
-    return [_checkpoint(row) for row in await connection.fetch(_LOCK, source_id, scope)]
+    rows = [(row["of_scope"], row) for row in await connection.fetch(_LOCK, source_id, scope)]
+    return [_checkpoint(row) for of_scope, row in rows if of_scope]
 
 
 async def release(connection: Connection, *, source_id: int, run_id: int) -> None:
@@ -186,6 +188,7 @@ async def settle(connection: Connection, settled: Checkpoint, source_id: int) ->
 
 def _checkpoint(row: Any) -> Checkpoint:
     columns: dict[str, Any] = dict(row)
+    columns.pop("of_scope", None)
     cursor = columns.pop("cursor")
     return Checkpoint(**columns, cursor=None if cursor is None else json.loads(cursor))
 

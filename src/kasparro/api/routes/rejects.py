@@ -120,7 +120,8 @@ async def requeue_rejects(
     rejects are being requeued is a 409, unless there are others; then it is answered with that run.
     """
     wanted = asked or RequeueRequest()
-    chosen = RejectFilter(wanted.source, wanted.code, wanted.field, ids=tuple(wanted.ids), groups=tuple(wanted.groups))
+    ids, groups = tuple(wanted.ids or ()), tuple(wanted.groups or ())
+    chosen = RejectFilter(wanted.source, wanted.code, wanted.field, ids=ids, groups=groups)
     run_ids = await ask_database(
         request, lambda connection: queue_requeue(connection, chosen=chosen, key=idempotency_key)
     )

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, Final, Literal
 
 from kasparro.core.database import Connection, ConnectionOptions
-from kasparro.core.errors import PlanOutdatedError
+from kasparro.core.errors import NotFoundError, PlanOutdatedError
 from kasparro.ingestion.job import SourceJob
 from kasparro.ingestion.replay_findings import Findings, Judged
 from kasparro.ingestion.replay_source import ReplaySource, records_of
@@ -46,12 +46,16 @@ async def plan(
 ) -> ReplayPlan:
     """Find what a replay would do, in one snapshot and without a lock, and keep it as a plan.
 
-    `advanced` hears how many records have been judged. Raises NotFoundError for a source that was never run,
-    IdentityChangedError.
+    `advanced` hears how many records have been judged. Raises NotFoundError for a source that was never run, or a run
+    that is none of it; IdentityChangedError.
     """
     async with connection.transaction(isolation="repeatable_read", readonly=True):
         source = await sources.get(connection, job.source.name)
         await sources.require_identity(connection, source, source_type=job.source.type, identity=job.identity)
+        if chosen.run_id is not None and (await runs.find(connection, chosen.run_id))["source"] != source.name:
+            raise NotFoundError(
+                f"run {chosen.run_id}: it is none of source {source.name}", hint="see `kasparro runs list`"
+            )
         stood = await replay_plans.standing(connection, source.id)
         findings = Findings(await replay_plans.known_mapping(connection, job.mapping_hash))
         await _judge_all(connection, job, source, chosen, findings, advanced)

@@ -88,16 +88,19 @@ class RejectGroupPage(Body):
 
 
 class RequeueRequest(BaseModel):
-    """Which open rejects to put through today's mapping; all conditions must hold. Empty: all of every source."""
+    """Which open rejects to put through today's mapping; all conditions must hold. Without any: all of every source.
+
+    A list that is there names at least one: an empty one would mean all.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     source: StorableText | None = Field(default=None, description="Only those of this source.")
     code: StorableText | None = Field(default=None, description="Only those with this code.")
     field: StorableText | None = Field(default=None, description="Only those of this field.")
-    ids: list[Annotated[int, Field(ge=0, strict=True)]] = Field(
-        default=[], max_length=_MOST_CHOSEN, description="Only these, and those of `groups`."
+    ids: list[Annotated[int, Field(ge=0, strict=True)]] | None = Field(
+        default=None, min_length=1, max_length=_MOST_CHOSEN, description="Only these, and those of `groups`."
     )
-    groups: list[Fingerprint] = Field(
-        default=[], max_length=_MOST_CHOSEN, description="Only those of these groups, and `ids`."
+    groups: list[Fingerprint] | None = Field(
+        default=None, min_length=1, max_length=_MOST_CHOSEN, description="Only those of these groups, and `ids`."
     )
