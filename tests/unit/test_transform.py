@@ -174,7 +174,7 @@ def test_a_batch_of_mostly_rejected_records_is_systemic() -> None:
     error = systemic_error("a", batch, RejectLimit(share=0.5, min_records=20))
     assert error is not None
     assert str(error) == (
-        "a: 16 of 26 records of a batch were rejected (reject_limit: 0.5): 15 x value: invalid_decimal (such as "
+        "source a: 16 of 26 records of a batch were rejected (reject_limit: 0.5): 15 x value: invalid_decimal (such as "
         'a.csv:2: "y" is not a decimal number); 1 x id: key_missing (such as a.csv:27: column "id", which is part of '
         "the key, has no value)"
     )

@@ -21,7 +21,7 @@ def systemic_error(
     if batch.fetched < limit.min_records or len(counted) <= limit.share * batch.fetched:
         return None
     return SystemicError(
-        f"{source}: {len(counted):,} of {batch.fetched:,} records of a batch were rejected "
+        f"source {source}: {len(counted):,} of {batch.fetched:,} records of a batch were rejected "
         f"(reject_limit: {limit.share:g}): {'; '.join(_reasons(counted, exempt))}",
         hint="Nothing of this batch was written. Correct the source or its `map:`, or raise `reject_limit.share`.",
     )

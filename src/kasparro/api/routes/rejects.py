@@ -20,7 +20,6 @@ from kasparro.schemas.pages.rejects import (
     RejectGroup,
     RejectGroupPage,
     RejectPage,
-    RejectState,
     RequeueRequest,
     StorableText,
 )
@@ -38,7 +37,9 @@ class RejectsParameters(Parameters):
         DEFAULT_LIMIT
     )
     source: Annotated[StorableText | None, Field(description="Only rejects of the source of this name.")] = None
-    state: Annotated[RejectState | Literal["all"], Field(description="Only those in this state.")] = "open"
+    state: Annotated[
+        Literal["open", "requeued", "resolved", "dropped", "all"], Field(description="Only those in this state.")
+    ] = "open"
     code: Annotated[StorableText | None, Field(description="Only those with this code.")] = None
     field: Annotated[StorableText | None, Field(description="Only those of this field.")] = None
     run: Annotated[
