@@ -39,23 +39,25 @@ select exists(select from rejected_records where source_id = $1::integer and sta
 _RECORD = """
 insert into rejected_records as known (
     source_id, run_id, code, field, message, record_key, content_hash, raw_id, locator, first_seen_at, last_seen_at,
-    times, state, resolved_at, resolution)
+    last_ordinal, times, state, resolved_at, resolution)
 select $1::integer, $2::bigint, reason.code, reason.field, reason.message, reason.record_key, reason.content_hash,
        coalesce(reason.raw_id, (select min(r.raw_id) from rejected_records r
                            where r.source_id = $1 and r.content_hash = reason.content_hash)),
        reason.locator, $3::timestamptz,
-       coalesce((select max(r.last_seen_at) from rejected_records r
-                 where $13::boolean and r.source_id = $1 and r.content_hash = reason.content_hash), $3::timestamptz),
-       reason.times,
+       coalesce(sight.last_seen_at, $3::timestamptz), coalesce(sight.last_ordinal, reason.last_ordinal), reason.times,
        case when reason.loads_later then 'resolved' else 'open' end,
        case when reason.loads_later then $3::timestamptz end,
        case when reason.loads_later then 'loaded' end
 from unnest($4::bigint[], $5::text[], $6::text[], $7::text[], $8::text[], $9::bytea[], $10::text[], $11::bigint[],
-            $12::boolean[])
-         as reason(raw_id, code, field, message, record_key, content_hash, locator, times, loads_later)
+            $12::boolean[], $14::bigint[])
+         as reason(raw_id, code, field, message, record_key, content_hash, locator, times, loads_later, last_ordinal)
+     left join lateral (
+         select r.last_seen_at, r.last_ordinal from rejected_records r
+         where $13::boolean and r.source_id = $1 and r.content_hash = reason.content_hash
+         order by r.last_seen_at desc, r.last_ordinal desc limit 1) sight on true
 on conflict (source_id, content_hash, code, field) do update
 set times = known.times + case when $13 then 0 else excluded.times end,
-    last_seen_at = case when $13 then known.last_seen_at else excluded.last_seen_at end,
+    last_seen_at = excluded.last_seen_at, last_ordinal = excluded.last_ordinal,
     run_id = excluded.run_id,
     message = excluded.message, locator = excluded.locator, record_key = excluded.record_key,
     state = case when known.state = 'dropped' then known.state else excluded.state end,
@@ -117,7 +119,8 @@ async def record(
         for name in ("code", "field", "message", "record_key", "content_hash", "locator", "times", "loads_later")
     ]
     ids = [raw_ids.get(reason.content_hash) for reason in reasons]
-    await connection.execute(_RECORD, stamp.source_id, stamp.run_id, at, ids, *columns, stamp.from_raw)
+    ordinals = [reason.last_ordinal for reason in reasons]
+    await connection.execute(_RECORD, stamp.source_id, stamp.run_id, at, ids, *columns, stamp.from_raw, ordinals)
 
 
 async def find(connection: Connection, reject_id: int) -> dict[str, Any]:

@@ -14,19 +14,21 @@ from kasparro.services import raw_rows
 from kasparro.services.reject_lists import CHOSEN, FINGERPRINT, FROM, RejectFilter
 
 _LAST_ID: Final = "select coalesce(max(id), 0) from rejected_records where source_id = $1::integer"
+_ORDINAL: Final = "(array_agg(r.last_ordinal order by r.last_seen_at desc, r.last_ordinal desc))[1]"
+"""Of a payload's last sight; its reasons may have been seen at different times."""
 _WAITING: Final = f"""
-select r.raw_id, max(r.last_seen_at) as seen_at, array_agg(r.id) as ids
+select r.raw_id, max(r.last_seen_at) as seen_at, {_ORDINAL} as ordinal, array_agg(r.id) as ids
 {FROM} left join etl_runs e on e.id = r.run_id left join mapping_versions m on m.id = e.mapping_version
 where r.source_id = $8::integer and r.state = 'open' and r.id <= $9::bigint
 group by r.raw_id
 having bool_or({CHOSEN} and ($13::text is null or m.hash is distinct from $13))
-       and ($10::timestamptz is null or (max(r.last_seen_at), r.raw_id) > ($10, $11::bigint))
-order by 2, 1 limit $12::integer
+       and ($10::timestamptz is null or (max(r.last_seen_at), {_ORDINAL}, r.raw_id) > ($10, $14::bigint, $11::bigint))
+order by 2, 3, 1 limit $12::integer
 """  # noqa: S608
 """In one reading: a join of a payload's rejects with the chosen ones may be planned as a loop over both."""
 _DETAILS: Final = f"""
 select r.raw_id, r.locator, r.content_hash, case when $2::boolean then {FINGERPRINT} end as fingerprint
-{FROM} where r.id = any($1::bigint[]) and r.state = 'open' order by r.last_seen_at, r.id
+{FROM} where r.id = any($1::bigint[]) and r.state = 'open' order by r.last_seen_at, r.last_ordinal, r.id
 """
 _READERS: Final = """
 select d.content_hash, d.code, d.message, d.field
@@ -45,10 +47,14 @@ _PIECE: Final = 200
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """How far reading has come: when the last payload was seen, and its raw row. `until`: the last reject's number."""
+    """How far reading has come: when and where in its batch the last payload was seen, and its raw row.
+
+    `until`: the last reject's number.
+    """
 
     until: int
     seen_at: datetime | None = None
+    ordinal: int | None = None
     raw_id: int | None = None
 
 
@@ -118,7 +124,7 @@ async def read_pages(
 async def _waiting(connection: Connection, wanted: Wanted, place: Place) -> Sequence[Any]:
     return await connection.fetch(
         _WAITING, *wanted.chosen.parameters, wanted.source_id, place.until, place.seen_at, place.raw_id, _AHEAD,
-        wanted.not_mapped_by,
+        wanted.not_mapped_by, place.ordinal,
     )  # fmt: skip
 
 
@@ -140,7 +146,7 @@ async def _take(connection: Connection, wanted: Wanted, rows: Sequence[Any], pag
         groups = dict.fromkeys(reject["fingerprint"] for reject in own if reject["fingerprint"] is not None)
         page.payloads.append(Waiting(found.id, found.payload, own[-1]["locator"], tuple(defects), tuple(groups)))
         page.size_bytes += len(found.payload)
-    page.place = Place(page.place.until, rows[-1]["seen_at"], rows[-1]["raw_id"])
+    page.place = Place(page.place.until, rows[-1]["seen_at"], rows[-1]["ordinal"], rows[-1]["raw_id"])
 
 
 async def _known(

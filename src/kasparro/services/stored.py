@@ -2,8 +2,9 @@
 
 The same rule as in `classification.py`, except that no raw row is written: a unified row takes the raw row that its
 record stands in. Written is only what is newer than the unified row: a reject that is open under its key is, since
-whatever loads under a key settles its open rejects; of others the raw row tells. What a backfill has rejected is from
-the past, and lands only where its key has no record (docs/decisions/0018-requeue-order.md).
+whatever loads under a key, or deletes it, settles its open rejects, those included that came before it in the same
+batch. Of others the raw row tells. What a backfill has rejected is from the past, and lands only where its key has no
+record (docs/decisions/0018-requeue-order.md).
 """
 
 from collections.abc import Sequence
@@ -28,7 +29,7 @@ with known as materialized (
            case when u.id is null then true
                 when waits.backfilled then u.pass_id = $2 and u.raw_id < s.raw_id
                 when waits.seen_at is not null
-                then u.deleted_at is null or u.deletion = 'replay' or u.deleted_at < waits.seen_at
+                then u.deleted_at is null or u.deletion = 'replay' or u.deleted_at <= waits.seen_at
                 else u.raw_id < s.raw_id
                      or u.raw_id = s.raw_id
                         and (u.mapping_version <> $3::integer or u.deletion = 'replay') end as differs
@@ -84,13 +85,15 @@ where id = any(array(
     select older.id
     from unnest($2::text[], $3::bigint[]) as judged(record_key, raw_id)
          cross join lateral (
-             select max(last_seen_at) as seen_at from rejected_records
+             select last_seen_at, last_ordinal from rejected_records
              where source_id = $1::integer and state = 'open' and record_key = judged.record_key
-               and raw_id = judged.raw_id) own
+               and raw_id = judged.raw_id
+             order by last_seen_at desc, last_ordinal desc limit 1) own
          cross join lateral (
              select id from rejected_records
              where source_id = $1 and state = 'open' and record_key = judged.record_key and raw_id <> all($3)
-               and (last_seen_at, raw_id) < (own.seen_at, judged.raw_id) offset 0) older))
+               and (last_seen_at, last_ordinal, raw_id) < (own.last_seen_at, own.last_ordinal, judged.raw_id)
+             offset 0) older))
 """
 
 

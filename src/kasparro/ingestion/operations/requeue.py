@@ -140,7 +140,8 @@ def record_of(waiting: Waiting) -> SourceRecord:
 def _batch(page: WaitingPage) -> Batch:
     place = page.place
     assert place.seen_at is not None
-    cursor = {"until": place.until, "seen_at": place.seen_at.isoformat(), "raw_id": place.raw_id}
+    seen_at = place.seen_at.isoformat()
+    cursor = {"until": place.until, "seen_at": seen_at, "ordinal": place.ordinal, "raw_id": place.raw_id}
     raw_ids = [waiting.raw_id for waiting in page.payloads]
     return Batch(list(map(record_of, page.payloads)), cursor, page.size_bytes, raw_ids)
 
@@ -148,4 +149,4 @@ def _batch(page: WaitingPage) -> Batch:
 async def _beginning(connection: Connection, source_id: int, cursor: Json | None) -> Place:
     if cursor is None:
         return await requeue_pages.beginning(connection, source_id)
-    return Place(cursor["until"], datetime.fromisoformat(cursor["seen_at"]), cursor["raw_id"])
+    return Place(cursor["until"], datetime.fromisoformat(cursor["seen_at"]), cursor["ordinal"], cursor["raw_id"])

@@ -24,6 +24,9 @@ def upgrade() -> None:
     op.add_column("etl_runs", sa.Column("gone", sa.BigInteger(), server_default=sa.text("0"), nullable=False))
     op.add_column("etl_runs", sa.Column("snapshot", sa.Text(), nullable=True))
     op.add_column("unified_data", sa.Column("deletion", sa.Text(), nullable=True))
+    op.add_column(
+        "rejected_records", sa.Column("last_ordinal", sa.BigInteger(), server_default=sa.text("0"), nullable=False)
+    )
     op.create_table(
         "replay_plans",
         sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
@@ -74,6 +77,7 @@ def downgrade() -> None:
     op.drop_table("kept_payloads")
     op.drop_table("backfills")
     op.drop_table("replay_plans")
+    op.drop_column("rejected_records", "last_ordinal")
     op.drop_column("unified_data", "deletion")
     op.drop_column("etl_runs", "snapshot")
     op.drop_column("etl_runs", "gone")

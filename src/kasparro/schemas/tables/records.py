@@ -94,6 +94,8 @@ class RejectedRow(SQLModel, table=True):
     locator: str = text_column()
     first_seen_at: datetime = time_column()
     last_seen_at: datetime = time_column()
+    last_ordinal: int = number_column(default=0)
+    """Of its last occurrence in the batch that was stored at `last_seen_at`: the order of what was seen at once."""
     times: int = number_column(default=1)
     state: str = text_column(server_default=text("'open'"))
     resolved_at: datetime | None = time_column(nullable=True)
