@@ -2,6 +2,7 @@
 
 import random
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from kasparro.ingestion.source import BatchLimits, Payload
 from kasparro.ingestion.transform import Transformer
 from kasparro.services import digest
 from kasparro.services.reject_lists import RejectFilter
+from tests.replays import BEFORE, Items
 from tests.scripted import ScriptedSource, job_of, key_of, row
 
 Rows = list[dict[str, Any]]
@@ -143,6 +145,21 @@ async def test_payload_that_came_again_under_another_reason_stands_where_it_was_
     await run_source(job, Request(full_refresh=True), Conditions(database))
     await requeue(database, 1)
     assert await connection.fetchval("select title from unified_data where record_key = '1'") == "R"
+
+
+async def test_record_that_a_replay_rejects_is_older_than_what_is_open_under_its_key(
+    tmp_path: Path, database: ConnectionOptions, connection: Connection
+) -> None:
+    items = Items(tmp_path, database, connection)
+    items.write(["i3,old,3.50,x,none", "i3,new,broken,x,none", "i4,four,4,x,none"])
+    await items.load()
+    items.settings = BEFORE.replace("value: price", "value: stock")
+    await items.apply(await items.plan())
+    assert len(await _order(connection)) == 3
+    items.settings = "map: {title: name, category: kind}"
+    await requeue(database, 1, job=items.job())
+    assert {key: found["title"] for key, found in (await items.records()).items()} == {"i3": "new", "i4": "four"}
+    assert await items.digest() == await items.clean_digest()
 
 
 async def _order(connection: Connection) -> list[tuple[datetime, int]]:

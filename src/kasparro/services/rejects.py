@@ -44,7 +44,8 @@ select $1::integer, $2::bigint, reason.code, reason.field, reason.message, reaso
        coalesce(reason.raw_id, (select min(r.raw_id) from rejected_records r
                            where r.source_id = $1 and r.content_hash = reason.content_hash)),
        reason.locator, $3::timestamptz,
-       coalesce(sight.last_seen_at, $3::timestamptz), coalesce(sight.last_ordinal, reason.last_ordinal), reason.times,
+       coalesce(sight.last_seen_at, newer.last_seen_at, $3::timestamptz),
+       coalesce(sight.last_ordinal, newer.before, reason.last_ordinal), reason.times,
        case when reason.loads_later then 'resolved' else 'open' end,
        case when reason.loads_later then $3::timestamptz end,
        case when reason.loads_later then 'loaded' end
@@ -55,6 +56,10 @@ from unnest($4::bigint[], $5::text[], $6::text[], $7::text[], $8::text[], $9::by
          select r.last_seen_at, r.last_ordinal from rejected_records r
          where $13::boolean and r.source_id = $1 and r.content_hash = reason.content_hash
          order by r.last_seen_at desc, r.last_ordinal desc limit 1) sight on true
+     left join lateral (
+         select r.last_seen_at, -1 as before from rejected_records r
+         where $13::boolean and r.source_id = $1 and r.state = 'open' and r.record_key = reason.record_key
+         order by r.last_seen_at limit 1) newer on true
 on conflict (source_id, content_hash, code, field) do update
 set times = known.times + case when $13 then 0 else excluded.times end,
     last_seen_at = excluded.last_seen_at, last_ordinal = excluded.last_ordinal,
@@ -109,7 +114,8 @@ async def record(
     at: datetime,
 ) -> None:
     """Write the batch's reasons, already merged by payload, code and field. To judge a raw row again adds no `times`,
-    and is not to see it. One that was dropped stays so.
+    and is not to see it: one that was not rejected before stood as a record, older than what is open under its key.
+    One that was dropped stays so.
 
     `raw_ids` are those of payloads that the batch stores, by content hash; one seen before adds to `times` and points
     at its first raw row. A reason whose key loads later in the same batch is resolved at once.
