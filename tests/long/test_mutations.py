@@ -75,8 +75,8 @@ MUTATIONS = [
     Mutation(
         "claim that does not wait for a batch in hand",
         "services/checkpoints.py",
-        '_LOCK = _SELECT + " for update"',
-        "_LOCK = _SELECT",
+        "from etl_checkpoints where source_id = $1::integer order by partition, lane for update",
+        "from etl_checkpoints where source_id = $1::integer order by partition, lane",
         "tests/integration/test_store.py::test_claim_waits_for_a_batch_in_hand_and_counts_it",
     ),
     Mutation(
