@@ -38,6 +38,8 @@ class Snapshot:
 async def compare(connection: Connection, stamp: RunStamp, snapshot: Snapshot, at: datetime) -> None:
     """Mark what the pass has not seen as gone, and say on the run's row how many that were, or why it was not done.
 
+    Records that a replay has left out are marked as well, and not counted: they were not live.
+
     Raises TooManyGoneError.
     """
     bound = log.bind(source=snapshot.source, run_id=stamp.run_id)
@@ -50,12 +52,14 @@ async def compare(connection: Connection, stamp: RunStamp, snapshot: Snapshot, a
         level = logging.INFO if is_usual else logging.WARNING
         bound.log(level, "run.snapshot_not_compared", message=f"nothing is taken for gone: {obstacle}")
         return
-    gone = await snapshots.missing(connection, stamp)
+    missing = await snapshots.missing(connection, stamp)
+    gone, left_out = len(missing.live), len(missing.left_out)
     if gone:
-        await _require_plausible(connection, stamp, snapshot, len(gone))
-        await snapshots.mark_gone(connection, stamp, gone, at)
-    await snapshots.note(connection, stamp.run_id, COMPARED, len(gone))
-    bound.info("run.snapshot_compared", records_gone=len(gone))
+        await _require_plausible(connection, stamp, snapshot, gone)
+    if gone or left_out:
+        await snapshots.mark_gone(connection, stamp, missing, at)
+    await snapshots.note(connection, stamp.run_id, COMPARED, gone)
+    bound.info("run.snapshot_compared", records_gone=gone, left_out_gone=left_out)
 
 
 async def must_read_all(connection: Connection, source_id: int, snapshot: Snapshot, rows: Sequence[Checkpoint]) -> bool:

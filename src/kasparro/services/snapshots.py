@@ -1,12 +1,14 @@
-"""What a complete reading lacks: live records that no batch of its pass has seen. They are gone, and marked so.
+"""What a complete reading lacks: records that no batch of its pass has seen. They are gone, and marked so: the live
+ones, and those that a replay has left out, which the next mapping must not bring back.
 
 Ids are compared as roaring bitmaps and rows are streamed, so that memory does not grow with the table.
 """
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from itertools import islice
 from typing import Any, Final
 
 from pyroaring import BitMap64
@@ -47,14 +49,15 @@ select seen from etl_run_batches
 where run_id in (select id from etl_runs where source_id = $1::integer and pass_id = $2::bigint) and seen is not null
 """
 _OLDER = """
-select id from unified_data where source_id = $1::integer and deleted_at is null and pass_id < $2::bigint
+select id, deleted_at is not null as left_out from unified_data
+where source_id = $1::integer and (deleted_at is null or deletion = 'replay') and pass_id < $2::bigint
 """
 _LIVE = "select count(*) from unified_data where source_id = $1::integer and deleted_at is null"
 _MARK = """
 update unified_data
 set deleted_at = $4::timestamptz, deletion = 'gone', last_changed_at = $4::timestamptz, run_id = $2::bigint,
     pass_id = $3::bigint
-where id = any($1::bigint[]) and deleted_at is null
+where id = any($1::bigint[]) and (deleted_at is null or deletion = 'replay')
 returning record_key, record_hash
 """
 _DIGEST = "update sources set digest = mod(digest + $2::numeric, $3::numeric) where id = $1::integer"
@@ -73,6 +76,14 @@ class Part:
     fetched: int
 
 
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """Ids of unified rows that a complete reading lacks: `live` records, and those that a replay has `left_out`."""
+
+    live: BitMap64
+    left_out: BitMap64
+
+
 async def parts(connection: Connection, stamp: RunStamp) -> list[Part]:
     """All partitions that any run of the pass set out to read, by name."""
     return [Part(**dict(row)) for row in await connection.fetch(_PARTS, stamp.source_id, stamp.pass_id)]
@@ -84,14 +95,17 @@ async def nameless_reject(connection: Connection, stamp: RunStamp) -> str | None
     return locator
 
 
-async def missing(connection: Connection, stamp: RunStamp) -> BitMap64:
-    """Ids of live records that stood before the pass and that no batch of it has seen."""
-    seen, found = BitMap64(), BitMap64()
+async def missing(connection: Connection, stamp: RunStamp) -> Missing:
+    """The records that stood before the pass and that no batch of it has seen."""
+    seen, found = BitMap64(), Missing(BitMap64(), BitMap64())
     async for rows in _streamed(connection, _SEEN, stamp, at_once=100):
         for row in rows:
             seen |= BitMap64.deserialize(row["seen"])
     async for rows in _streamed(connection, _OLDER, stamp, at_once=_AT_ONCE):
-        found |= BitMap64([row["id"] for row in rows]) - seen
+        found.live.update(row["id"] for row in rows if not row["left_out"])
+        found.left_out.update(row["id"] for row in rows if row["left_out"])
+        found.live.difference_update(seen)
+        found.left_out.difference_update(seen)
     return found
 
 
@@ -100,16 +114,13 @@ async def count_live(connection: Connection, source_id: int) -> int:
     return int(await connection.fetchval(_LIVE, source_id))
 
 
-async def mark_gone(connection: Connection, stamp: RunStamp, ids: BitMap64, at: datetime) -> None:
-    """Mark these live records as gone, take them out of the source's digest, and resolve their open rejects."""
+async def mark_gone(connection: Connection, stamp: RunStamp, missing: Missing, at: datetime) -> None:
+    """Mark these records as gone, take the live ones out of the source's digest, and resolve their open rejects."""
     total = 0
-    pending: list[int] = []
-    for number in ids:
-        pending.append(number)
-        if len(pending) == _AT_ONCE:
-            total += await _mark(connection, stamp, pending, at)
-            pending = []
-    total += await _mark(connection, stamp, pending, at)
+    for ids in _portions(missing.live):
+        total += sum(map(digest_term, await _mark(connection, stamp, ids, at)))
+    for ids in _portions(missing.left_out):
+        await _mark(connection, stamp, ids, at)  # the digest has lost them already
     status = await connection.execute(
         _DIGEST, stamp.source_id, Decimal(-total % DIGEST_MODULUS), Decimal(DIGEST_MODULUS)
     )
@@ -121,13 +132,19 @@ async def note(connection: Connection, run_id: int, outcome: str, gone: int) -> 
     require_rows("update of etl_runs", affected(await connection.execute(_NOTE, run_id, outcome, gone)), 1)
 
 
-async def _mark(connection: Connection, stamp: RunStamp, ids: list[int], at: datetime) -> int:
-    """The sum of the digest terms of what was marked."""
+async def _mark(connection: Connection, stamp: RunStamp, ids: list[int], at: datetime) -> list[bytes]:
+    """The record hashes of what was marked."""
     rows = await connection.fetch(_MARK, ids, stamp.run_id, stamp.pass_id, at)
     require_rows("update of unified_data", len(rows), len(ids))
     keys = [row["record_key"] for row in rows]
     await rejects.resolve(connection, stamp.source_id, at, keys, resolution="gone")
-    return sum(digest_term(row["record_hash"]) for row in rows)
+    return [row["record_hash"] for row in rows]
+
+
+def _portions(ids: BitMap64) -> Iterator[list[int]]:
+    numbers = iter(ids)
+    while portion := list(islice(numbers, _AT_ONCE)):
+        yield portion
 
 
 async def _streamed(
