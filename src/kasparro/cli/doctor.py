@@ -74,6 +74,7 @@ async def _database(context: Context) -> list[Finding]:
     from kasparro.cli.database import connect_briefly
     from kasparro.core import embedded
     from kasparro.core.database import house_errors, resolve
+    from kasparro.core.database.translation import HINTS
     from kasparro.core.errors import DatabaseUnreachableError
     from kasparro.services.health import read_schema_status
     from kasparro.services.migrations import require_usable
@@ -90,7 +91,8 @@ async def _database(context: Context) -> list[Finding]:
     except DatabaseUnreachableError as error:
         ours = context.settings.database_url is None
         todo = "`kasparro down --force`, then `kasparro up`" if ours else "is it up, and does DATABASE_URL name it?"
-        return [Finding("database", "fail", error.message, error.hint or todo, error.exit_code)]
+        known = None if error.hint == HINTS[DatabaseUnreachableError] else error.hint  # that one leads to us
+        return [Finding("database", "fail", error.message, known or todo, error.exit_code)]
     try:
         with house_errors():
             version = connection.get_server_version()
