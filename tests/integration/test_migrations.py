@@ -148,7 +148,7 @@ async def test_upgrade_of_a_current_database_changes_nothing(database: Connectio
 
 async def test_database_without_tables_is_pending(empty: Connection) -> None:
     assert await migrations.current_revision(empty) is None
-    with pytest.raises(MigrationsPendingError, match="has no kasparro tables, this version needs 0005") as caught:
+    with pytest.raises(MigrationsPendingError, match="has no kasparro tables, this version needs 0006") as caught:
         await migrations.require_current(empty)
     assert (caught.value.hint, caught.value.exit_code) == (
         "run `kasparro migrate`, or `kasparro up`, which begins with it",

@@ -74,7 +74,7 @@ async def test_an_unmigrated_database_is_not_healthy(empty_database: ConnectionO
         response = await client.get("/health")
     assert response.status_code == 503
     assert response.json()["status"] == "migrations_pending"
-    assert response.json()["migrations"] == {"current": None, "needed": "0005", "up_to_date": False}
+    assert response.json()["migrations"] == {"current": None, "needed": "0006", "up_to_date": False}
 
 
 async def test_a_database_made_by_newer_code_is_not_healthy(client: httpx.AsyncClient, connection: Connection) -> None:

@@ -73,6 +73,7 @@ set state = $2::text, finished_at = greatest($3::timestamptz, started_at), error
     error_message = $5::text,
     digest = $6::numeric, batches = $7, fetched = $8, inserted = $9, updated = $10, unchanged = $11, duplicate = $12,
     rejected = $13, filtered = $14, deleted = $15, raw_written = $16, not_before = $17::timestamptz,
+    size_bytes = $18, stage_seconds = $19::jsonb,
     checkpoint_after = (
         select jsonb_object_agg(partition || '#' || lane, jsonb_build_object('ordinal', ordinal, 'cursor', cursor))
         from etl_checkpoints c
@@ -285,12 +286,14 @@ async def close(
     )
     code, message = error or (None, None)
     outcomes = counters.outcomes()
+    size_bytes, stage_seconds = await batches.effort(connection, run_id)
     closed = await connection.fetch(
         _CLOSE, run_id, final, at, code, message, digest, count, counters.fetched, *outcomes.values(),
-        counters.raw_written, not_before,
+        counters.raw_written, not_before, size_bytes, json.dumps(stage_seconds),
     )  # fmt: skip
     require_rows("closing of etl_runs", len(closed), 1)
     counted = [("runs_total", final, 1.0), *(("records_total", name, count) for name, count in outcomes.items())]
+    counted.extend(("stage_seconds_total", name, seconds) for name, seconds in stage_seconds.items())
     if final in TIMED_STATES:
         counted.extend(_durations(float(closed[0]["seconds"])))
     await _count(connection, run_id, counted)

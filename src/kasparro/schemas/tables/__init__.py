@@ -5,8 +5,8 @@ Hot paths use hand-written SQL in `services/`, and nothing on the run path impor
 
 from sqlmodel import SQLModel
 
-from kasparro.schemas.tables import access, drift, operations, raw, records, runs
+from kasparro.schemas.tables import access, drift, operations, raw, records, runs, verdicts
 
-__all__ = ["access", "drift", "metadata", "operations", "raw", "records", "runs"]
+__all__ = ["access", "drift", "metadata", "operations", "raw", "records", "runs", "verdicts"]
 
 metadata = SQLModel.metadata

@@ -142,6 +142,10 @@ class RunRow(SQLModel, table=True):
     """Records that a complete reading lacked; not among those that were fetched."""
     snapshot: str | None = text_column(nullable=True)
     """Whether the source was compared with a complete reading (`compared`), or why not; None where not asked."""
+    size_bytes: int = counter_column()
+    """Read by its batches, as they were counted; written when it is closed."""
+    stage_seconds: dict[str, Any] | None = json_column()
+    """Seconds spent in each stage, over all lanes; written when it is closed."""
 
 
 class RunBatchRow(SQLModel, table=True):
