@@ -1,0 +1,133 @@
+"""Drift that stays open until somebody decides, quality checks, anomalies, alerts; what runs read and how long they took.
+
+Revision: 0006, after 0005.
+"""
+
+import sqlalchemy as sa
+from alembic import op
+from sqlalchemy.dialects import postgresql
+
+revision = "0006"
+down_revision = "0005"
+
+DRIFT_STATES = "state in ('open', 'accepted', 'rejected', 'gone')"
+OPEN = sa.text("state = 'open'")
+FIRING = sa.text("state = 'firing'")
+DUE = sa.text("delivered_at is null and given_up_at is null")
+
+
+def upgrade() -> None:
+    op.add_column("etl_runs", sa.Column("size_bytes", sa.BigInteger(), server_default=sa.text("0"), nullable=False))
+    op.add_column("etl_runs", sa.Column("stage_seconds", _json(), nullable=True))
+    _drift()
+    op.create_table(
+        "quality_results",
+        sa.Column("run_id", sa.BigInteger(), nullable=False),
+        sa.Column("position", sa.BigInteger(), nullable=False),
+        sa.Column("source_id", sa.Integer(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("level", sa.Text(), nullable=False),
+        sa.Column("passed", sa.Boolean(), nullable=False),
+        sa.Column("checked", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
+        sa.Column("failed", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
+        sa.Column("message", sa.Text(), nullable=False),
+        sa.Column("examples", _json(), nullable=True),
+        _time("created_at"),
+        sa.CheckConstraint("level in ('warn', 'fail')", name="quality_results_level_check"),
+        sa.ForeignKeyConstraint(["run_id"], ["etl_runs.id"]),
+        sa.ForeignKeyConstraint(["source_id"], ["sources.id"]),
+        sa.PrimaryKeyConstraint("run_id", "position", name="quality_results_pkey"),
+    )
+    op.create_index("quality_results_source_id_idx", "quality_results", ["source_id", "run_id"])
+    op.create_table(
+        "run_anomalies",
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
+        sa.Column("run_id", sa.BigInteger(), nullable=False),
+        sa.Column("source_id", sa.Integer(), nullable=False),
+        sa.Column("measure", sa.Text(), nullable=False),
+        *(sa.Column(name, sa.Double(), nullable=False) for name in ("expected_low", "expected_high", "seen", "score")),
+        sa.Column("message", sa.Text(), nullable=False),
+        _time("created_at"),
+        sa.ForeignKeyConstraint(["run_id"], ["etl_runs.id"]),
+        sa.ForeignKeyConstraint(["source_id"], ["sources.id"]),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_index("run_anomalies_run_id_idx", "run_anomalies", ["run_id"])
+    op.create_index("run_anomalies_source_id_idx", "run_anomalies", ["source_id", "id"])
+    _alerts()
+
+
+def downgrade() -> None:
+    for table in ("alert_deliveries", "alerts", "run_anomalies", "quality_results"):
+        op.drop_table(table)
+    op.drop_index("schema_drift_events_open_key", "schema_drift_events")
+    op.drop_constraint("schema_drift_events_state_check", "schema_drift_events")
+    for column in ("parts", "mapped", "policy", "last_run_id", "last_seen_at", "closed_at", "closed_by", "reason"):
+        op.drop_column("schema_drift_events", column)
+    op.drop_column("etl_runs", "stage_seconds")
+    op.drop_column("etl_runs", "size_bytes")
+
+
+def _drift() -> None:
+    for column in (
+        sa.Column("parts", _json(), nullable=True),
+        sa.Column("mapped", sa.Boolean(), server_default=sa.text("false"), nullable=False),
+        sa.Column("policy", sa.Text(), server_default=sa.text("'warn'"), nullable=False),
+        sa.Column("last_run_id", sa.BigInteger(), nullable=True),
+        _time("last_seen_at"),
+        sa.Column("closed_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("closed_by", sa.Text(), nullable=True),
+        sa.Column("reason", sa.Text(), nullable=True),
+    ):
+        op.add_column("schema_drift_events", column)
+    op.create_check_constraint("schema_drift_events_state_check", "schema_drift_events", DRIFT_STATES)
+    columns = ["source_id", "kind", "field"]
+    op.create_index("schema_drift_events_open_key", "schema_drift_events", columns, unique=True, postgresql_where=OPEN)
+
+
+def _alerts() -> None:
+    op.create_table(
+        "alerts",
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
+        sa.Column("source_id", sa.Integer(), nullable=True),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("label", sa.Text(), server_default=sa.text("''"), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("summary", sa.Text(), nullable=False),
+        sa.Column("detail", _json(), nullable=True),
+        sa.Column("run_id", sa.BigInteger(), nullable=True),
+        _time("since"),
+        sa.Column("resolved_at", sa.DateTime(timezone=True), nullable=True),
+        sa.CheckConstraint("state in ('firing', 'resolved')", name="alerts_state_check"),
+        sa.ForeignKeyConstraint(["source_id"], ["sources.id"]),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_index(
+        "alerts_firing_key", "alerts", ["source_id", "kind", "label"],
+        unique=True, postgresql_nulls_not_distinct=True, postgresql_where=FIRING,
+    )  # fmt: skip
+    op.create_table(
+        "alert_deliveries",
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
+        sa.Column("alert_id", sa.BigInteger(), nullable=False),
+        sa.Column("hook", sa.Text(), nullable=False),
+        sa.Column("transition", sa.Text(), nullable=False),
+        sa.Column("attempts", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
+        _time("next_at"),
+        sa.Column("delivered_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("given_up_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("last_error", sa.Text(), nullable=True),
+        _time("created_at"),
+        sa.CheckConstraint("transition in ('firing', 'resolved')", name="alert_deliveries_transition_check"),
+        sa.ForeignKeyConstraint(["alert_id"], ["alerts.id"]),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_index("alert_deliveries_due_idx", "alert_deliveries", ["next_at"], postgresql_where=DUE)
+
+
+def _json() -> postgresql.JSONB:
+    return postgresql.JSONB(astext_type=sa.Text())
+
+
+def _time(name: str) -> sa.Column[object]:
+    return sa.Column(name, sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False)
