@@ -7,9 +7,9 @@ import pytest
 
 from kasparro.core.database import Connection, ConnectionOptions
 from kasparro.ingestion.coordinator import Request, hold
-from kasparro.services import health, runs, sources, stats
+from kasparro.services import health, run_pages, sources, stats
 from kasparro.services.liveness import dead_runs
-from kasparro.services.runs import RunFilter
+from kasparro.services.run_pages import RunFilter
 from tests.scripted import ScriptedSource, job_of, row
 
 
@@ -33,16 +33,16 @@ async def test_dead_run_is_interrupted_wherever_it_is_shown(
 ) -> None:
     dead = await left_running(database, "dead")
     expected = {alive: "running", dead: "interrupted"}
-    assert {row["id"]: row["state"] for row in await runs.latest(connection, source=None, limit=9)} == expected
-    assert {row["id"]: row["state"] for row in await runs.some(connection, [dead, alive])} == expected
+    assert {row["id"]: row["state"] for row in await run_pages.latest(connection, source=None, limit=9)} == expected
+    assert {row["id"]: row["state"] for row in await run_pages.some(connection, [dead, alive])} == expected
     assert {
-        row["id"]: row["state"] for row in await runs.page(connection, RunFilter(), before=None, limit=9)
+        row["id"]: row["state"] for row in await run_pages.page(connection, RunFilter(), before=None, limit=9)
     } == expected
     assert {row["run_id"]: row["state"] for row in await sources.list_all(connection)} == expected
     assert {row["run_id"]: row["state"] for row in await sources.page(connection, limit=9)} == expected
     found = await health.read_source_statuses(connection)
     assert {each.last_run.id: each.last_run.state for each in found if each.last_run} == expected
-    shown = await runs.find_seen(connection, dead)
+    shown = await run_pages.find_seen(connection, dead)
     assert (shown["state"], shown["error_code"], shown["finished_at"]) == ("interrupted", "interrupted", None)
     assert (await stats.read_stats(connection)).all.running == 1
 
@@ -52,7 +52,7 @@ async def test_filter_by_state_goes_by_what_is_shown(
 ) -> None:
     dead = await left_running(database, "dead")
     for state, expected in (("running", [alive]), ("interrupted", [dead]), ("succeeded", [])):
-        found = await runs.page(connection, RunFilter(state=state), before=None, limit=9)
+        found = await run_pages.page(connection, RunFilter(state=state), before=None, limit=9)
         assert [(row["id"], row["state"]) for row in found] == [(run_id, state) for run_id in expected]
 
 
@@ -61,7 +61,7 @@ async def test_looking_writes_nothing_and_the_next_run_closes_it(
 ) -> None:
     dead = await left_running(database, "dead")
     assert (await dead_runs(connection)).ids == {dead}
-    assert await runs.have_ended(connection, [dead])
+    assert await run_pages.have_ended(connection, [dead])
     assert await connection.fetchval("select state from etl_runs where id = $1", dead) == "running"
     await left_running(database, "dead")
     assert await connection.fetchval("select state from etl_runs where id = $1", dead) == "interrupted"

@@ -9,7 +9,7 @@ from kasparro.core.errors import RunActiveError
 from kasparro.ingestion.coordinator import Request
 from kasparro.ingestion.operations.queueing import queue_requeue
 from kasparro.ingestion.run import Conditions, run_source
-from kasparro.services import locks, runs, sources, workers
+from kasparro.services import locks, run_pages, runs, sources, workers
 from kasparro.services.reject_lists import RejectFilter
 from kasparro.workers.scheduler import Scheduled, Scheduler
 from tests.integration.test_requeue import mended
@@ -37,7 +37,7 @@ async def test_queued_requeue_is_carried_out_and_moves_no_timetable(
     await work
 
     assert await states(connection, "s") == [("partial", "cli"), ("succeeded", "api")]
-    row_of = await runs.find(connection, run_id)
+    row_of = await run_pages.find(connection, run_id)
     assert (row_of["operation"], row_of["fetched"], row_of["inserted"]) == ("requeue", 1, 1)
     found = await connection.fetch("select state from rejected_records order by id")
     assert [item["state"] for item in found] == ["requeued", "open"]
@@ -65,4 +65,4 @@ async def test_queued_requeue_waits_for_whoever_holds_the_source(
     await until(connection, "select finished_at is not null from etl_runs where id = $1", run_id)
     stop.set()
     await work
-    assert (await runs.find(connection, run_id))["state"] == "partial"
+    assert (await run_pages.find(connection, run_id))["state"] == "partial"

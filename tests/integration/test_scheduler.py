@@ -16,7 +16,7 @@ from kasparro.core.errors import RunConflictError, SourceError, UpstreamError
 from kasparro.ingestion.coordinator import Request
 from kasparro.ingestion.run import Conditions, run_source
 from kasparro.ingestion.source import Batch, FinalBatch, Start
-from kasparro.services import locks, run_queue, runs, sources, workers
+from kasparro.services import locks, run_pages, run_queue, runs, sources, workers
 from kasparro.services.runs import Newest
 from kasparro.workers.scheduler import Scheduled, Scheduler
 from tests.scripted import ScriptedSource, job_of, row
@@ -312,7 +312,7 @@ async def test_a_run_of_a_source_that_nobody_has_is_refused_by_the_last_worker(
         assert await connection.fetchval("select state from etl_runs where id = $1", run_id) == "queued"
         await workers.leave(connection, "another")
         await until(connection, "select finished_at is not null from etl_runs where id = $1", run_id)
-    row = await runs.find(connection, run_id)
+    row = await run_pages.find(connection, run_id)
     assert (row["state"], row["error_code"]) == ("failed", "configuration")
     counted = "select value from metric_counters where source_id = $1 and name = 'runs_total' and label = 'failed'"
     assert await connection.fetchval(counted, gone.id) == 1

@@ -12,7 +12,7 @@ from kasparro.api.routes.waiting import wait_until_ended
 from kasparro.api.shown_runs import shown_run
 from kasparro.core.errors import RunFailedError
 from kasparro.schemas.pages.runs import RequestedRuns, Run
-from kasparro.services import runs
+from kasparro.services import run_pages
 
 _LONGEST_WAIT_SECONDS: Final = 3600
 IdempotencyKey = Annotated[
@@ -52,7 +52,7 @@ async def answer_with_runs(request: Request, run_ids: list[int], query: StartPar
     """
     if query.wait:
         await wait_until_ended(request, run_ids, timeout_seconds=query.timeout)
-    rows = await ask_database(request, lambda connection: runs.some(connection, run_ids))
+    rows = await ask_database(request, lambda connection: run_pages.some(connection, run_ids))
     return _started(request, [shown_run(row) for row in rows], waited=query.wait)
 
 

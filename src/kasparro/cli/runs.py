@@ -20,12 +20,12 @@ LimitOption = Annotated[int, typer.Option("--limit", min=1, max=1000, help="How 
 @command(example="kasparro runs list --source flights --limit 5")
 async def list_runs(context: Context, source: SourceOption = None, limit: LimitOption = 20) -> Result:
     """Show the latest runs, newest first."""
-    from kasparro.services import runs, sources
+    from kasparro.services import run_pages, sources
 
     async with connected(context, "runs") as connection:
         if source is not None:
             await sources.get(connection, source)
-        rows = await runs.latest(connection, source=source, limit=limit)
+        rows = await run_pages.latest(connection, source=source, limit=limit)
     shown = Table(_LISTED, [[row[name] for name in _LISTED] for row in rows], right=_LISTED[5:])
     return Result([_as_data(row) for row in rows], [shown] if rows else ["no run yet"])
 
@@ -35,10 +35,10 @@ async def show_run(
     context: Context, run: Annotated[int, typer.Argument(metavar="RUN", help="A run's number.")]
 ) -> Result:
     """Show everything about one run."""
-    from kasparro.services import runs
+    from kasparro.services import run_pages
 
     async with connected(context, "runs") as connection:
-        return Result(_as_data(await runs.find_seen(connection, run)))
+        return Result(_as_data(await run_pages.find_seen(connection, run)))
 
 
 def _as_data(row: dict[str, Any]) -> dict[str, Any]:

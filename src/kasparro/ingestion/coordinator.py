@@ -41,6 +41,7 @@ from kasparro.services import (
     migrations,
     rejects,
     repeats,
+    run_pages,
     runs,
     schema_lock,
     sources,
@@ -216,7 +217,7 @@ class Coordinator:
         open_pass = find_open(rows)
         if open_pass is None or (partitions and not open_pass.names <= set(partitions)):
             return None
-        earlier = await runs.find(connection, open_pass.run_id)
+        earlier = await run_pages.find(connection, open_pass.run_id)
         if (earlier["config_hash"], earlier["mapping_version"]) != (job.config_hash, mapping_version):
             return None
         return open_pass.as_planned(earlier["plan"])

@@ -35,7 +35,7 @@ from kasparro.ingestion.source import BatchLimits, ReadsDocuments, Source, Start
 from kasparro.ingestion.statistics import refresh_statistics
 from kasparro.ingestion.writers import lane_store
 from kasparro.schemas.counters import Counters
-from kasparro.services import locks, runs
+from kasparro.services import locks, run_pages
 
 log = structlog.get_logger()
 
@@ -142,7 +142,7 @@ class _Progress:
         if len(self.run_ids) < 2:
             return ()
         async with coordinator.live.use() as connection:
-            return tuple(await runs.some(connection, self.run_ids[:-1]))
+            return tuple(await run_pages.some(connection, self.run_ids[:-1]))
 
     def began(self, source: str, run_id: int) -> None:
         self.run_ids.append(run_id)
@@ -185,7 +185,7 @@ async def _run_claimed(
         closing = _close_early(coordinator, run_id, error, at_once=ending.at_once.is_set())
         error = await ending.obeyed(closing, coordinator.live.cut_off, turn=Turn.RECORDING)
     async with coordinator.live.use() as connection:
-        row = await runs.find(connection, run_id)
+        row = await run_pages.find(connection, run_id)
         if row["duplicate"]:
             await report_repeats(bound, connection, row)
     log_end(bound, row)
@@ -203,7 +203,7 @@ async def _close_early(
     if at_once:
         async with coordinator.live.use() as connection:
             await locks.end_sessions(connection, [run_id], [])
-            if (await runs.find(connection, run_id))["finished_at"] is not None:
+            if (await run_pages.find(connection, run_id))["finished_at"] is not None:
                 return None
     await coordinator.fail(run_id, _state_after(error), error)
     return error

@@ -16,7 +16,7 @@ from kasparro.core.errors import TooManyGoneError
 from kasparro.core.masking import mask_text
 from kasparro.ingestion.passes import find_open
 from kasparro.schemas.batches import RunStamp
-from kasparro.services import checkpoints, runs, snapshots
+from kasparro.services import checkpoints, run_pages, snapshots
 from kasparro.services.checkpoints import PARTITION_LANE, Checkpoint
 from kasparro.services.snapshots import Part
 
@@ -72,7 +72,7 @@ async def must_read_all(connection: Connection, source_id: int, snapshot: Snapsh
         return False
     open_pass = find_open(list(rows))
     if open_pass is not None:
-        refused = (await runs.find(connection, open_pass.run_id))["error_code"] == TooManyGoneError.code
+        refused = (await run_pages.find(connection, open_pass.run_id))["error_code"] == TooManyGoneError.code
         return refused and not snapshot.confirmed
     settled = {row.partition: row.coverage for row in rows if row.lane == PARTITION_LANE}
     lost = settled.keys() - snapshot.partitions

@@ -16,7 +16,7 @@ from kasparro.core.database import Connection
 from kasparro.core.errors import NotFoundError
 from kasparro.schemas.pages import Page, Problem
 from kasparro.schemas.pages.lineage import LineageAnswer
-from kasparro.services import lineage, runs
+from kasparro.services import lineage, run_pages
 
 MOST_PAYLOADS: Final = 100
 _MOST_REJECTS: Final = 100
@@ -61,7 +61,7 @@ async def _trace(connection: Connection, record_id: int, raw_id: int | None, lim
         return None
     start = record.raw_id if raw_id is None else raw_id
     links = await lineage.chain(connection, record.source_type, start, limit=limit + 1)
-    rows = await runs.some(connection, [record.run_id, *(link.run_id for link in links)])
+    rows = await run_pages.some(connection, [record.run_id, *(link.run_id for link in links)])
     return Trace(
         record,
         links,

@@ -25,8 +25,8 @@ from kasparro.core.errors import NotFoundError
 from kasparro.ingestion.operations.queueing import queue_runs
 from kasparro.schemas.pages import DEFAULT_LIMIT, MAX_LIMIT, Page
 from kasparro.schemas.pages.runs import RequestedRuns, RunAnswer, RunPage, RunRequest, RunState, SourceType
-from kasparro.services import batches, runs, sources
-from kasparro.services.runs import RunFilter
+from kasparro.services import batches, run_pages, sources
+from kasparro.services.run_pages import RunFilter
 
 SOURCE_TYPES: Final = get_args(SourceType)
 router = APIRouter(tags=["runs"])
@@ -105,7 +105,7 @@ async def start_runs(
 async def _page(connection: Connection, query: RunsParameters, before: int | None) -> list[dict[str, Any]]:
     """One more row than asked for tells whether there are more. Raises NotFoundError for an unknown source."""
     chosen = await _chosen(connection, query)
-    return await runs.page(connection, chosen, before=before, limit=query.limit + 1)
+    return await run_pages.page(connection, chosen, before=before, limit=query.limit + 1)
 
 
 async def _chosen(connection: Connection, query: RunsParameters) -> RunFilter:
@@ -118,7 +118,7 @@ async def _chosen(connection: Connection, query: RunsParameters) -> RunFilter:
 
 
 async def _detail(connection: Connection, run_id: int) -> dict[str, Any]:
-    row = await runs.find_seen(connection, run_id)
+    row = await run_pages.find_seen(connection, run_id)
     size_bytes, stage_seconds = await batches.effort(connection, run_id)
     effort = {"size_bytes": size_bytes, "stage_seconds": stage_seconds}
     if row["finished_at"] is not None:

@@ -15,7 +15,7 @@ from kasparro.ingestion.replay_source import ReplaySource, records_of
 from kasparro.ingestion.source import BatchLimits
 from kasparro.schemas.batches import RunStamp
 from kasparro.schemas.configuration import RejectLimit
-from kasparro.services import replay_plans, runs, sources
+from kasparro.services import replay_plans, run_pages, runs, sources
 from kasparro.services.replay_plans import ReplayPlan, Standing
 from kasparro.services.sources import SourceInfo
 from kasparro.services.stored_pages import StoredPage, Wanted, fields_of, read_pages
@@ -52,7 +52,7 @@ async def plan(
     async with connection.transaction(isolation="repeatable_read", readonly=True):
         source = await sources.get(connection, job.source.name)
         await sources.require_identity(connection, source, source_type=job.source.type, identity=job.identity)
-        if chosen.run_id is not None and (await runs.find(connection, chosen.run_id))["source"] != source.name:
+        if chosen.run_id is not None and (await run_pages.find(connection, chosen.run_id))["source"] != source.name:
             raise NotFoundError(
                 f"run {chosen.run_id}: it is none of source {source.name}", hint="see `kasparro runs list`"
             )
