@@ -47,8 +47,11 @@ class QualityResultRow(SQLModel, table=True):
     passed: bool = Field(sa_column=Column(Boolean, nullable=False))
     checked: int = counter_column()
     failed: int = counter_column()
+    seen: str | None = text_column(nullable=True)
+    """What a check of the source as a whole found: a number of records, or a time."""
     message: str = text_column()
-    examples: dict[str, Any] | None = json_column()
+    examples: list[dict[str, Any]] | None = json_column()
+    definition: dict[str, Any] = json_column(nullable=False)
     created_at: datetime = time_column(now=True)
 
 
