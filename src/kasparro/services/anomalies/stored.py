@@ -38,7 +38,7 @@ class FoundAnomaly:
 
 
 async def of_run(connection: Connection, run_id: int) -> list[FoundAnomaly]:
-    """What is unusual about a run, in the order in which it was found; empty where nothing is, or nothing was judged."""
+    """What is unusual about a run, in the order in which it was found; empty where nothing is."""
     return [FoundAnomaly(**dict(row)) for row in await connection.fetch(_OF_RUN, run_id)]
 
 
