@@ -40,16 +40,17 @@ order by d.id desc limit $5::integer
 _STORE: Final = """
 insert into schema_drift_events as known (
     source_id, run_id, last_run_id, kind, field, expected, seen, share, confidence, parts, mapped, policy,
-    first_example, last_example, state, created_at, last_seen_at)
+    first_example, last_example, profile, state, created_at, last_seen_at)
 select $1::integer, $2::bigint, $2::bigint, kind, field, expected, seen, share, confidence, parts, mapped, policy,
-       first_example, last_example, 'open', $4::timestamptz, $4::timestamptz
+       first_example, last_example, profile, 'open', $4::timestamptz, $4::timestamptz
 from jsonb_to_recordset($3::jsonb) as found(
     kind text, field text, expected jsonb, seen jsonb, share double precision, confidence double precision,
-    parts jsonb, mapped boolean, policy text, first_example text, last_example text)
+    parts jsonb, mapped boolean, policy text, first_example text, last_example text, profile jsonb)
 on conflict (source_id, kind, field) where state = 'open' do update
 set last_run_id = excluded.last_run_id, last_seen_at = excluded.last_seen_at, seen = excluded.seen,
     share = excluded.share, confidence = excluded.confidence, parts = excluded.parts, mapped = excluded.mapped,
-    policy = excluded.policy, first_example = coalesce(excluded.first_example, known.first_example),
+    policy = excluded.policy, profile = excluded.profile,
+    first_example = coalesce(excluded.first_example, known.first_example),
     last_example = coalesce(excluded.last_example, known.last_example)
 returning id, kind, field, run_id = $2::bigint as is_new
 """
@@ -109,6 +110,8 @@ class FoundDrift:
     policy: str
     first_example: str | None
     last_example: str | None
+    profile: dict[str, Any] | None = None
+    """What `seen_fields` of ingestion/drift/accepted.py gives: accepting the finding needs it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,6 +232,7 @@ async def close_all(
 
 def _event(row: Any) -> DriftEvent:
     columns = dict(row)
+    del columns["profile"]
     for name in ("expected", "seen", "parts"):
         columns[name] = json.loads(columns[name] or "{}")
     return DriftEvent(**columns)

@@ -64,7 +64,17 @@ def downgrade() -> None:
         op.drop_table(table)
     op.drop_index("schema_drift_events_open_key", "schema_drift_events")
     op.drop_constraint("schema_drift_events_state_check", "schema_drift_events")
-    for column in ("parts", "mapped", "policy", "last_run_id", "last_seen_at", "closed_at", "closed_by", "reason"):
+    for column in (
+        "parts",
+        "mapped",
+        "policy",
+        "last_run_id",
+        "last_seen_at",
+        "closed_at",
+        "closed_by",
+        "reason",
+        "profile",
+    ):
         op.drop_column("schema_drift_events", column)
     op.drop_column("etl_runs", "stage_seconds")
     op.drop_column("etl_runs", "size_bytes")
@@ -80,6 +90,7 @@ def _drift() -> None:
         sa.Column("closed_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("closed_by", sa.Text(), nullable=True),
         sa.Column("reason", sa.Text(), nullable=True),
+        sa.Column("profile", _json(), nullable=True),
     ):
         op.add_column("schema_drift_events", column)
     op.create_check_constraint("schema_drift_events_state_check", "schema_drift_events", DRIFT_STATES)

@@ -75,3 +75,5 @@ class DriftEventRow(SQLModel, table=True):
     closed_at: datetime | None = time_column(nullable=True)
     closed_by: str | None = text_column(nullable=True)
     reason: str | None = text_column(nullable=True)
+    profile: dict[str, Any] | None = json_column()
+    """What the last run has seen of the field, as a shape: accepting the finding puts it into the accepted shape."""
