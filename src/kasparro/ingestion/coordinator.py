@@ -25,6 +25,7 @@ from kasparro.core.errors import (
 )
 from kasparro.core.masking import mask_text
 from kasparro.ingestion import raw_tables
+from kasparro.ingestion.alerting import settle_alerts
 from kasparro.ingestion.connections import COORDINATOR_SETTINGS, LiveConnection
 from kasparro.ingestion.http.contract import LONGEST_PAUSE_SECONDS
 from kasparro.ingestion.job import SourceJob, partitions_of
@@ -33,6 +34,7 @@ from kasparro.ingestion.passes import OpenPass, PartitionPlan, find_open, fresh
 from kasparro.ingestion.requests import Request, RunPlan, snapshot_of
 from kasparro.ingestion.snapshot import compare, must_read_all
 from kasparro.ingestion.source import UNFINISHED_CODES, FinalBatch
+from kasparro.schemas.alerts import AlertRules
 from kasparro.schemas.batches import LaneState, RunStamp
 from kasparro.services import (
     batches,
@@ -61,11 +63,13 @@ class Coordinator:
     """Holds the lock of one source. Made by `hold`."""
 
     def __init__(
-        self, live: LiveConnection, source: SourceInfo, session: Session, *, stuck_after_seconds: float
-    ) -> None:
+        self, live: LiveConnection, source: SourceInfo, session: Session, rules: AlertRules, *,
+        stuck_after_seconds: float,
+    ) -> None:  # fmt: skip
         self.live = live
         self.session = session
         self._source = source
+        self._rules = rules
         self._stuck_after_seconds = stuck_after_seconds
 
     async def claim(self, job: SourceJob, request: Request) -> RunPlan:
@@ -111,6 +115,8 @@ class Coordinator:
                 if plan.snapshot is not None:
                     await compare(connection, stamp, plan.snapshot, now)
                 await runs.close(connection, stamp.run_id, state="succeeded", at=now)
+                known = (stamp.source_id, self._source.name)
+                await settle_alerts(connection, known, self._rules, now, stale_known=plan.operation is None)
 
     async def end_failed_partition(self, plan: RunPlan, partition: PartitionPlan) -> None:
         """End the pass over a partition without a position inside, or that fails again at the same one.
@@ -130,6 +136,7 @@ class Coordinator:
             reason = (error.code, storable_text(mask_text(error.about(self._source.name))))
             now = datetime.now(UTC)
             await runs.close(connection, run_id, state=state, at=now, error=reason, not_before=_not_before(error, now))
+            await settle_alerts(connection, (self._source.id, self._source.name), self._rules, now)
 
     async def _claim(self, connection: Connection, job: SourceJob, request: Request, partitions: list[str]) -> RunPlan:
         """The claim's transaction; a writer that is stuck in a batch is ended, and the claim tried again."""
@@ -155,12 +162,13 @@ class Coordinator:
         if known is not None and known != await runs.newest(connection, source.name):
             raise RunConflictError(f"source {source.name}: another run was faster")
         rows = await checkpoints.lock_all(connection, source.id, request.scope)
-        await sources.adopt(
-            connection, source, source_type=job.source.type, identity=job.identity, config_hash=job.config_hash
-        )
         unfinished = await runs.unfinished(connection, source.id)
         for dead in unfinished:
             await runs.close(connection, dead, state="interrupted", at=now, error=INTERRUPTED)
+        await sources.adopt(
+            connection, source, source_type=job.source.type, identity=job.identity, config_hash=job.config_hash,
+            reads=request.operation is None,
+        )  # fmt: skip
         version = await runs.mapping_version(connection, job.mapping_hash, job.mapping_text)
         operation = request.operation
         if operation is None:
@@ -269,7 +277,7 @@ async def hold(
             )
             session = await locks.session_of(connection)
             await lock(connection, source, lock_wait_seconds, stop)
-        yield Coordinator(live, source, session, stuck_after_seconds=stuck_after_seconds)
+        yield Coordinator(live, source, session, job.alerts, stuck_after_seconds=stuck_after_seconds)
 
 
 @asynccontextmanager

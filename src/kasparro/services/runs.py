@@ -58,11 +58,28 @@ _UNFINISHED = """
 select id from etl_runs where source_id = $1::integer and state = 'running' and finished_at is null order by id
 """
 _FOLD_SOURCE = """
+with recursive run as (
+    select id, source_id, pass_id, operation from etl_runs where id = $1::bigint
+), pass as (
+    select id, resumes_run_id, started_at from etl_runs where id = $1::bigint
+    union all
+    select r.id, r.resumes_run_id, r.started_at from pass join etl_runs r on r.id = pass.resumes_run_id
+), before as (
+    select r.state from etl_runs r join run on run.source_id = r.source_id
+    where r.id < run.id and r.operation is null and r.state in ('succeeded', 'partial', 'failed', 'systemic')
+    order by r.id desc limit 1
+)
 update sources set digest = mod(digest + $2::numeric, $3::numeric),
-                   last_success_at = case when $4::boolean and run.operation is null then $5::timestamptz
-                                          else last_success_at end
-from (select source_id, operation from etl_runs where id = $1::bigint) run
-where sources.id = run.source_id
+    last_success_at = case when reads and good then $5::timestamptz else last_success_at end,
+    complete_at = case when reads and good then (select min(started_at) from pass) else complete_at end,
+    circuit_state = case
+        when not reads then circuit_state
+        when good then 'closed'
+        when bad and (select state from before) in ('failed', 'systemic') then 'open'
+        when circuit_state = 'half_open' then 'open'
+        else circuit_state end
+from (select source_id, operation is null as reads, $4::boolean as good, $6::boolean as bad from run) closing
+where sources.id = closing.source_id
 returning sources.digest
 """
 _CLOSE = """
@@ -97,6 +114,7 @@ where source_id = $1::integer and (operation is null or operation = 'replay' and
 order by id desc limit 1
 """
 _SUCCESSES = ("succeeded", "partial")
+_FAILURES = ("failed", "systemic")
 BROKEN_OFF: Final = frozenset({"running", "interrupted", "cancelled"})
 """Runs that have begun and did not end by themselves: what they left is to be read by the next one, soon."""
 TIMED_STATES: Final = ("succeeded", "partial", "failed", "systemic")
@@ -210,7 +228,7 @@ async def close(
     counters, count, delta = await batches.sums(connection, run_id)
     final = "partial" if state == "succeeded" and counters.rejected else state
     digest = await connection.fetchval(
-        _FOLD_SOURCE, run_id, Decimal(delta), Decimal(DIGEST_MODULUS), final in _SUCCESSES, at
+        _FOLD_SOURCE, run_id, Decimal(delta), Decimal(DIGEST_MODULUS), final in _SUCCESSES, at, final in _FAILURES
     )
     code, message = error or (None, None)
     outcomes = counters.outcomes()

@@ -17,7 +17,11 @@ _INSERT = """
 insert into sources (name, type, identity, config_hash) values ($1::text, $2::text, $3::jsonb, $4::text)
 on conflict (name) do nothing
 """
-_UPDATE = "update sources set type = $2::text, identity = $3::jsonb, config_hash = $4::text where id = $1::integer"
+_UPDATE = """
+update sources set type = $2::text, identity = $3::jsonb, config_hash = $4::text,
+    circuit_state = case when $5::boolean and circuit_state = 'open' then 'half_open' else circuit_state end
+where id = $1::integer
+"""
 _HAS_RECORDS = "select exists(select from unified_data where source_id = $1::integer)"
 _HAS_REJECTS = "select exists(select from rejected_records where source_id = $1::integer)"
 _LIST = """
@@ -77,14 +81,20 @@ async def register(connection: Connection, *, name: str, source_type: str, ident
 
 
 async def adopt(
-    connection: Connection, source: SourceInfo, *, source_type: str, identity: dict[str, Any], config_hash: str
+    connection: Connection,
+    source: SourceInfo,
+    *,
+    source_type: str,
+    identity: dict[str, Any],
+    config_hash: str,
+    reads: bool = True,
 ) -> None:
     """Make the configuration's type, key and hash those of the row, under the source's lock.
 
-    Raises IdentityChangedError.
+    `reads`: the run asks the source, so that a circuit that is open is half open now. Raises IdentityChangedError.
     """
     await require_identity(connection, source, source_type=source_type, identity=identity)
-    status = await connection.execute(_UPDATE, source.id, source_type, json.dumps(identity), config_hash)
+    status = await connection.execute(_UPDATE, source.id, source_type, json.dumps(identity), config_hash, reads)
     require_rows("update of sources", affected(status), 1)
 
 

@@ -1,4 +1,5 @@
-"""Drift that stays open until somebody decides, quality checks, anomalies, alerts; what runs read and how long they took.
+"""Drift that stays open until somebody decides, quality checks, anomalies, alerts; what runs read and how long they took;
+open rejects counted as they change.
 
 Revision: 0006, after 0005.
 """
@@ -15,10 +16,57 @@ OPEN = sa.text("state = 'open'")
 FIRING = sa.text("state = 'firing'")
 DUE = sa.text("delivered_at is null and given_up_at is null")
 
+COUNT_OPEN_REJECTS = """
+create function count_open_rejects() returns trigger language plpgsql as $$
+declare
+    lane text := coalesce(substring(current_setting('application_name') from '^kasparro:[0-9]+:([0-9]+)$'), '');
+begin
+    if tg_op = 'INSERT' then
+        insert into metric_counters as known (name, source_id, label, value)
+        select 'rejected_open', source_id, code || '#' || lane, count(*)
+        from after_rows where state = 'open' group by source_id, code order by source_id, code
+        on conflict (name, source_id, label) do update set value = known.value + excluded.value;
+    elsif tg_op = 'UPDATE' then
+        insert into metric_counters as known (name, source_id, label, value)
+        select 'rejected_open', source_id, code || '#' || lane, sum(change)
+        from (select source_id, code, 1 as change from after_rows where state = 'open'
+              union all
+              select source_id, code, -1 from before_rows where state = 'open') changed
+        group by source_id, code having sum(change) <> 0 order by source_id, code
+        on conflict (name, source_id, label) do update set value = known.value + excluded.value;
+    else
+        insert into metric_counters as known (name, source_id, label, value)
+        select 'rejected_open', source_id, code || '#' || lane, -count(*)
+        from before_rows where state = 'open' group by source_id, code order by source_id, code
+        on conflict (name, source_id, label) do update set value = known.value + excluded.value;
+    end if;
+    return null;
+end $$
+"""
+TRANSITIONS = {
+    "insert": "new table as after_rows",
+    "update": "old table as before_rows new table as after_rows",
+    "delete": "old table as before_rows",
+}
+COUNT_THOSE_THERE = """
+insert into metric_counters (name, source_id, label, value)
+select 'rejected_open', source_id, code || '#', count(*) from rejected_records where state = 'open'
+group by source_id, code
+"""
+COMPLETE_SO_FAR = """
+update sources set complete_at = (
+    select started_at from etl_runs
+    where source_id = sources.id and operation is null and state in ('succeeded', 'partial') order by id desc limit 1)
+"""
+
 
 def upgrade() -> None:
     op.add_column("etl_runs", sa.Column("size_bytes", sa.BigInteger(), server_default=sa.text("0"), nullable=False))
     op.add_column("etl_runs", sa.Column("stage_seconds", _json(), nullable=True))
+    op.add_column("sources", sa.Column("complete_at", sa.DateTime(timezone=True), nullable=True))
+    op.add_column("sources", sa.Column("interval_seconds", sa.Double(), nullable=True))
+    op.execute(COMPLETE_SO_FAR)
+    _open_rejects()
     _drift()
     op.create_table(
         "quality_results",
@@ -78,6 +126,26 @@ def downgrade() -> None:
         op.drop_column("schema_drift_events", column)
     op.drop_column("etl_runs", "stage_seconds")
     op.drop_column("etl_runs", "size_bytes")
+    for event in TRANSITIONS:
+        op.execute(f"drop trigger count_open_rejects_{event} on rejected_records")
+    op.execute("drop function count_open_rejects()")
+    op.execute("delete from metric_counters where name = 'rejected_open'")
+    op.drop_column("sources", "interval_seconds")
+    op.drop_column("sources", "complete_at")
+
+
+def _open_rejects() -> None:
+    """A gauge of open rejects that no statement can forget. Each lane adds to a row of its own: none waits for another.
+
+    https://www.postgresql.org/docs/current/sql-createtrigger.html (transition tables)
+    """
+    op.execute(COUNT_THOSE_THERE)
+    op.execute(COUNT_OPEN_REJECTS)
+    for event, tables in TRANSITIONS.items():
+        op.execute(
+            f"create trigger count_open_rejects_{event} after {event} on rejected_records referencing {tables} "
+            "for each statement execute function count_open_rejects()"
+        )
 
 
 def _drift() -> None:

@@ -61,6 +61,10 @@ class SourceRow(SQLModel, table=True):
     circuit_state: str = text_column(server_default=text("'closed'"))
     created_at: datetime = time_column(now=True)
     last_success_at: datetime | None = time_column(nullable=True)
+    complete_at: datetime | None = time_column(nullable=True)
+    """When the last reading began that came to its end: all that the source had then has been read."""
+    interval_seconds: float | None = Field(default=None, sa_column=Column(Double, nullable=True))
+    """The longest time between two due moments of its schedule; null where no scheduler reads it."""
 
 
 class CheckpointRow(SQLModel, table=True):
