@@ -81,14 +81,15 @@ def _settings(settings: "Settings", name: str) -> Iterator[tuple[str, str]]:
 
 
 def _configuration(path: Path) -> dict[str, str]:
-    """The sources as they are written, so that a comment changes nothing, and the variables that stand in them."""
+    """All that is written, so that a comment changes nothing, and the variables that stand in it."""
     from kasparro.schemas.configuration import load_configuration, variables_of, written_text
 
-    sources = load_configuration(path, os.environ).sources
+    configuration = load_configuration(path, os.environ)
+    parts = [*configuration.sources, *([configuration.alerts] if configuration.alerts.written else [])]
     variables: dict[str, str] = {}
-    for source in sources:
-        variables |= variables_of(source, os.environ)
-    return {CONFIGURATION: "\n".join(written_text(source) for source in sources), **variables}
+    for part in parts:
+        variables |= variables_of(part, os.environ)
+    return {CONFIGURATION: "\n".join(written_text(part) for part in parts), **variables}
 
 
 def code_version() -> str:

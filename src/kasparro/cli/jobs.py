@@ -3,6 +3,7 @@
 import os
 from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from kasparro.cli.frame import Context
@@ -22,10 +23,13 @@ async def open_jobs(context: Context, names: Sequence[str]) -> "AsyncGenerator[l
     Raises ConfigurationError; UsageError for an unknown name.
     """
     from kasparro.ingestion.job import build_job
+    from kasparro.schemas.configuration import load_configuration
 
+    alerts = load_configuration(context.config_path, os.environ).alerts
     chosen = choose(context, names)
     async with open_fetchers(context.settings, chosen) as fetchers:
-        yield [build_job(config, context.config_path.parent, fetchers) for config in chosen]
+        jobs = [build_job(config, context.config_path.parent, fetchers) for config in chosen]
+        yield [replace(job, alerts=alerts.rules(job.source.name)) for job in jobs]
 
 
 @asynccontextmanager

@@ -1,7 +1,15 @@
 """`kasparro scheduler`: every source at its time, until stopped."""
 
+import os
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
 from kasparro.cli.frame import Context, command
 from kasparro.cli.output import Result
+
+if TYPE_CHECKING:
+    from kasparro.workers.alerting import Hook
 
 
 @command(example="kasparro scheduler", service="scheduler")
@@ -39,5 +47,21 @@ async def _work(context: Context) -> Result:
                 options, revive=revive, stop=stop.event, at_once=stop.at_once, limits=limits,
                 stop_grace_seconds=settings.stop_grace_seconds, deadline_seconds=settings.run_deadline_seconds,
             )  # fmt: skip
-            await Scheduler(scheduled, conditions, lanes=settings.lanes).run()
+            async with _hooks(context) as hooks:
+                await Scheduler(scheduled, conditions, lanes=settings.lanes, hooks=hooks).run()
     return Result({"stopped": True}, [], stop.exit_code or 0)
+
+
+@asynccontextmanager
+async def _hooks(context: Context) -> "AsyncGenerator[list[Hook]]":
+    """Who is told of alerts."""
+    from kasparro.schemas.configuration import load_configuration
+
+    configured = load_configuration(context.config_path, os.environ).alerts.hooks
+    if not configured:
+        yield []
+        return
+    from kasparro.workers.hooks import open_hooks
+
+    async with open_hooks(configured, context.settings.contact) as hooks:
+        yield hooks

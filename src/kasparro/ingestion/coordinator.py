@@ -115,8 +115,8 @@ class Coordinator:
                 if plan.snapshot is not None:
                     await compare(connection, stamp, plan.snapshot, now)
                 await runs.close(connection, stamp.run_id, state="succeeded", at=now)
-                known = (stamp.source_id, self._source.name)
-                await settle_alerts(connection, known, self._rules, now, stale_known=plan.operation is None)
+                read = plan.operation is None
+                await settle_alerts(connection, self._source, self._rules, now, stale_known=read)
 
     async def end_failed_partition(self, plan: RunPlan, partition: PartitionPlan) -> None:
         """End the pass over a partition without a position inside, or that fails again at the same one.
@@ -136,7 +136,7 @@ class Coordinator:
             reason = (error.code, storable_text(mask_text(error.about(self._source.name))))
             now = datetime.now(UTC)
             await runs.close(connection, run_id, state=state, at=now, error=reason, not_before=_not_before(error, now))
-            await settle_alerts(connection, (self._source.id, self._source.name), self._rules, now)
+            await settle_alerts(connection, self._source, self._rules, now)
 
     async def _claim(self, connection: Connection, job: SourceJob, request: Request, partitions: list[str]) -> RunPlan:
         """The claim's transaction; a writer that is stuck in a batch is ended, and the claim tried again."""

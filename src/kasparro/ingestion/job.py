@@ -1,7 +1,7 @@
 """All that the pipeline needs to know to run one source, made from its configuration."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Protocol
@@ -10,6 +10,7 @@ from kasparro.core.errors import KasparroError, SourceError
 from kasparro.ingestion.registry import Fetchers, build_source, build_transformer
 from kasparro.ingestion.source import Source, SourceRecord
 from kasparro.ingestion.transform import TransformedBatch, Transformer
+from kasparro.schemas.alerts import AlertRules
 from kasparro.schemas.configuration import (
     AnySourceConfig,
     Deletes,
@@ -52,6 +53,8 @@ class SourceJob:
     """How long a run of it may take; None: as long as a run may."""
     retention: Retention | None = None
     """How long its history is kept; None: for ever."""
+    alerts: AlertRules = field(default_factory=AlertRules)
+    """When somebody is told of it, and who."""
 
 
 def build_job(config: AnySourceConfig, base_dir: Path, fetchers: Fetchers | None = None) -> SourceJob:

@@ -24,6 +24,7 @@ from kasparro.ingestion.run import Conditions, run_source
 from kasparro.services import migrations, run_queue, runs, sources
 from kasparro.services.run_queue import QueuedRun
 from kasparro.services.runs import Newest
+from kasparro.workers.alerting import Alerting, Hook, Watched
 from kasparro.workers.housekeeping import keep_house
 from kasparro.workers.operations import queued_operation
 from kasparro.workers.queue import Queue
@@ -106,10 +107,12 @@ class Scheduler:
     """Made for one set of sources; `run` returns once `conditions.stop` is set and every batch in hand is committed."""
 
     def __init__(
-        self, scheduled: Sequence[Scheduled], conditions: Conditions, *, lanes: int = 1, clock: Clock | None = None
-    ) -> None:
+        self, scheduled: Sequence[Scheduled], conditions: Conditions, *, lanes: int = 1, clock: Clock | None = None,
+        hooks: Sequence[Hook] = (),
+    ) -> None:  # fmt: skip
         self._scheduled = scheduled
         self._lanes = lanes
+        self._hooks = hooks
         self._conditions = conditions
         self._clock = clock or SystemClock()
         self._slots = asyncio.Semaphore(PARALLEL_SOURCES)
@@ -123,6 +126,7 @@ class Scheduler:
             for source in sources:
                 tasks.create_task(self._serve(source))
             tasks.create_task(self._watch_queue(sources))
+            tasks.create_task(self._alerting().run(self._conditions.stop))
             if ages := {item.job.source.name: item.job.retention for item in self._scheduled if item.job.retention}:
                 conditions = self._conditions
                 tasks.create_task(keep_house(conditions.options, ages, self._clock, self._slots, conditions.stop))
@@ -131,6 +135,10 @@ class Scheduler:
                 source.wake.set()
             self._queue_changed.set()
         log.info("scheduler.stopped")
+
+    def _alerting(self) -> Alerting:
+        watched = [Watched(each.job.source.name, each.schedule, each.job.alerts) for each in self._scheduled]
+        return Alerting(self._conditions.options, watched, self._hooks, now=self._clock.now)
 
     async def _sources(self) -> list[_Source]:
         now = self._clock.now()

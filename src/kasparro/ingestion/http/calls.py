@@ -24,10 +24,12 @@ _VALUE: Final = re.compile(r"([!-~\x80-\xff]([ \t!-~\x80-\xff]*[!-~\x80-\xff])?)
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A GET to make: the URL is without user and password, header names are lower case."""
+    """A request to make: the URL is without user and password, header names are lower case."""
 
     url: httpx.URL
     headers: Mapping[str, str]
+    method: str = "GET"
+    content: bytes | None = None
 
     @property
     def host(self) -> tuple[str, int | None]:

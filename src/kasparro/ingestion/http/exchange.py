@@ -48,7 +48,8 @@ async def exchange(
     try:
         async with asyncio.timeout(seconds):
             options = {"timeout": timeout.as_dict()}
-            request = httpx.Request("GET", call.url, headers=call.encoded_headers(), extensions=options)
+            headers = call.encoded_headers()
+            request = httpx.Request(call.method, call.url, headers=headers, content=call.content, extensions=options)
             response = await transport.handle_async_request(request)
             try:
                 return await _received(response, wanted, policy.max_body_bytes)

@@ -1,5 +1,6 @@
 """The configuration file `kasparro.yaml`: its models, how it is read and checked, and what is remembered of it."""
 
+from kasparro.schemas.configuration.alerts import Alerts, AnyHook, SlackHook, WebhookHook, signing_key
 from kasparro.schemas.configuration.api import ApiSourceConfig
 from kasparro.schemas.configuration.base import RejectLimit, SourceConfig
 from kasparro.schemas.configuration.csv import CsvSourceConfig
@@ -20,6 +21,8 @@ from kasparro.schemas.configuration.rss import RssSourceConfig
 from kasparro.schemas.configuration.schedule import Schedule
 
 __all__ = [
+    "Alerts",
+    "AnyHook",
     "AnySourceConfig",
     "ApiSourceConfig",
     "Configuration",
@@ -33,14 +36,17 @@ __all__ = [
     "Retention",
     "RssSourceConfig",
     "Schedule",
+    "SlackHook",
     "SourceConfig",
     "Target",
+    "WebhookHook",
     "config_hash",
     "identity",
     "load_configuration",
     "mapping_hash",
     "mapping_text",
     "parse_configuration",
+    "signing_key",
     "variables_of",
     "written_text",
 ]

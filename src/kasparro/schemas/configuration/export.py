@@ -9,7 +9,19 @@ from typing import Annotated, Any, Literal, Union, cast, get_args, get_origin
 from pydantic import BaseModel, SecretStr
 
 from kasparro.core.masking import mask_secrets, masked
-from kasparro.schemas.configuration import api, base, csv, deletes, mapping, retention, rss, schedule, upstream, version
+from kasparro.schemas.configuration import (
+    alerts,
+    api,
+    base,
+    csv,
+    deletes,
+    mapping,
+    retention,
+    rss,
+    schedule,
+    upstream,
+    version,
+)
 from kasparro.schemas.configuration.choice import type_of
 from kasparro.schemas.configuration.document import replace_scalars, scalars
 from kasparro.schemas.configuration.mapping import ConstantTarget, ExpressionTarget
@@ -87,10 +99,21 @@ name a column, those of type `api` a path, whose values are as they say, or the 
 Versions are compared from the next time on that a record is written: `kasparro replay` does that for all.
 """
 
+_ALERTS = """\
+What the kinds mean, and what to do about each, stands in [operations.md](../operations.md), with what
+a message looks like.
+
+    alerts:
+      hooks:
+        - {name: pager, type: webhook, url: "${PAGER_URL}", secret: "${PAGER_SECRET}", on: [failing, stale]}
+        - {name: team, type: slack, url: "${SLACK_URL}", sources: [trades]}
+"""
+
 
 def shown_configuration(configuration: Configuration) -> dict[str, Any]:
     """The configuration in force, defaults included, as JSON values; fields with variables as they are written."""
-    return {"sources": [_shown_source(source) for source in configuration.sources]}
+    sources = [_shown_source(source) for source in configuration.sources]
+    return {"sources": sources, "alerts": _shown_alerts(configuration.alerts)}
 
 
 def json_schema() -> dict[str, Any]:
@@ -127,6 +150,8 @@ def reference_text() -> str:
         _section("`reject_limit`", base.RejectLimit),
         _section("`deletes`", deletes.Deletes),
         _section("`retention`", retention.Retention),
+        _section("`alerts`", alerts.Alerts, _ALERTS),
+        *(_section(f"`hooks` of type `{type_of(kind)}`", kind) for kind in (alerts.WebhookHook, alerts.SlackHook)),
     ]
     return "\n".join(sections)
 
@@ -140,6 +165,19 @@ def _shown_source(source: AnySourceConfig) -> dict[str, Any]:
     fields = {"name": source.name, "type": source.type} | source.model_dump(mode="json", exclude_none=True)
     fields |= {name: masked(name, fields[name]) for name in ("headers", "params") if name in fields}
     return {name: _without_secrets(_as_written(value, source.written.get(name))) for name, value in fields.items()}
+
+
+def _shown_alerts(given: alerts.Alerts) -> dict[str, Any]:
+    """Secrets that stand in the file itself are stars, each hook by itself."""
+    written = cast("list[dict[str, Any]]", given.written.get("hooks") or [])
+    hooks = [
+        _as_written(
+            {"name": hook.name, "type": hook.type} | hook.model_dump(mode="json", exclude_none=True), as_written
+        )
+        for hook, as_written in zip(given.hooks, written, strict=True)
+    ]
+    fields = given.model_dump(mode="json", exclude={"hooks"})
+    return {name: _as_written(value, given.written.get(name)) for name, value in fields.items()} | {"hooks": hooks}
 
 
 def _without_secrets(value: Any) -> Any:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from kasparro.core.canonical import canonical_json, hash_text
+from kasparro.schemas.configuration.alerts import Alerts
 from kasparro.schemas.configuration.document import replace_scalars
 from kasparro.schemas.configuration.models import AnySourceConfig
 from kasparro.schemas.configuration.rss import RssSourceConfig
@@ -23,7 +24,7 @@ _MANNERS: Final[dict[str, Any]] = {
     **dict.fromkeys(
         ("schedule", "deadline", "auth", "rate_limit", "retry", "timeout", "connect_timeout", "total_timeout"), True
     ),
-    **dict.fromkeys(("retention", "max_body", "max_pages", "allow_private", "allow_other_hosts"), True),
+    **dict.fromkeys(("retention", "drift", "max_body", "max_pages", "allow_private", "allow_other_hosts"), True),
     "incremental": {"lookback": True},
     "deletes": {"max_share": True},
 }
@@ -48,14 +49,14 @@ def mapping_text(source: AnySourceConfig) -> str:
     return canonical_json(_mapping(source) | _as_written(source))
 
 
-def written_text(source: AnySourceConfig) -> str:
-    """Canonical JSON of a source as it is written: all but its comments, the order of its fields, and variables."""
-    return canonical_json(_texts(source.written))
+def written_text(part: AnySourceConfig | Alerts) -> str:
+    """Canonical JSON of a source, or of `alerts`, as written: all but comments, the order of fields, and variables."""
+    return canonical_json(_texts(part.written))
 
 
-def variables_of(source: AnySourceConfig, environ: Mapping[str, str]) -> dict[str, str]:
-    """The variables that stand in a source, each with its value; empty for one that has none."""
-    return variables_in(source.written, environ)
+def variables_of(part: AnySourceConfig | Alerts, environ: Mapping[str, str]) -> dict[str, str]:
+    """The variables that stand in a source, or in `alerts`, each with its value; empty for one that has none."""
+    return variables_in(part.written, environ)
 
 
 def mapping_hash(source: AnySourceConfig) -> str:

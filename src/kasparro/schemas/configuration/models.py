@@ -4,6 +4,7 @@ from typing import Annotated
 
 from pydantic import Discriminator, Field, Tag
 
+from kasparro.schemas.configuration.alerts import Alerts
 from kasparro.schemas.configuration.api import ApiSourceConfig
 from kasparro.schemas.configuration.choice import by_type
 from kasparro.schemas.configuration.csv import CsvSourceConfig
@@ -31,6 +32,8 @@ class Configuration(Strict):
 
     sources: Annotated[tuple[TypedSource, ...], Field(min_length=1)]
     """Where records come from; read independently of each other."""
+    alerts: Alerts = Alerts()
+    """Who is told when something is wrong, and when it is over."""
 
     def source(self, name: str) -> AnySourceConfig | None:
         """The source of that name."""

@@ -19,7 +19,8 @@ _SIZE: Final = re.compile(r"(\d{1,12})\s*(B|kB|KB|KiB|MB|MiB|GB|GiB)?")
 _SIZES: Final = {"B": 1, "kB": 10**3, "KB": 10**3, "KiB": 2**10, "MB": 10**6, "MiB": 2**20, "GB": 10**9, "GiB": 2**30}
 
 
-def _web_address(url: str) -> str:
+def web_address(url: str) -> str:
+    """The URL. Raises PydanticCustomError where it is none of http or https, or holds a user."""
     parts = _parts(url)
     if parts is None or parts.scheme not in ("http", "https") or not parts.hostname or url != "".join(url.split()):
         raise PydanticCustomError("url", "must be a URL such as https://example.org/items")
@@ -65,7 +66,7 @@ def _header_value(value: str) -> str:
     return value
 
 
-Url = Annotated[str, AfterValidator(_web_address)]
+Url = Annotated[str, AfterValidator(web_address)]
 WRITTEN_SIZE: Final = PlainSerializer(size_text, return_type=str)
 Size = Annotated[
     int,
