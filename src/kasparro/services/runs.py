@@ -89,6 +89,10 @@ set state = $2::text, finished_at = greatest($3::timestamptz, started_at), error
     digest = $6::numeric, batches = $7, fetched = $8, inserted = $9, updated = $10, unchanged = $11, duplicate = $12,
     rejected = $13, filtered = $14, deleted = $15, raw_written = $16, not_before = $17::timestamptz,
     size_bytes = $18, stage_seconds = $19::jsonb,
+    last_raw_id = (select case when is_called then last_value else 0 end from raw_id_seq),
+    coverage = (
+        select jsonb_object_agg(partition, coverage) from etl_checkpoints c
+        where c.source_id = etl_runs.source_id and c.scope = '' and c.lane = -1 and c.pass_id = etl_runs.pass_id),
     checkpoint_after = (
         select jsonb_object_agg(partition || '#' || lane, jsonb_build_object('ordinal', ordinal, 'cursor', cursor))
         from etl_checkpoints c

@@ -63,6 +63,8 @@ update sources set complete_at = (
 def upgrade() -> None:
     op.add_column("etl_runs", sa.Column("size_bytes", sa.BigInteger(), server_default=sa.text("0"), nullable=False))
     op.add_column("etl_runs", sa.Column("stage_seconds", _json(), nullable=True))
+    op.add_column("etl_runs", sa.Column("coverage", _json(), nullable=True))
+    op.add_column("etl_runs", sa.Column("last_raw_id", sa.BigInteger(), nullable=True))
     op.add_column("sources", sa.Column("complete_at", sa.DateTime(timezone=True), nullable=True))
     op.add_column("sources", sa.Column("interval_seconds", sa.Double(), nullable=True))
     op.execute(COMPLETE_SO_FAR)
@@ -124,6 +126,8 @@ def downgrade() -> None:
         "profile",
     ):
         op.drop_column("schema_drift_events", column)
+    op.drop_column("etl_runs", "last_raw_id")
+    op.drop_column("etl_runs", "coverage")
     op.drop_column("etl_runs", "stage_seconds")
     op.drop_column("etl_runs", "size_bytes")
     for event in TRANSITIONS:

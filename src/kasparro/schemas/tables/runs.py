@@ -150,6 +150,10 @@ class RunRow(SQLModel, table=True):
     """Read by its batches, as they were counted; written when it is closed."""
     stage_seconds: dict[str, Any] | None = json_column()
     """Seconds spent in each stage, over all lanes; written when it is closed."""
+    coverage: dict[str, Any] | None = json_column()
+    """How much its pass has read of each partition that is done: `full, window, none`; written when it is closed."""
+    last_raw_id: int | None = number_column(nullable=True)
+    """The last number of any raw row when it was closed: those of its source that are greater came after it."""
 
 
 class RunBatchRow(SQLModel, table=True):
