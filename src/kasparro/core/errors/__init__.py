@@ -62,6 +62,7 @@ from kasparro.core.errors.requests import (
 from kasparro.core.errors.runs import (
     ConservationError,
     DeadlineError,
+    DriftError,
     FencedError,
     NoWorkerError,
     PassExpiredError,
@@ -108,6 +109,7 @@ __all__ = [
     "DatabaseUrlError",
     "DatabaseVersionError",
     "DeadlineError",
+    "DriftError",
     "EmbeddedServerError",
     "FencedError",
     "ForbiddenError",

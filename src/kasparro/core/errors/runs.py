@@ -72,6 +72,14 @@ class SystemicError(KasparroError):
     exit_code = EXIT_SYSTEMIC
 
 
+class DriftError(KasparroError):
+    """Records are not any more what was accepted, and the source's `drift:` says `fail`: nothing of the batch was
+    written. What was found stands in the drift list; accept it, or mend the source or its `map:`."""
+
+    code = "drift"
+    exit_code = EXIT_SYSTEMIC
+
+
 class TooManyGoneError(KasparroError):
     """So many records are missing from a complete reading that it may not be one: none was deleted. With `--confirm`, a
     run deletes them."""

@@ -15,16 +15,17 @@ from kasparro.ingestion.drift.type_changes import mix_shift, type_change
 from kasparro.ingestion.drift.types import families, filled, rounded
 
 
-def compare(shape: Shape, profile: Profile, mapped: Collection[str]) -> list[Finding]:
+def compare(shape: Shape, profile: Profile, mapped: Collection[str], rejected: Collection[str] = ()) -> list[Finding]:
     """The findings, by field; none where either side has fewer than FEWEST_RECORDS records.
 
     `mapped` are the paths that the mapping uses. What is told of an object or a list is not told again of its members.
+    `rejected` are renames that somebody has rejected, as `old -> new`: they are not proposed again.
     """
     if min(shape.known.records, profile.records) < FEWEST_RECORDS:
         return []
     sides = Sides(shape.known, profile)
     gone, come = sides.gone(), sides.come()
-    moves = _moves(pair(gone, come), gone, come)
+    moves = _moves(pair(gone, come, rejected), gone, come, rejected)
     explained = {turn.path for move in moves for turn in (*move.olds, *move.news)}
     changes, closed = _changes(sides, {turn.path for turn in (*gone, *come)}, mapped)
     found = [*(_renamed(move, mapped) for move in moves), *changes]
@@ -43,12 +44,16 @@ class _Move:
     news: Sequence[Turn]
 
 
-def _moves(renames: Sequence[Rename], gone: Sequence[Turn], come: Sequence[Turn]) -> list[_Move]:
+def _moves(
+    renames: Sequence[Rename], gone: Sequence[Turn], come: Sequence[Turn], rejected: Collection[str]
+) -> list[_Move]:
     """The renames; those of all members of an object, under the same names, as one of the object."""
     moves: list[_Move] = []
     left = list(renames)
     for old in gone:
         for new in come:
+            if f"{old.path} -> {new.path}" in rejected:
+                continue
             of_members = [each for each in left if _goes_along(each, old, new)]
             members = [turn for turn in gone if turn.path.startswith(old.path + ".") and not is_container(turn)]
             if is_container(old) and is_container(new) and of_members and len(of_members) * 2 > len(members):

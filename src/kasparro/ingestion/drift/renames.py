@@ -1,6 +1,6 @@
 """Which missing field is which added one under a new name."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -31,13 +31,17 @@ class Rename:
         return f"{self.old.path} -> {self.new.path}"
 
 
-def pair(gone: Sequence[Turn], come: Sequence[Turn]) -> list[Rename]:
-    """The renames among fields that are no objects: one assignment over all pairs, by confidence."""
+def pair(gone: Sequence[Turn], come: Sequence[Turn], rejected: Collection[str] = ()) -> list[Rename]:
+    """The renames among fields that are no objects: one assignment over all pairs, by confidence.
+
+    `rejected` are pairs, as `Rename.field` names them, that are none.
+    """
     olds, news = _most_frequent(gone), _most_frequent(come)
     pairs = [[_rename(old, new) for new in news] for old in olds]
-    scores = [[each.confidence if each.confidence >= RENAME_CONFIDENCE else 0.0 for each in row] for row in pairs]
+    likely = {each.field for row in pairs for each in row if each.confidence >= RENAME_CONFIDENCE}.difference(rejected)
+    scores = [[each.confidence if each.field in likely else 0.0 for each in row] for row in pairs]
     chosen = assign(scores)
-    rivals = [[each.confidence for each in row] for row in pairs]
+    rivals = [[0.0 if each.field in rejected else each.confidence for each in row] for row in pairs]
     return [pairs[i][j] for i, j in chosen if not _has_rival(rivals, chosen, i, j)]
 
 
