@@ -26,6 +26,7 @@ TAGS: Final = {
     "sources": "What is read, from where, and how it stands.",
     "runs": "What each run did, and starting new ones.",
     "rejects": "Records that did not pass, and giving them another try.",
+    "drift": "How payloads differ from the shape that was accepted.",
     "stats": "Sums over runs and records.",
     "health": "Whether this server can do what it promises.",
     "metrics": "The same for Prometheus.",
@@ -70,6 +71,7 @@ PARAMETER_EXAMPLES: Final[dict[str, str | int | list[str]]] = {
     "state": "open",
     "code": "invalid_decimal",
     "field": "value",
+    "kind": "field_renamed",
     "run": 1,
 }
 """By name, for every operation that has such a parameter: values that go together."""

@@ -12,6 +12,7 @@ from kasparro.cli.config import schema, show
 from kasparro.cli.demo import demo
 from kasparro.cli.doctor import doctor
 from kasparro.cli.down import down
+from kasparro.cli.drift import accept_drift, list_drift, reject_drift, show_drift
 from kasparro.cli.frame import add, group, start
 from kasparro.cli.interpreter import hasten
 from kasparro.cli.keys import create_key, list_keys, revoke_key
@@ -85,6 +86,15 @@ group(
     show=show_reject,
     requeue=requeue_rejects,
     drop=drop_rejects,
+)
+group(
+    app,
+    "drift",
+    "How payloads differ from what was accepted, and what to do about it.",
+    list=list_drift,
+    show=show_drift,
+    accept=accept_drift,
+    reject=reject_drift,
 )
 group(
     app,

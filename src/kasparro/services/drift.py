@@ -12,6 +12,7 @@ from kasparro.services.loading import affected, is_id, require_rows
 
 OPEN: Final = "open"
 _SHAPE: Final = "select shape::text from source_shapes where source_id = $1::integer"
+_PROFILE: Final = "select profile::text from schema_drift_events where id = $1::bigint"
 _SAVE_SHAPE: Final = """
 insert into source_shapes (source_id, shape, run_id, accepted_at)
 values ($1::integer, $2::jsonb, $3::bigint, $4::timestamptz)
@@ -197,6 +198,20 @@ async def page(
 ) -> list[DriftEvent]:
     """The newest findings first, with ids below `before` where that is given; None: whatever it is."""
     return [_event(row) for row in await connection.fetch(_PAGE, source, kind, state, before, limit)]
+
+
+async def drift_of_run(connection: Connection, run_id: int) -> list[DriftEvent]:
+    """The findings that a run was the first or is the last to have seen, by number."""
+    if not is_id(run_id):
+        return []
+    condition = " where d.run_id = $1::bigint or d.last_run_id = $1::bigint order by d.id"
+    return [_event(row) for row in await connection.fetch(_SHOW + condition, run_id)]
+
+
+async def seen_profile(connection: Connection, event_id: int) -> dict[str, Any] | None:
+    """What was kept with a finding of what the run has seen of its field, for accepting it; None where nothing was."""
+    found = await connection.fetchval(_PROFILE, event_id)
+    return None if found is None else json.loads(found)
 
 
 async def store_findings(

@@ -11,7 +11,7 @@ from kasparro.ingestion.drift.profile import Profile
 from kasparro.ingestion.drift.shape import Shape
 
 BEFORE = [
-    {"id": f"us{n * 7919}", "mag": n % 70 / 10, "kind": "quake", "at": f"2026-01-{n % 28 + 1:02}", "depth": {"km": n % 50}}
+    {"id": f"us{n * 7919}", "mag": n % 70 / 10, "kind": "x", "at": f"2026-01-{n % 28 + 1:02}", "depth": {"km": n % 50}}
     for n in range(400)
 ]
 CASES: dict[str, dict[str, Any]] = {
