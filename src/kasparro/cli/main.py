@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from kasparro import __version__
+from kasparro.cli.alerts import list_alerts, try_hooks
 from kasparro.cli.backfill import backfill
 from kasparro.cli.chaos import chaos
 from kasparro.cli.check import check
@@ -103,6 +104,7 @@ group(
     plan=plan_replay,
     apply=apply_replay,
 )
+group(app, "alerts", "What is wrong now, and whether hooks take messages.", list=list_alerts, test=try_hooks)
 group(app, "keys", "Who may use the API.", create=create_key, list=list_keys, revoke=revoke_key)
 add(app, "retention", retention)
 add(app, "doctor", doctor)

@@ -6,6 +6,8 @@ from typing import Any, Final, Literal, get_args
 
 AlertKind = Literal["failing", "systemic", "stale", "drift", "quality", "anomaly", "circuit"]
 ALERT_KINDS: Final[tuple[AlertKind, ...]] = get_args(AlertKind)
+TOLD_KINDS: Final[tuple[AlertKind, ...]] = tuple(kind for kind in ALERT_KINDS if kind != "circuit")
+"""What a hook is told of that does not say: a circuit opens after the second failure, and `failing` came before."""
 Transition = Literal["firing", "resolved"]
 
 

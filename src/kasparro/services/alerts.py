@@ -21,11 +21,11 @@ _FACTS = """
 with good as (
     select coalesce(max(id), 0) as id from etl_runs
     where source_id = $1::integer and state in ('succeeded', 'partial') and operation is null),
-newest as (
-    select id from etl_runs
-    where source_id = $1::integer and operation is null and started_at is not null
-      and state in ('succeeded', 'partial', 'failed', 'systemic')
-    order by id desc limit 1),
+judged as (
+    select r.id from (
+        select distinct run_id from quality_results where source_id = $1::integer order by run_id desc limit 5) q
+    join etl_runs r on r.id = q.run_id
+    where r.finished_at is not null order by r.finished_at desc, r.id desc limit 1),
 bad as (
     select r.state, max(r.id) as id, min(r.finished_at) as since, count(*) as runs from etl_runs r, good
     where r.source_id = $1::integer and r.operation is null and r.started_at is not null
@@ -39,12 +39,12 @@ select 'drift', kind, max(last_run_id), count(*), min(created_at), null, string_
 from schema_drift_events where source_id = $1::integer and state = 'open' group by kind
 union all
 select 'quality', name, run_id, failed, created_at, null, message
-from quality_results where run_id = (select id from newest) and not passed and level = 'fail'
+from quality_results where run_id = (select id from judged) and not passed and level = 'fail'
 union all
 select 'anomaly', measure, run_id, 1, created_at, null, message
-from run_anomalies where run_id = (select id from newest)
+from run_anomalies where run_id = (select id from good)
 union all
-select 'circuit', '', null, 1, null, null, null from sources where id = $1::integer and circuit_state = 'open'
+select 'circuit', '', null, 1, null, null, null from sources where id = $1::integer and circuit_state <> 'closed'
 union all
 select 'firing', kind || '/' || label, null, 1, since, null, null
 from alerts where source_id = $1::integer and state = 'firing'
@@ -206,6 +206,6 @@ def _summary(kind: AlertKind, fact: dict[str, Any]) -> str:
         case "drift":
             return f"{fact['runs']} open finding{'s' * (fact['runs'] > 1)} of kind {fact['label']}: {shown}"
         case "circuit":
-            return "requests to the source's server are held back"
+            return "several runs in a row have failed, so the source is asked at growing distances"
         case _:
             return shown

@@ -93,7 +93,7 @@ class Alerting:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            self._drop()
+            self.close()
 
     async def look(self) -> None:
         """Settle each source as things stand now. Raises DatabaseError."""
@@ -162,12 +162,13 @@ class Alerting:
                 with house_errors():
                     yield self._connection
         except BaseException as error:
-            self._drop()
+            self.close()
             if isinstance(error, TimeoutError):
                 raise ConnectionLostError(f"the database did not answer within {_ANSWER_SECONDS:g} s") from error
             raise
 
-    def _drop(self) -> None:
+    def close(self) -> None:
+        """Leave the database; the next use connects anew."""
         if self._connection is not None:
             self._connection.terminate()
             self._connection = None

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import AfterValidator, Discriminator, Field, PrivateAttr, SecretStr, Tag
 from pydantic_core import PydanticCustomError
 
-from kasparro.schemas.alerts import ALERT_KINDS, AlertKind, AlertRules, Route
+from kasparro.schemas.alerts import TOLD_KINDS, AlertKind, AlertRules, Route
 from kasparro.schemas.configuration.base import OneOrMore, SourceName, without_repeats
 from kasparro.schemas.configuration.choice import by_type
 from kasparro.schemas.configuration.strict import Strict
@@ -55,8 +55,8 @@ class _Hook(Strict):
     """How messages and logs call the hook; its URL shows nowhere."""
     url: SecretUrl
     """Where messages are posted to: `${ALERT_URL}` rather than the URL itself, for who knows it can post there."""
-    on: Kinds = ALERT_KINDS
-    """The kinds of alerts it is told of."""
+    on: Kinds = TOLD_KINDS
+    """The kinds of alerts it is told of. All but `circuit` when absent: `failing` says it earlier."""
     sources: SourceNames | None = None
     """The sources it is told of. All when absent."""
     allow_private: bool = False
