@@ -52,7 +52,7 @@ def log() -> Iterator[Callable[[], list[dict[str, Any]]]]:
     root.setLevel(levels[0])
     ours.setLevel(levels[1])
     structlog.reset_defaults()
-    direct_lines_to(None, level="INFO", stamp={})
+    direct_lines_to(None, stamp={})
 
 
 async def test_an_address_and_a_key_each_have_their_own_minute(served: Served, connection: Connection) -> None:

@@ -121,4 +121,4 @@ TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
     ],
 )  # fmt: skip
 def test_only_valid_traces_are_believed(given: str, expected: str | None) -> None:
-    assert trace_id(given.encode()) == expected
+    assert trace_id(given) == expected

@@ -43,6 +43,7 @@ def test_empty_means_unset() -> None:
 def test_every_variable_has_a_twin_that_names_a_file(tmp_path: Path, name: str) -> None:
     values = {"LOG_LEVEL": "DEBUG", "KASPARRO_ENVIRONMENT": "production", "KASPARRO_READ_KEY_REQUIRED": "true"}
     values |= {"KASPARRO_CORS_ORIGINS": "https://a.example", "KASPARRO_TRUSTED_PROXIES": "10.0.0.0/8"}
+    values |= {"KASPARRO_LOG_LEVELS": "kasparro.api=DEBUG"}
     value = values.get(name, "17")
     (tmp_path / "value").write_text(f"{value}\n", encoding="utf-8")
     from_file = load_settings({f"{name}_FILE": str(tmp_path / "value")})

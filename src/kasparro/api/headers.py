@@ -1,9 +1,9 @@
 """Headers that every answer has, unless its route has said something else."""
 
-import re
 from typing import Final
 
 from kasparro.api.timing import database_milliseconds
+from kasparro.core.tracing import parsed
 
 Fields = list[tuple[bytes, bytes]]
 _ALWAYS: Final[Fields] = [(b"x-content-type-options", b"nosniff")]
@@ -17,9 +17,6 @@ _UNLESS_SET: Final[Fields] = [
 is spoken here; whoever puts TLS in front adds it there."""
 _REVALIDATE: Final = (b"cache-control", b"private, no-cache")
 _DO_NOT_STORE: Final = (b"cache-control", b"no-store")
-_TRACE: Final = re.compile(
-    rb"(?!ff)(?P<version>[0-9a-f]{2})-(?P<trace>(?!0{32})[0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(?P<more>-.*)?"
-)
 
 
 def complete(headers: Fields, *, status: int, total_ms: float) -> None:
@@ -37,9 +34,7 @@ def complete(headers: Fields, *, status: int, total_ms: float) -> None:
         headers.append((b"server-timing", b"total;dur=%.3f, db;dur=%.3f" % (total_ms, database_milliseconds())))
 
 
-def trace_id(traceparent: bytes) -> str | None:
+def trace_id(traceparent: str) -> str | None:
     """The id of the trace that a request belongs to (W3C Trace Context, 3.2); None for what is not valid."""
-    match = _TRACE.fullmatch(traceparent)
-    if match is None or (match["version"] == b"00" and match["more"] is not None):
-        return None
-    return match["trace"].decode("ascii")
+    ids = parsed(traceparent)
+    return None if ids is None else f"{ids[0]:032x}"

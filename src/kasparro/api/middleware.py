@@ -5,7 +5,6 @@ import re
 import time
 from typing import Any, Final
 
-import structlog
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -14,8 +13,9 @@ from kasparro.api.errors import shortened, unexpected_response
 from kasparro.api.headers import complete, trace_id
 from kasparro.api.metrics import RequestMetrics
 from kasparro.api.timing import begin_timing
+from kasparro.api.tracing import request_span
 from kasparro.core.log_lines import write_line
-from kasparro.core.logging import get_logger
+from kasparro.core.logging import get_logger, log_context
 from kasparro.core.masking import mask_text
 
 _VALID_ID: Final = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
@@ -42,11 +42,9 @@ class RequestMiddleware:
         state = scope.setdefault("state", {})
         state["request_id"], state["started"] = names["request_id"], time.perf_counter()
         begin_timing()
-        bound = structlog.contextvars.bind_contextvars(**names)
-        try:
-            await self._answer(scope, receive, _Reply(send, state, method), names)
-        finally:
-            structlog.contextvars.reset_contextvars(**bound)
+        reply = _Reply(send, state, method)
+        with request_span(scope, reply, names.pop("traceparent", None)) as ids, log_context(**names, **ids):
+            await self._answer(scope, receive, reply, {**names, **ids})
 
     async def _answer(self, scope: Scope, receive: Receive, reply: "_Reply", names: dict[str, str]) -> None:
         try:
@@ -73,7 +71,7 @@ def _log_request(scope: Scope, reply: "_Reply", names: dict[str, str]) -> None:
         "duration_ms": milliseconds_since(scope["state"]["started"]),
         **_caller(scope["state"]),
     }
-    if not write_line("http.request", message, fields | names):
+    if not write_line(__name__, "http.request", message, fields | names):
         _log.info("http.request", message=message, **fields)
 
 
@@ -131,8 +129,8 @@ def _names(scope: Scope) -> dict[str, str]:
     for name, value in scope["headers"]:
         if name == b"x-request-id" and _VALID_ID.fullmatch(value):
             names["request_id"] = value.decode("ascii")
-        elif name == b"traceparent" and (trace := trace_id(value)):
-            names["trace_id"] = trace
+        elif name == b"traceparent" and (trace := trace_id(value.decode("latin-1"))):
+            names["trace_id"], names["traceparent"] = trace, value.decode("ascii")
     if "request_id" not in names:
         names["request_id"] = os.urandom(16).hex()
     return names

@@ -184,6 +184,14 @@ def _run(
     except Exception as error:  # noqa: BLE001  the one place where what nobody expected ends
         _report_unexpected(error, output)
         return EXIT_UNEXPECTED
+    finally:
+        _end_traces()
+
+
+def _end_traces() -> None:
+    from kasparro.core import tracing
+
+    tracing.stop()
 
 
 def _require_text(arguments: dict[str, object]) -> None:
@@ -208,13 +216,18 @@ def _context(output: Output, config: Path | None) -> Context:
 
 
 def _set_up_logging(context: Context, service: str | None) -> None:
+    from kasparro.core import tracing
+    from kasparro.core.log_levels import levels_of
     from kasparro.core.logging import configure_logging
 
     level, chosen = context.settings.log_level, "log_level" in context.settings.model_fields_set
     drawn = service is None and not chosen and context.output.stderr.isatty()  # its progress says it already
     if (context.quiet or drawn) and level in {"DEBUG", "INFO"}:
         level = "WARNING"
-    configure_logging(level, service=service or "cli", stream=context.output.log_stream if service else None)
+    stream = context.output.log_stream if service else None
+    levels = {} if context.quiet else levels_of(context.settings.log_levels)
+    configure_logging(level, service=service or "cli", stream=stream, levels=levels)
+    tracing.start(service or "cli")
 
 
 class _StoppedError(Exception):

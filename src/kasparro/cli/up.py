@@ -200,10 +200,12 @@ async def _serve(
     from kasparro.cli.background import DEMO, SCHEDULER, SERVER, Background, patience
     from kasparro.cli.fingerprint import take
     from kasparro.cli.processes import Running
+    from kasparro.core.log_levels import levels_of
     from kasparro.core.logging import configure_logging
 
     settings = context.settings
-    configure_logging(settings.log_level, service="up", stream=context.output.log_stream)
+    levels = levels_of(settings.log_levels)
+    configure_logging(settings.log_level, service="up", stream=context.output.log_stream, levels=levels)
     url = Running(0, settings.host, settings.port).url
 
     def announce() -> None:

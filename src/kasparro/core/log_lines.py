@@ -12,33 +12,33 @@ from typing import TextIO
 
 from pydantic_core import to_json
 
+from kasparro.core.log_rendering import escaped
+
 
 @dataclass(frozen=True, slots=True)
 class _Target:
     handler: "logging.StreamHandler[TextIO]"
     stamp: Mapping[str, str]
-    wanted: bool
 
 
 _target: _Target | None = None
 
 
-def direct_lines_to(handler: "logging.StreamHandler[TextIO] | None", *, level: str, stamp: Mapping[str, str]) -> None:
+def direct_lines_to(handler: "logging.StreamHandler[TextIO] | None", *, stamp: Mapping[str, str]) -> None:
     """Write lines at INFO to this handler's stream from now on, each with the stamp's fields; None: no more."""
     global _target  # noqa: PLW0603  like the logging that it is part of, one for the process
-    wanted = logging.getLevelNamesMapping()[level] <= logging.INFO
-    _target = None if handler is None else _Target(handler, dict(stamp), wanted)
+    _target = None if handler is None else _Target(handler, dict(stamp))
 
 
-def write_line(event: str, message: str, fields: Mapping[str, object]) -> bool:
-    """Write an event at INFO; False when the usual logger has to."""
+def write_line(logger: str, event: str, message: str, fields: Mapping[str, object]) -> bool:
+    """Write an event of this logger at INFO; False when the usual way has to be taken."""
     target = _target
     if target is None:
         return False
-    if target.wanted:
+    if logging.getLogger(logger).isEnabledFor(logging.INFO):
         timestamp = f"{datetime.now(UTC).isoformat()[:-6]}Z"
         line = {"timestamp": timestamp, "level": "info", "event": event, "message": message}
-        return _write(target.handler, to_json({**line, **target.stamp, **fields}).decode())
+        return _write(target.handler, escaped(to_json({**line, **target.stamp, **fields}).decode()))
     return True
 
 

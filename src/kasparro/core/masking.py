@@ -12,28 +12,19 @@ from collections.abc import Iterable, Iterator, Mapping
 from string import ascii_letters, digits
 from typing import Any, Final, cast
 
-MASK: Final = "***"
+from kasparro.core.secret_shapes import MASK, mask_shapes
+
 _SECRET_NAME: Final = re.compile(
-    r"pass(word|wd|phrase)?$|secret|token$|^authorization$|^(set-)?cookie$|api[-_]?key$|credential|private[-_]?key|^dsn$",
+    r"pass(word|wd|phrase)?$|secret|token$|^authorization$|^(set-)?cookie$|api[-_]?key$|credential|private[-_]?key|^dsn$"
+    r"|webhook[-_]?url$|^sig(nature)?$|(account|access|signing)[-_]?key$",
     re.IGNORECASE,
 )
-_URL_CREDENTIALS: Final = re.compile(
-    r"(?P<scheme>[a-z][a-z0-9+.-]*://)(?!user:password@host\b)[^\s/?#\"']*@", re.IGNORECASE
-)
-"""`user:password@host` is what our own hints write for them."""
-_QUERY_SECRET: Final = re.compile(
-    r"(?P<name>[?&;\s](?:api[-_]?key|access[-_]?token|auth[-_]?token|token|key|password|passwd|secret|sig|signature)=)"
-    r"(?!value pairs\b|\$\{\w+\}(?:[&#\s\"']|$))(?:[^&#\s\"']*[^&#\s\"':;,.)\]}>]|[^&#\s\"']+)",
-    re.IGNORECASE,
-)
-"""Punctuation at the end is the sentence's, as in `https://host/?token=...: 404`. A variable's name is no secret."""
-_BEARER: Final = re.compile(r"(?P<kind>\b(?:bearer|basic)\s+)[A-Za-z0-9._~+/=-]{8,}", re.IGNORECASE)
-_API_KEY: Final = re.compile(r"(?P<id>ksp_[0-9a-f]{12}_)[0-9a-f]{8,}", re.IGNORECASE)
 _MINIMUM_SECRET_LENGTH: Final = 4
 _MINIMUM_BASE64_LENGTH: Final = 8
 _BASE64_WORD: Final = ascii_letters + digits + "+-_"
 _TRIVIAL: Final = re.compile(r"true|false|null|none|[-+]?\d{1,5}(\.\d{1,2})?", re.IGNORECASE)
 """Such values say nothing, and stand in many a text by chance."""
+_DEEPEST: Final = 12
 _CONSTANT_FIELDS: Final = frozenset({"timestamp", "level", "event", "service", "version", "source", "state", "logger"})
 _known_secrets: Final[set[str]] = set()
 _in_base64: Final[set[str]] = set()
@@ -109,12 +100,7 @@ def mask_text(text: str) -> str:
 
 def mask_secrets(text: str) -> str:
     """The text without secrets of any kind, and with variables' values as they are: for settings that are shown."""
-    text = mask_known(text)
-    if "://" in text:  # else the search is quadratic in the length of a word
-        text = _URL_CREDENTIALS.sub(rf"\g<scheme>{MASK}@", text)
-    text = _QUERY_SECRET.sub(rf"\g<name>{MASK}", text)
-    text = _API_KEY.sub(rf"\g<id>{MASK}", text)
-    return _BEARER.sub(rf"\g<kind>{MASK}", text)
+    return mask_shapes(mask_known(text))
 
 
 def _unfilled(text: str) -> str:
@@ -127,17 +113,37 @@ def _unfilled(text: str) -> str:
     return text
 
 
-def masked(name: str, value: object) -> Any:
-    """A field's value with everything secret in it masked, at any depth; a secret-named field is masked whole."""
-    if value is not None and is_secret_name(name):
+def masked(name: str, value: object, depth: int = 0) -> Any:
+    """A field's value with everything secret in it masked, at any depth; a secret-named field is masked whole.
+
+    Never raises: what cannot be shown is told by its type, and what is nested too deep by `...`.
+    """
+    if value is None or isinstance(value, bool | int | float):
+        return MASK if value is not None and is_secret_name(name) else value
+    if is_secret_name(name):
         return MASK
     if isinstance(value, str):
         return mask_secrets(value) if name in _CONSTANT_FIELDS else mask_text(value)
-    if isinstance(value, Mapping):
-        members = cast("Mapping[object, object]", value)
-        return {str(key): masked(str(key), item) for key, item in members.items()}
-    if isinstance(value, list | tuple):
-        return [masked(name, item) for item in cast("list[object]", value)]
-    if value is None or isinstance(value, bool | int | float) or name.startswith("_"):
+    if name.startswith("_") and not depth:
         return value
-    return mask_text(str(value))
+    if isinstance(value, Mapping | list | tuple | set | frozenset):
+        return _masked_members(name, cast("_Members", value), depth) if depth < _DEEPEST else "..."
+    return mask_text(_as_text(value))
+
+
+_Members = Mapping[object, object] | list[object] | tuple[object, ...] | set[object] | frozenset[object]
+
+
+def _masked_members(name: str, members: _Members, depth: int) -> Any:
+    if isinstance(members, Mapping):
+        return {mask_text(_as_text(key)): masked(_as_text(key), item, depth + 1) for key, item in members.items()}
+    return [masked(name, item, depth + 1) for item in members]
+
+
+def _as_text(value: object) -> str:
+    if isinstance(value, bytes | bytearray):
+        return value.decode("utf-8", "backslashreplace")
+    try:
+        return str(value)
+    except Exception:  # noqa: BLE001  whatever it is, the line that tells of it is worth more
+        return f"<{type(value).__name__}>"

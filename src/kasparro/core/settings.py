@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, Va
 from kasparro.core.address import numeric
 from kasparro.core.errors import ConfigurationError
 from kasparro.core.limits import MOST_LANES
+from kasparro.core.log_levels import checked_levels
 from kasparro.core.trust import checked_hosts, checked_origins, checked_proxies
 
 DEFAULT_CONFIG_NAME = "kasparro.yaml"
@@ -45,6 +46,9 @@ class Settings(BaseModel):
     log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], Field(alias="LOG_LEVEL")] = "INFO"
     """Log lines at this level and above: `DEBUG`, `INFO`, `WARNING`, `ERROR`, `CRITICAL`. Unset: `INFO`, but `WARNING`
     for commands that show their progress on a terminal."""
+    log_levels: Annotated[str | None, AfterValidator(checked_levels), Field(alias="KASPARRO_LOG_LEVELS")] = None
+    """Levels of single modules, separated by commas, which win over `LOG_LEVEL` for them and what is below them:
+    `kasparro.ingestion.http=DEBUG,kasparro.api=WARNING`. Libraries such as `granian` can be named too."""
     config_path: Annotated[AbsolutePath, Field(alias="KASPARRO_CONFIG", validate_default=True)] = Path(
         DEFAULT_CONFIG_NAME
     )
