@@ -96,5 +96,5 @@ def _columns(*, colors: bool) -> list[structlog.dev.Column]:
 def _for_people(value: Any) -> str:
     if isinstance(value, dict):
         members = cast("dict[str, Any]", value)
-        return " ".join(f"{name}:{_for_people(item)}" for name, item in members.items()) or "{}"
+        return " ".join(f"{escaped(name)}:{_for_people(item)}" for name, item in members.items()) or "{}"
     return escaped(str(value))
