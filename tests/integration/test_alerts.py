@@ -138,7 +138,7 @@ async def test_systemic_run(database: ConnectionOptions, connection: Connection)
     bad = ScriptedSource({"p": [row("a", bad=True), row("b", bad=True), row("c", bad=True)]}, name="bad")
     assert await run(database, bad, limit=RejectLimit(share=0.5, min_records=2)) == "systemic"
     assert await firing(connection) == [("systemic", "")]
-    bad.records = {"p": [row("a"), row("b"), row("c")]}
+    bad.records["p"] = [row("a"), row("b"), row("c")]
     await run(database, bad, limit=RejectLimit(share=0.5, min_records=2))
     assert await firing(connection) == []
 

@@ -6,7 +6,7 @@ import pytest
 
 from kasparro.core.errors import InvalidConfigurationError
 from kasparro.core.masking import mask_text
-from kasparro.schemas.alerts import AlertRules, Route
+from kasparro.schemas.alerts import AlertKind, AlertRules, Route
 from kasparro.schemas.configuration import Configuration, parse_configuration
 from kasparro.schemas.configuration.export import shown_configuration
 
@@ -51,8 +51,8 @@ alerts:
         URL=URL,
         KEY=SECRET,
     )
-    everything = frozenset({"failing", "systemic", "stale", "drift", "quality", "anomaly"})
-    pager, team = Route("pager", frozenset({"failing", "stale"})), Route("team", everything)
+    everything = frozenset[AlertKind]({"failing", "systemic", "stale", "drift", "quality", "anomaly"})
+    pager, team = Route("pager", frozenset[AlertKind]({"failing", "stale"})), Route("team", everything)
     assert configuration.alerts.rules("trades") == AlertRules((pager, team), 2, 4, 90.0)
     assert configuration.alerts.rules("news") == AlertRules((team,), 2, 4, 90.0)
 
