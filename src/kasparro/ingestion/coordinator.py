@@ -11,8 +11,6 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-import structlog
-
 from kasparro import __version__
 from kasparro.core.canonical import storable_text
 from kasparro.core.database import Connection, ConnectionOptions, house_errors
@@ -31,6 +29,8 @@ from kasparro.ingestion.http.contract import LONGEST_PAUSE_SECONDS
 from kasparro.ingestion.job import SourceJob, partitions_of
 from kasparro.ingestion.locking import lock
 from kasparro.ingestion.passes import OpenPass, PartitionPlan, find_open, fresh
+from kasparro.ingestion.quality import faulty_pattern, judge
+from kasparro.ingestion.reports import warn_of_new_mapping
 from kasparro.ingestion.requests import Request, RunPlan, snapshot_of
 from kasparro.ingestion.snapshot import compare, must_read_all
 from kasparro.ingestion.source import UNFINISHED_CODES, FinalBatch
@@ -56,7 +56,6 @@ from kasparro.services.sources import SourceInfo
 
 STUCK_AFTER_SECONDS = 60.0
 _CLAIM_ATTEMPTS: Final = 3
-log = structlog.get_logger()
 
 
 class Coordinator:
@@ -81,6 +80,7 @@ class Coordinator:
         async with self.live.use() as connection:
             await raw_tables.prepare(connection)
             plan = await self._claim(connection, job, request, partitions)
+            failure = failure or await faulty_pattern(connection, job.checks)
         if failure is not None:
             await self.fail(plan.stamp.run_id, "failed", failure)
             raise failure
@@ -114,7 +114,8 @@ class Coordinator:
                 now = datetime.now(UTC)
                 if plan.snapshot is not None:
                     await compare(connection, stamp, plan.snapshot, now)
-                await runs.close(connection, stamp.run_id, state="succeeded", at=now)
+                judgement = await judge(connection, plan, now)
+                await runs.close(connection, stamp.run_id, state=judgement.state, at=now, error=judgement.reason)
                 read = plan.operation is None
                 await settle_alerts(connection, self._source, self._rules, now, stale_known=read)
 
@@ -172,7 +173,7 @@ class Coordinator:
         version = await runs.mapping_version(connection, job.mapping_hash, job.mapping_text)
         operation = request.operation
         if operation is None:
-            await self._warn_of_new_mapping(connection, version, request)
+            await warn_of_new_mapping(connection, source, version, told=not request.full_refresh)
         else:
             await operation.begin(connection, source.id, version)
         name = operation.name if operation else None
@@ -198,14 +199,7 @@ class Coordinator:
         await self._save_plan(connection, run_id, plans, rows, request, open_pass)
         first = open_pass is None and operation is None and not await sources.has_records(connection, source.id)
         in_all = len(open_pass.names) if open_pass else len(plans)
-        return RunPlan(stamp, plans, first, resumes, in_all, operation, snapshot)
-
-    async def _warn_of_new_mapping(self, connection: Connection, version: int, request: Request) -> None:
-        """Records that are not read again keep what an older mapping made of them: say so, once for each change."""
-        earlier = await runs.last_mapping_version(connection, self._source.id)
-        if earlier not in {None, version} and not request.full_refresh:
-            message = "the mapping changed: records that are not read again keep the old one until --full-refresh"
-            log.warning("run.mapping_changed", source=self._source.name, message=message)
+        return RunPlan(stamp, plans, first, resumes, in_all, operation, snapshot, job.checks)
 
     async def _resumable(
         self,

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from kasparro.core.errors import KasparroError, SourceError
+from kasparro.ingestion.checks import compile_checks
 from kasparro.ingestion.registry import Fetchers, build_source, build_transformer
 from kasparro.ingestion.source import Source, SourceRecord
 from kasparro.ingestion.transform import TransformedBatch, Transformer
@@ -22,6 +23,7 @@ from kasparro.schemas.configuration import (
     mapping_hash,
     mapping_text,
 )
+from kasparro.schemas.quality import Check
 
 
 class Transforms(Protocol):
@@ -49,6 +51,8 @@ class SourceJob:
     """When the scheduler reads it; None: at the default interval."""
     deletes: Deletes | None = None
     """How the source tells that records are deleted."""
+    checks: tuple[Check, ...] = ()
+    """What must hold of its records at the end of a run."""
     deadline: timedelta | None = None
     """How long a run of it may take; None: as long as a run may."""
     retention: Retention | None = None
@@ -69,6 +73,7 @@ def build_job(config: AnySourceConfig, base_dir: Path, fetchers: Fetchers | None
         mapping_text=mapping_text(config),
         schedule=config.schedule,
         deletes=config.deletes,
+        checks=compile_checks(config),
         deadline=config.deadline,
         retention=config.retention,
     )

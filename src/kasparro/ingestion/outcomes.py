@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from kasparro.core.errors import KasparroError
+from kasparro.schemas.quality import QualityResult
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,8 @@ class RunOutcome:
     error: KasparroError | None = None
     rejected: int = 0
     earlier: tuple[dict[str, Any], ...] = ()
+    quality: tuple[QualityResult, ...] = ()
+    """What its quality checks said; nothing where it did not reach its end."""
 
     @property
     def rows(self) -> list[dict[str, Any]]:

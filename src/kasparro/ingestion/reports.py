@@ -2,12 +2,16 @@
 
 from typing import Any, Final
 
+import structlog
+
 from kasparro.core.canonical import storable_text
 from kasparro.core.database import Connection
 from kasparro.core.errors import KasparroError
-from kasparro.services import repeats
+from kasparro.services import repeats, runs
+from kasparro.services.sources import SourceInfo
 
 _MOST_EXAMPLES: Final = 3
+log = structlog.get_logger()
 
 
 def unexpected(bound: Any, bug: Exception) -> KasparroError:
@@ -17,6 +21,14 @@ def unexpected(bound: Any, bug: Exception) -> KasparroError:
         f"unexpected {type(bug).__name__}: {storable_text(str(bug))}",
         hint="this is a bug: please report it with the log",
     )
+
+
+async def warn_of_new_mapping(connection: Connection, source: SourceInfo, version: int, *, told: bool) -> None:
+    """Records that are not read again keep what an older mapping made of them: say so, once for each change."""
+    earlier = await runs.last_mapping_version(connection, source.id)
+    if told and earlier not in {None, version}:
+        message = "the mapping changed: records that are not read again keep the old one until --full-refresh"
+        log.warning("run.mapping_changed", source=source.name, message=message)
 
 
 def log_end(bound: Any, row: dict[str, Any]) -> None:

@@ -7,6 +7,7 @@ from kasparro.ingestion.operation import Operation
 from kasparro.ingestion.passes import PartitionPlan
 from kasparro.ingestion.snapshot import Snapshot
 from kasparro.schemas.batches import RunStamp
+from kasparro.schemas.quality import Check
 from kasparro.services import checkpoints
 from kasparro.services.runs import Newest
 
@@ -46,6 +47,8 @@ class RunPlan:
     operation: Operation | None = None
     snapshot: Snapshot | None = None
     """How to compare at the end, where a complete reading holds all."""
+    checks: tuple[Check, ...] = ()
+    """What must hold of the source's records at its end."""
 
 
 def snapshot_of(job: SourceJob, request: Request, partitions: list[str]) -> Snapshot | None:

@@ -29,6 +29,7 @@ from kasparro.ingestion.job import SourceJob, for_first_load
 from kasparro.ingestion.outcomes import RunOutcome
 from kasparro.ingestion.passes import PartitionPlan
 from kasparro.ingestion.pipeline import Lane, Pipeline
+from kasparro.ingestion.quality import quality_error, report_quality
 from kasparro.ingestion.recovery import MAY_PASS, RECONNECT_SECONDS, Recovery
 from kasparro.ingestion.reports import log_end, report_repeats, unexpected
 from kasparro.ingestion.source import BatchLimits, ReadsDocuments, Source, Start
@@ -188,12 +189,13 @@ async def _run_claimed(
         row = await run_pages.find(connection, run_id)
         if row["duplicate"]:
             await report_repeats(bound, connection, row)
+        judged = await report_quality(bound, connection, plan)
     log_end(bound, row)
     if error is None:
         await refresh_statistics(coordinator.live, job.source.name, plan.stamp.source_id, inserted=row["inserted"])
     if isinstance(error, PassExpiredError):
         raise error
-    return RunOutcome(job.source.name, str(row["state"]), row, error)
+    return RunOutcome(job.source.name, str(row["state"]), row, error or quality_error(row), quality=judged)
 
 
 async def _close_early(

@@ -29,11 +29,12 @@ where id = $1::bigint and source_id = $2::integer and state = 'queued' and opera
 """
 _HISTORY = """
 select max(r.started_at) filter (where newest.state not in ('running', 'interrupted', 'cancelled')) as started_at,
-       count(*) filter (where r.state in ('failed', 'systemic') and r.id > coalesce(good.id, 0)) as failures
+       count(*) filter (where r.state in ('failed', 'systemic') and r.id > coalesce(read.id, 0)) as failures
 from sources s
 left join lateral (
     select max(id) as id from etl_runs
-    where source_id = s.id and state in ('succeeded', 'partial') and operation is null) good on true
+    where source_id = s.id and operation is null
+      and (state in ('succeeded', 'partial') or error_code = 'quality_check_failed')) read on true
 left join lateral (
     select state from etl_runs
     where source_id = s.id and started_at is not null and operation is null order by id desc limit 1
@@ -165,7 +166,7 @@ async def start_queued(connection: Connection, run_id: int, run: NewRun) -> bool
 
 
 async def history(connection: Connection, source: str) -> tuple[datetime | None, int]:
-    """When the source's newest run began, and how many runs have failed since the last good one.
+    """When the source's newest run began, and how many have failed since the last one that read it to its end.
 
     None for the time also when that run was broken off, by a stop or a death: what it left is to be read at once, not a
     day later. (Should it live, in another process, its lock says so.)

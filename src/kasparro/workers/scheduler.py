@@ -15,7 +15,7 @@ import structlog
 
 from kasparro.core.canonical import storable_text
 from kasparro.core.database import Connection, ConnectionOptions, connect, house_errors
-from kasparro.core.errors import DatabaseError, RunConflictError
+from kasparro.core.errors import DatabaseError, QualityError, RunConflictError
 from kasparro.core.masking import mask_text
 from kasparro.ingestion.coordinator import Request
 from kasparro.ingestion.job import SourceJob
@@ -187,7 +187,7 @@ class Scheduler:
         if isinstance(outcome.error, RunConflictError):
             log.info("scheduler.source_held", source=outcome.source, message=outcome.error.message)
             started = await self._begun_elsewhere(source, started)
-        elif outcome.state in _FAILED:
+        elif outcome.state in _FAILED and not isinstance(outcome.error, QualityError):  # read to its end, it is there
             source.failures += 1
             if queued is not None:
                 await self._refuse(queued.id, outcome)

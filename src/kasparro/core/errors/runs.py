@@ -80,6 +80,14 @@ class DriftError(KasparroError):
     exit_code = EXIT_SYSTEMIC
 
 
+class QualityError(KasparroError):
+    """Records do not hold to a check of the source's `checks:` whose level is `fail`. They stay as they were loaded, and
+    the next run goes on as after a good one, and judges again."""
+
+    code = "quality_check_failed"
+    exit_code = EXIT_SYSTEMIC
+
+
 class TooManyGoneError(KasparroError):
     """So many records are missing from a complete reading that it may not be one: none was deleted. With `--confirm`, a
     run deletes them."""

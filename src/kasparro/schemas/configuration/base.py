@@ -4,6 +4,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr, StringConstraints, field_validator
 
+from kasparro.schemas.configuration.checks import Checks
 from kasparro.schemas.configuration.deletes import Deletes
 from kasparro.schemas.configuration.expressions import Expression
 from kasparro.schemas.configuration.retention import Retention
@@ -57,6 +58,8 @@ class SourceConfig(Strict):
     offset before the change, one that it repeats as the first of the two."""
     reject_limit: RejectLimit = RejectLimit()
     """When a batch is refused as a whole."""
+    checks: Checks = ()
+    """What must hold of the source's records, judged at the end of each run."""
     schedule: Schedule | None = None
     """When the source is read by the scheduler. Every `ETL_INTERVAL_MINUTES` when absent."""
     deadline: Span | None = None

@@ -22,6 +22,7 @@ from kasparro.schemas.configuration import (
     upstream,
     version,
 )
+from kasparro.schemas.configuration.checks import TypedCheck
 from kasparro.schemas.configuration.choice import type_of
 from kasparro.schemas.configuration.document import replace_scalars, scalars
 from kasparro.schemas.configuration.mapping import ConstantTarget, ExpressionTarget
@@ -108,6 +109,18 @@ a message looks like.
         - {name: pager, type: webhook, url: "${PAGER_URL}", secret: "${PAGER_SECRET}", on: [failing, stale]}
         - {name: team, type: slack, url: "${SLACK_URL}", sources: [trades]}
 """
+_CHECKS = """\
+What checks are for, and what becomes of a run for which one fails, stands in [quality.md](../quality.md).
+
+    checks:
+      - {type: not_null, field: [title, value]}
+      - {type: unique, field: entity_key, level: warn}
+      - {type: in, field: category, values: [earthquake, explosion]}
+      - {type: between, field: value, min: -2, max: 10, max_share: 0.01}
+      - {type: matches, field: url, pattern: "^https://"}
+      - {type: fresh_within, max_age: 2h}
+      - {type: row_count, min: 1000}
+"""
 
 
 def shown_configuration(configuration: Configuration) -> dict[str, Any]:
@@ -148,6 +161,10 @@ def reference_text() -> str:
         _section("`rate_limit`", upstream.RateLimit),
         _section("`retry`", upstream.Retry),
         _section("`reject_limit`", base.RejectLimit),
+        *(
+            _section(f"`checks` of type `{type_of(kind)}`", kind, "" if position else _CHECKS)
+            for position, kind in enumerate(_members(TypedCheck))
+        ),
         _section("`deletes`", deletes.Deletes),
         _section("`retention`", retention.Retention),
         _section("`alerts`", alerts.Alerts, _ALERTS),

@@ -27,6 +27,7 @@ _MANNERS: Final[dict[str, Any]] = {
     **dict.fromkeys(("retention", "drift", "max_body", "max_pages", "allow_private", "allow_other_hosts"), True),
     "incremental": {"lookback": True},
     "deletes": {"max_share": True},
+    "checks": True,
 }
 """Settings that say when and how a source is asked, and change nothing about what it answers."""
 

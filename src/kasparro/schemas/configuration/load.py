@@ -8,6 +8,7 @@ from typing import Any, cast
 from pydantic import ValidationError
 
 from kasparro.core.errors import ConfigurationError, ConfigurationProblem, InvalidConfigurationError
+from kasparro.schemas.configuration.checks import unmapped
 from kasparro.schemas.configuration.document import Document, Path, parse_document, shown_path
 from kasparro.schemas.configuration.models import Configuration
 from kasparro.schemas.configuration.nearest import nearest
@@ -57,6 +58,7 @@ def _validate(parsed: Document, environ: Mapping[str, str]) -> Configuration | N
     written = cast("list[dict[str, Any]]", parsed.value["sources"])
     for source, as_written in zip(configuration.sources, written, strict=True):
         source.written.update(as_written)
+    _find_unmapped_checks(parsed, configuration)
     whole = cast("dict[str, dict[str, Any] | None]", parsed.value)
     configuration.alerts.written.update(whole.get("alerts") or {})
     return configuration
@@ -98,6 +100,13 @@ def _list_at(parsed: Document, where: Path) -> list[dict[str, object]]:
         value = cast("dict[str | int, object]", value).get(name) if isinstance(value, dict) else None
     items = cast("list[object]", value) if isinstance(value, list) else []
     return [cast("dict[str, object]", item) if isinstance(item, dict) else {} for item in items]
+
+
+def _find_unmapped_checks(parsed: Document, configuration: Configuration) -> None:
+    """Checks of fields that no record of their source can have."""
+    for index, source in enumerate(configuration.sources):
+        for position, message in unmapped(source.checks, source.map, is_feed=source.type == "rss"):
+            parsed.find(("sources", index, "checks", position, "field"), message)
 
 
 def _problems(parsed: Document, file: str) -> list[ConfigurationProblem]:
