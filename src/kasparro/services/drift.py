@@ -55,6 +55,10 @@ set last_run_id = excluded.last_run_id, last_seen_at = excluded.last_seen_at, se
     last_example = coalesce(excluded.last_example, known.last_example)
 returning id, kind, field, run_id = $2::bigint as is_new
 """
+_RENEW: Final = """
+update schema_drift_events set last_run_id = $2::bigint, last_seen_at = $3::timestamptz
+where id = any($1::bigint[]) and state = 'open'
+"""
 _CLOSE: Final = """
 update schema_drift_events
 set state = $2::text, closed_by = $3::text, reason = $4::text, closed_at = $5::timestamptz
@@ -227,6 +231,12 @@ async def store_findings(
     if kinds:
         await connection.execute(_COUNT, source_id, kinds)
     return stored
+
+
+async def renew(connection: Connection, event_ids: Sequence[int], run_id: int, *, at: datetime) -> None:
+    """Record that a run has met open findings again."""
+    if event_ids:
+        await connection.execute(_RENEW, list(event_ids), run_id, at)
 
 
 async def close(

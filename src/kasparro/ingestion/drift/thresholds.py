@@ -10,6 +10,10 @@ TAIL_SHARE: Final = 0.2
 """A field that goes in the midst of a run is gone once this share of the run's records is without it..."""
 DENSE_SHARE: Final = 0.9
 """... and it stood in this share of records before: a rarer one may as well depend on the order of records."""
+NEARLY_ALL: Final = 0.99
+"""A mapped field that so many records had is expected of each: one without it would overwrite a value by NULL."""
+LEARNED_RECORDS: Final = 10_000
+"""Good runs teach the accepted shape until it stands on so many records; then it stays, or it would creep along."""
 FEWEST_COMPARED: Final = 30
 """Values of a rare field on either side; fewer say nothing of its types and nulls."""
 CHANGED_SHARE: Final = 0.5

@@ -1,0 +1,190 @@
+"""The records of a batch as drift looks at them, in one interface: rows of text as columns, and JSON payloads.
+
+Not looked at: what is filtered, what deletes, and what its reader knows to be wrong or nobody can store.
+"""
+
+# Arrow's stubs leave element types open.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+
+from collections.abc import Collection, Sequence
+from itertools import repeat
+from operator import le
+from typing import Any, Final, Protocol, cast
+
+import pyarrow as pa
+
+from kasparro.ingestion.columns.text import TextColumns, parts_of
+from kasparro.ingestion.drift.expected import Needed, Typed, Way, family_of, values_at
+from kasparro.ingestion.drift.from_columns import profile_columns
+from kasparro.ingestion.drift.from_payloads import profile_payloads
+from kasparro.ingestion.drift.profile import Profile
+from kasparro.ingestion.source import READER_CODES, Payload, SourceRecord
+from kasparro.ingestion.transform import TransformedBatch
+
+_NOT_LOOKED_AT: Final = READER_CODES | {"unstorable"}
+Lacking = dict[str, list[int]]
+"""By path, the positions of records that lack a field."""
+
+
+class Part(Protocol):
+    """Records that are looked at, each at a position from 0."""
+
+    def __len__(self) -> int: ...
+
+    def ordinal(self, position: int) -> int:
+        """The record's number in its pass."""
+        ...
+
+    def locator(self, position: int) -> str: ...
+
+    def profile(self, first: int) -> Profile:
+        """Their profile, with numbers of its own from `first`."""
+        ...
+
+    def lacking(self, parent: Way, needed: Sequence[Needed]) -> tuple[int, Lacking]:
+        """How many records have the object that these fields stand in, and which of them lack one."""
+        ...
+
+    def odd(self, typed: Typed) -> tuple[int, dict[int, Any]]:
+        """How many records have values of a field, and an odd value of each that has some of unknown types."""
+        ...
+
+
+class Columns:
+    """Rows of text."""
+
+    def __init__(self, rows: TextColumns, ordinals: Sequence[int]) -> None:
+        self._rows = rows
+        self._ordinals = ordinals
+        self._names = frozenset(rows.cells.schema.names)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def ordinal(self, position: int) -> int:
+        return self._ordinals[position]
+
+    def locator(self, position: int) -> str:
+        return self._rows[position].locator
+
+    def profile(self, first: int) -> Profile:
+        return profile_columns(self._rows, first)
+
+    def lacking(self, parent: Way, needed: Sequence[Needed]) -> tuple[int, Lacking]:
+        if parent:
+            return 0, {}
+        size = len(self)
+        return size, {each.path: list(range(size)) for each in needed if each.name not in self._names}
+
+    def odd(self, typed: Typed) -> tuple[int, dict[int, Any]]:
+        if len(typed.way) != 1 or typed.way[0] not in self._names:
+            return 0, {}
+        cells = cast("list[str]", self._rows.cells.column(typed.way[0]).to_pylist())
+        found = [(position, value, family_of(value)) for position, value in enumerate(cells)]
+        filled = [each for each in found if each[2] is not None]
+        return len(filled), {position: value for position, value, name in filled if name not in typed.known}
+
+
+class Payloads:
+    """JSON objects, or rows of text that were read one by one."""
+
+    def __init__(self, records: Sequence[SourceRecord], ordinals: Sequence[int]) -> None:
+        self._records = records
+        self._payloads = [record.payload for record in records]
+        self._ordinals = ordinals
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def ordinal(self, position: int) -> int:
+        return self._ordinals[position]
+
+    def locator(self, position: int) -> str:
+        return self._records[position].locator
+
+    def profile(self, first: int) -> Profile:
+        return profile_payloads(self._payloads, _Locators(self._records), first)
+
+    def lacking(self, parent: Way, needed: Sequence[Needed]) -> tuple[int, Lacking]:
+        if None not in parent:
+            objects = _objects(self._payloads, cast("tuple[str, ...]", parent))
+            names = frozenset(each.name for each in needed)
+            if all(map(le, repeat(names), map(dict.keys, objects))):
+                return len(objects), {}
+        return self._one_by_one(parent, needed)
+
+    def odd(self, typed: Typed) -> tuple[int, dict[int, Any]]:
+        size, odd = 0, dict[int, Any]()
+        for position, payload in enumerate(self._payloads):
+            values = [
+                (value, name) for value in values_at(payload, typed.way) if (name := family_of(value)) is not None
+            ]
+            size += bool(values)
+            strange = [value for value, name in values if name not in typed.known]
+            if strange:
+                odd[position] = strange[0]
+        return size, odd
+
+    def _one_by_one(self, parent: Way, needed: Sequence[Needed]) -> tuple[int, Lacking]:
+        size, lacking = 0, Lacking()
+        for position, payload in enumerate(self._payloads):
+            objects = [value for value in values_at(payload, parent) if isinstance(value, dict)]
+            size += bool(objects)
+            for each in needed if objects else ():
+                if not any(each.name in found for found in objects):
+                    lacking.setdefault(each.path, []).append(position)
+        return size, lacking
+
+
+def parts_looked_at(records: Sequence[SourceRecord], first_ordinal: int, batch: TransformedBatch) -> list[Part]:
+    """The parts of a reader's batch, once it is known what became of each record."""
+    left_out = {record.ordinal for record in batch.filtered} | {record.ordinal for record in batch.tombstones}
+    left_out |= {each.ordinal for each in batch.rejected if not _NOT_LOOKED_AT.isdisjoint(_codes(each.defects))}
+    found: list[Part] = []
+    ordinal = first_ordinal
+    for part in parts_of(records):
+        ordinals = range(ordinal, ordinal + len(part))
+        ordinal += len(part)
+        if (looked := _part(part, ordinals, left_out)) is not None:
+            found.append(looked)
+    return found
+
+
+def _part(records: Sequence[SourceRecord], ordinals: range, left_out: Collection[int]) -> Part | None:
+    if not left_out or not any(ordinal in ordinals for ordinal in left_out):
+        kept: Sequence[int] = ordinals
+    else:
+        kept = [ordinal for ordinal in ordinals if ordinal not in left_out]
+    if not kept:
+        return None
+    if not isinstance(records, TextColumns):
+        return Payloads(records if kept is ordinals else [records[each - ordinals[0]] for each in kept], kept)
+    if kept is ordinals:
+        return Columns(records, kept)
+    places = pa.array([each - ordinals[0] for each in kept], pa.int64())
+    return Columns(TextColumns(records.cells.take(places), places=records.locators().take(places)), kept)
+
+
+def _codes(defects: Sequence[Any]) -> set[str]:
+    return {defect.code for defect in defects}
+
+
+def _objects(payloads: Sequence[Payload], parent: tuple[str, ...]) -> list[dict[str, Any]]:
+    """The objects at a path, of those payloads that have one there."""
+    found: list[Any] = list(payloads)
+    for name in parent:
+        found = [value for each in found if isinstance(value := each.get(name), dict)]
+    return found
+
+
+class _Locators(Sequence[str]):
+    """The locators of records, each made only when it is asked for."""
+
+    def __init__(self, records: Sequence[SourceRecord]) -> None:
+        self._records = records
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self._records[index].locator
