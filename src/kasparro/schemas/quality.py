@@ -14,14 +14,15 @@ Level = Literal["warn", "fail"]
 class Check:
     """A check of a source's live records, as its configuration declares it.
 
-    `name` says it in words, such as `value between 0 and 10`; `definition` is all that decides its result, as JSON.
-    Where a type of check has no use for a field, that is empty. `low` and `high` are both inclusive.
+    `name` says it in words, such as `value between 0 and 10`; `definition` is the check as it is configured, to be
+    stored, and `fingerprint` a hash of that before anything in it is masked. Where a type of check has no use for a field, that is empty. `low` and `high` are both inclusive.
     """
 
     type: CheckType
     name: str
     level: Level
     definition: Mapping[str, Any]
+    fingerprint: str
     fields: tuple[str, ...] = ()
     """Of the unified record; `attributes.NAME` for an attribute."""
     max_share: float = 0.0
@@ -30,6 +31,8 @@ class Check:
     numbers: tuple[Decimal, ...] = ()
     low: Decimal | datetime | None = None
     high: Decimal | datetime | None = None
+    until_now: bool = False
+    """Whether the high end is when it is judged."""
     pattern: str = ""
     max_age: timedelta = timedelta(0)
 
@@ -59,3 +62,5 @@ class QualityResult:
     message: str
     examples: Sequence[Example]
     definition: Mapping[str, Any]
+    fingerprint: str
+    """Of the check that was judged."""

@@ -4,21 +4,25 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
+from kasparro.core.canonical import DIGEST_MODULUS
 from kasparro.core.database import Connection
 from kasparro.schemas.quality import Example, QualityResult
 
 _SAVE = """
 insert into quality_results
-    (run_id, source_id, position, name, level, passed, checked, failed, seen, message, examples, definition)
-select $1::bigint, $2::integer, position, name, level, passed, checked, failed, seen, message, examples, definition
+    (run_id, source_id,
+     position, name, level, passed, checked, failed, seen, message, examples, definition, fingerprint)
+select $1::bigint, $2::integer, result.*
 from jsonb_to_recordset($3::jsonb) as result(
     position bigint, name text, level text, passed boolean, checked bigint, failed bigint, seen text, message text,
-    examples jsonb, definition jsonb)
+    examples jsonb, definition jsonb, fingerprint text)
 """
 _RESULTS = """
-select position, name, level, passed, checked, failed, seen, message, examples, definition from quality_results
+select position, name, level, passed, checked, failed, seen, message, examples, definition, fingerprint
+from quality_results
 """
 _OF_RUN = f"{_RESULTS} where run_id = $1::bigint order by position"
 _NEWEST = """
@@ -29,6 +33,13 @@ _NEWEST = """
 """
 """A queued run may end after one with a higher id: the newest is the one that ended last."""
 _LAST = f"select last.* from sources s cross join lateral ({_NEWEST}) last where s.id = $1::integer"  # noqa: S608
+_NOW = """
+select mod(s.digest + coalesce(own.delta, 0), $3::numeric) as digest, coalesce(own.written, false) as written
+from sources s cross join (
+    select sum(digest_delta) as delta, bool_or(inserted > 0 or updated > 0 or deleted > 0) as written
+    from etl_run_batches where run_id = $2::bigint) own
+where s.id = $1::integer
+"""
 _FAILING = f"""
 select s.name as source, last.id as run_id, last.finished_at, q.level, q.name, q.message
 from sources s cross join lateral ({_NEWEST}) last join quality_results q on q.run_id = last.id and not q.passed
@@ -44,6 +55,14 @@ class Verdict:
     digest: int
     code_version: str
     results: list[QualityResult]
+
+
+@dataclass(frozen=True, slots=True)
+class RecordsNow:
+    """The digest of a source's records as a run leaves them, and whether that run wrote any."""
+
+    digest: int
+    written: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +93,13 @@ async def last(connection: Connection, source_id: int) -> Verdict | None:
     if row is None:
         return None
     return Verdict(row["id"], int(row["digest"]), row["code_version"], await of_run(connection, row["id"]))
+
+
+async def records_now(connection: Connection, source_id: int, run_id: int) -> RecordsNow:
+    """In the final transaction of a run: no other run has batches that are not in the source's digest."""
+    row = await connection.fetchrow(_NOW, source_id, run_id, Decimal(DIGEST_MODULUS))
+    assert row is not None
+    return RecordsNow(int(row["digest"]), row["written"])
 
 
 async def failing(connection: Connection) -> list[Failing]:

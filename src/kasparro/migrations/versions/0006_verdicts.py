@@ -84,6 +84,7 @@ def upgrade() -> None:
         sa.Column("message", sa.Text(), nullable=False),
         sa.Column("examples", _json(), nullable=True),
         sa.Column("definition", _json(), nullable=False),
+        sa.Column("fingerprint", sa.Text(), nullable=False),
         _time("created_at"),
         sa.CheckConstraint("level in ('warn', 'fail')", name="quality_results_level_check"),
         sa.ForeignKeyConstraint(["run_id"], ["etl_runs.id"]),

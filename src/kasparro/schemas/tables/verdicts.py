@@ -52,6 +52,7 @@ class QualityResultRow(SQLModel, table=True):
     message: str = text_column()
     examples: list[dict[str, Any]] | None = json_column()
     definition: dict[str, Any] = json_column(nullable=False)
+    fingerprint: str = text_column()
     created_at: datetime = time_column(now=True)
 
 
