@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from kasparro.api.exact_json import parse
+from kasparro.core.exact_json import parse
 from kasparro.core.database import Connection, ConnectionOptions
 from kasparro.ingestion.coordinator import Request
 from kasparro.ingestion.job import SourceJob

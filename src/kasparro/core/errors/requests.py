@@ -55,6 +55,13 @@ class NotFoundError(KasparroError):
     exit_code = EXIT_USAGE
 
 
+class IncomparableError(UsageError):
+    """Two runs that have nothing to be compared by: of two sources, one and the same, or one that has not begun."""
+
+    code = "incomparable"
+    http_status = 422
+
+
 class UnauthorizedError(KasparroError):
     """The request needs a key and has none (`invalid` False), or has one that is not valid."""
 

@@ -1,0 +1,166 @@
+"""Which records of two readings are new, changed, deleted, gone, remapped or unchanged, and what cannot be told."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Final
+
+from pyroaring import BitMap64
+
+from kasparro.core.database import Connection
+from kasparro.core.masking import mask_text
+from kasparro.schemas.pages.comparison import RecordKind, RecordTotals
+from kasparro.services import compared_records, read_passes
+from kasparro.services.compared_records import Between
+from kasparro.services.read_passes import Reading
+
+KINDS: Final[tuple[RecordKind, ...]] = ("new", "changed", "deleted", "gone", "remapped", "unchanged")
+DIFFERENCES: Final[tuple[RecordKind, ...]] = ("new", "changed", "deleted", "gone", "remapped")
+
+
+@dataclass(frozen=True, slots=True)
+class Kinds:
+    """Ids of records by kind; a kind that cannot be told is not in it, and `notes` say why.
+
+    `known` are those that had a payload before the base ended, `rewritten` is how many records were written again with
+    the payload that they had.
+    """
+
+    ids: dict[RecordKind, BitMap64] = field(default_factory=dict[RecordKind, BitMap64])
+    fresh: BitMap64 = field(default_factory=BitMap64)
+    rewritten: int = 0
+    notes: tuple[str, ...] = ()
+
+    def totals(self) -> RecordTotals:
+        """How many of each kind."""
+        counts = {kind: len(self.ids[kind]) if kind in self.ids else None for kind in KINDS}
+        return RecordTotals.model_validate(counts)
+
+    def count(self, kinds: Sequence[RecordKind]) -> int:
+        """How many records of these kinds there are, as far as it can be told."""
+        return sum(len(self.ids[kind]) for kind in kinds if kind in self.ids)
+
+    def page(
+        self, kinds: Sequence[RecordKind], after: tuple[int, int] | None, limit: int
+    ) -> list[tuple[RecordKind, int]]:
+        """Kinds and ids of the next records, by kind and then by id; `after` is the place of a kind, and an id."""
+        return list(islice(self._following(kinds, after or (0, -1)), limit))
+
+    def _following(self, kinds: Sequence[RecordKind], after: tuple[int, int]) -> Iterator[tuple[RecordKind, int]]:
+        for place, kind in enumerate(kinds):
+            if place >= after[0] and kind in self.ids:
+                first = after[1] + 1 if place == after[0] else 0
+                for number in self.ids[kind].iter_equal_or_larger(first):
+                    yield kind, number
+
+
+async def kinds_of(connection: Connection, between: Between) -> Kinds:
+    """Compare all records. In a transaction that shows all statements the same."""
+    base, target = between.base, between.target
+    obstacle = _obstacle(base, target)
+    if obstacle is not None:
+        return Kinds(notes=(obstacle,))
+    in_base, in_target = await compared_records.seen(connection, base), await compared_records.seen(connection, target)
+    if in_base is None or in_target is None:
+        runs = _runs(base if in_base is None else target)
+        return Kinds(
+            notes=(f"records: retention has folded the batches of {runs}: which records it read is not known",)
+        )
+    if dropped := await compared_records.missing_payloads(connection, between):
+        told = f"records: retention has dropped {dropped:,} payloads that came between the two: changes cannot be told"
+        return Kinds(notes=(told,))
+    moved = await compared_records.moved(connection, between)
+    new = (in_target - in_base) if base.is_full else (in_target & moved.fresh)
+    standing = in_target - new
+    changed = standing & moved.changed
+    ids: dict[RecordKind, BitMap64] = {
+        "new": new,
+        "changed": changed - moved.deleted,
+        "deleted": changed & moved.deleted,
+    }
+    rest = standing - changed
+    rewritten, remapped, notes = await _remapped(connection, rest, between)
+    if remapped is not None:
+        ids["remapped"] = remapped
+    ids["unchanged"] = rest - (remapped or BitMap64())
+    gone, why_not = await _gone(connection, in_base - in_target, base, target)
+    if gone is not None:
+        ids["gone"] = gone
+    notes += [why_not] if why_not else []
+    notes += [_UNSURE.format(moved.unsure)] if moved.unsure else []
+    return Kinds(ids, moved.fresh, rewritten, tuple(notes + _notes(base, target)))
+
+
+_UNSURE: Final = (
+    "{:,} records count as changed that changed more than once since a payload that retention has dropped: they may be "
+    "what they were again"
+)
+
+
+def _obstacle(base: Reading, target: Reading) -> str | None:
+    """Why records cannot be compared at all."""
+    for reading in (base, target):
+        if not reading.is_closed:
+            return f"records: {_runs(reading)} has not ended: compare again when it has"
+        if reading.last_raw_id is None:
+            return f"records: {_runs(reading)} is from before kasparro kept what is needed to compare records"
+    if base.pass_id == target.pass_id:
+        return "records: both runs carried the same reading, the later one went on with it: there is nothing to compare"
+    return None
+
+
+async def _remapped(connection: Connection, ids: BitMap64, between: Between) -> tuple[int, BitMap64 | None, list[str]]:
+    """How many records were written again with the payload that they had, and which of these became others by another
+    mapping.
+    """
+    again = await compared_records.rewritten(connection, between)
+    if between.same_mapping or not again:
+        return again, BitMap64(), []
+    lost, changed = await compared_records.remapped(connection, ids, between)
+    if lost:
+        since = f"{lost:,} of these records were written again after {_runs(between.target)}"
+        return again, None, [f"remapped: {since}: which of them the mapping had made others is not known any more"]
+    return again, changed, []
+
+
+async def _gone(
+    connection: Connection, ids: BitMap64, base: Reading, target: Reading
+) -> tuple[BitMap64 | None, str | None]:
+    """Records that the target lacks; or why that is not known."""
+    for reading in (base, target):
+        if not reading.is_full:
+            return None, f"gone: {_runs(reading)} is no complete reading ({_incomplete(reading)})"
+        locator = await read_passes.nameless_reject(connection, reading)
+        if locator is not None:
+            place = mask_text(locator)
+            return None, f"gone: {place} may have been rejected in {_runs(reading)}, and its key cannot be told"
+    return ids - await compared_records.deleted_before(connection, ids, base), None
+
+
+def _incomplete(reading: Reading) -> str:
+    reasons = {
+        None: "was not finished", "window": "only what was added was read, or records may have slipped past its pages",
+        "none": "it is as it was, and was not read",
+    }  # fmt: skip
+    for partition, coverage in sorted(reading.coverage.items()):
+        if coverage != "full":
+            return f"{mask_text(partition)}: {reasons.get(coverage, coverage)}"
+    return "it did not read the source on"
+
+
+def _notes(base: Reading, target: Reading) -> list[str]:
+    """What is to be known of records that a reading has seen and not taken."""
+    told: list[str] = []
+    for reading in (base, target):
+        counters = reading.counters
+        outcomes = (("rejected", counters.rejected), ("filtered", counters.filtered))
+        held = [f"{count:,} {name}" for name, count in outcomes if count]
+        if held:
+            told.append(f"{_runs(reading)}: {' and '.join(held)} records stand as they did before it, if they stood")
+    return told
+
+
+def _runs(reading: Reading) -> str:
+    if len(reading.run_ids) == 1:
+        return f"run {reading.run_ids[0]}"
+    return f"the reading of runs {', '.join(map(str, reading.run_ids))}"
