@@ -6,6 +6,7 @@ from typing import Any
 
 from kasparro.core.errors import KasparroError
 from kasparro.schemas.quality import QualityResult
+from kasparro.services.anomalies import FoundAnomaly
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,8 @@ class RunOutcome:
     earlier: tuple[dict[str, Any], ...] = ()
     quality: tuple[QualityResult, ...] = ()
     """What its quality checks said; nothing where it did not reach its end."""
+    anomalies: tuple[FoundAnomaly, ...] = ()
+    """What is unusual about it, by the source's history."""
 
     @property
     def rows(self) -> list[dict[str, Any]]:

@@ -1,5 +1,7 @@
 """What the log is told of a run: its one canonical line at the end, and what nobody expected, with its stack."""
 
+import json
+from collections.abc import Mapping
 from typing import Any, Final
 
 import structlog
@@ -7,10 +9,13 @@ import structlog
 from kasparro.core.canonical import storable_text
 from kasparro.core.database import Connection
 from kasparro.core.errors import KasparroError
-from kasparro.services import repeats, runs
+from kasparro.ingestion.requests import RunPlan
+from kasparro.services import anomalies, repeats, runs
+from kasparro.services.anomalies import FoundAnomaly
 from kasparro.services.sources import SourceInfo
 
 _MOST_EXAMPLES: Final = 3
+_COUNTED: Final = ("fetched", "inserted", "updated", "unchanged", "duplicate", "rejected", "filtered", "deleted")
 log = structlog.get_logger()
 
 
@@ -31,18 +36,36 @@ async def warn_of_new_mapping(connection: Connection, source: SourceInfo, versio
         log.warning("run.mapping_changed", source=source.name, message=message)
 
 
-def log_end(bound: Any, row: dict[str, Any]) -> None:
-    """How the run ended: its state, its counters, its error."""
-    names = ("fetched", "inserted", "updated", "unchanged", "duplicate", "rejected", "filtered", "deleted")
+def log_start(bound: Any, plan: RunPlan) -> None:
+    """That the run begins, and whether it goes on where another one broke off."""
+    how = f"goes on from run {plan.resumes_run_id}" if plan.resumes_run_id else "begins"
+    bound.info("run.started", message=f"run {plan.stamp.run_id} {how}", resumes_run_id=plan.resumes_run_id,
+               operation=plan.stamp.operation, partitions=len(plan.partitions))  # fmt: skip
+
+
+def log_end(bound: Any, row: dict[str, Any], found: Mapping[str, int], reject_codes: Mapping[str, int]) -> None:
+    """How the run ended, in one line: its state, counters, size, stages, rejects by code, its error, and what was
+    found (`services/run_facts`).
+    """
     seconds = (row["finished_at"] - row["started_at"]).total_seconds()
     failed = row["error_code"] is not None
+    told = f"run {row['id']} {row['state']}: {row['fetched']:,} records in {seconds:.1f} s"
+    stages = row["stage_seconds"]
     bound.log(
         30 if failed else 20,
         "run.finished",
+        message=f"{told}: {row['error_message']}" if failed else told,
         state=row["state"],
+        trigger=row["trigger"],
+        operation=row["operation"],
         duration_ms=round(seconds * 1000),
-        **{f"records_{name}": row[name] for name in names},
+        **{f"records_{name}": row[name] for name in _COUNTED},
         **({"records_gone": row["gone"]} if row["snapshot"] is not None else {}),
+        batches=row["batches"],
+        size_bytes=row["size_bytes"],
+        stage_seconds=json.loads(stages) if isinstance(stages, str) else stages,
+        **({"rejects": dict(sorted(reject_codes.items()))} if reject_codes else {}),
+        **{name: count for name, count in found.items() if count},
         **({"error.type": row["error_code"], "error.message": row["error_message"]} if failed else {}),
     )
 

@@ -31,7 +31,7 @@ from kasparro.ingestion.passes import PartitionPlan
 from kasparro.ingestion.pipeline import Lane, Pipeline
 from kasparro.ingestion.quality import quality_error, report_quality
 from kasparro.ingestion.recovery import MAY_PASS, RECONNECT_SECONDS, Recovery
-from kasparro.ingestion.reports import log_end, report_repeats, unexpected
+from kasparro.ingestion.reports import log_end, report_anomalies, report_repeats, unexpected
 from kasparro.ingestion.source import BatchLimits, ReadsDocuments, Source, Start
 from kasparro.ingestion.statistics import refresh_statistics
 from kasparro.ingestion.writers import lane_store
@@ -190,12 +190,14 @@ async def _run_claimed(
         if row["duplicate"]:
             await report_repeats(bound, connection, row)
         judged = await report_quality(bound, connection, plan)
+        unusual = await report_anomalies(bound, connection, run_id)
     log_end(bound, row)
     if error is None:
         await refresh_statistics(coordinator.live, job.source.name, plan.stamp.source_id, inserted=row["inserted"])
     if isinstance(error, PassExpiredError):
         raise error
-    return RunOutcome(job.source.name, str(row["state"]), row, error or quality_error(row), quality=judged)
+    ended = error or quality_error(row)
+    return RunOutcome(job.source.name, str(row["state"]), row, ended, quality=judged, anomalies=unusual)
 
 
 async def _close_early(

@@ -11,7 +11,7 @@ from kasparro.core.canonical import DIGEST_MODULUS
 from kasparro.core.database import Connection
 from kasparro.schemas.batches import OperationName
 from kasparro.schemas.counters import Counters
-from kasparro.services import batches
+from kasparro.services import anomalies, batches
 from kasparro.services.loading import affected, require_rows
 
 _INSERT = """
@@ -99,7 +99,7 @@ set state = $2::text, finished_at = greatest($3::timestamptz, started_at), error
         from etl_checkpoints c
         where c.source_id = etl_runs.source_id and c.scope = coalesce(etl_runs.plan ->> 'scope', ''))
 where id = $1::bigint and finished_at is null
-returning extract(epoch from finished_at - started_at)::double precision as seconds
+returning extract(epoch from finished_at - started_at)::double precision as seconds, operation
 """
 _COUNT = """
 insert into metric_counters as known (name, source_id, label, value)
@@ -248,6 +248,8 @@ async def close(
     if final in TIMED_STATES:
         counted.extend(_durations(float(closed[0]["seconds"])))
     await _count(connection, run_id, counted)
+    if final in _SUCCESSES and closed[0]["operation"] is None:
+        await anomalies.judge_closed(connection, run_id)
     return counters
 
 

@@ -26,7 +26,7 @@ def exactly(level: int) -> Count:
     return lambda _rng, _moment: level
 
 
-def series(  # noqa: PLR0913  each is one thing that cases differ in
+def series(
     count: int,
     fetched: Count,
     *,
@@ -59,7 +59,7 @@ def series(  # noqa: PLR0913  each is one thing that cases differ in
     return runs
 
 
-def of_counts(  # noqa: PLR0913
+def of_counts(
     number: int,
     moment: datetime,
     fetched: int,

@@ -1,0 +1,115 @@
+"""How much a run read and wrote, against what was usual; and counts that stand still where they never did."""
+
+import math
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from itertools import pairwise
+from typing import Final
+
+from kasparro.services.anomalies.facts import Anomaly, Measure, RunFacts
+from kasparro.services.anomalies.robust import FEWEST, median
+from kasparro.services.anomalies.seasons import Expected, Point, expect
+from kasparro.services.anomalies.wording import counted, times, usual_range
+from kasparro.services.anomalies.work import Work
+
+_STEADY: Final = 0.03
+"""The least spread of counts, as a share: so a count that never varied may be an eighth more or less."""
+_BY_CHANCE: Final = 1.2
+"""Records that come one by one vary by the square root of their number (Poisson), and by a little more."""
+_OFTEN_NONE: Final = 0.3
+"""Where so many runs had nothing, nothing is usual, and what comes at a time varies widely."""
+_BURST: Final = 3.0
+"""So many times the second largest count is usual where most runs have nothing."""
+_TRUSTED: Final = 14
+"""Of fewer counts, the largest and the least are usual too: it may be what comes once a week."""
+_UNKNOWN_DAY: Final = timedelta(days=2)
+_NEAR: Final = math.log(2.5)
+"""As long as runs of less than two days are known, a count is usual that is near one of the last three."""
+_MOST_STRETCH: Final = 50.0
+_SHORT_GAP: Final = 0.5
+_LONG_GAP: Final = 1.5
+_STUCK_RUNS: Final = 5
+_STUCK_CHANCE: Final = 1e-5
+"""So improbable must it be that a count is the same by chance so many times."""
+
+
+def volume(history: Sequence[Work], work: Work) -> list[Anomaly]:
+    """Records fetched; where that is usual, also records written, unless the mapping has just changed."""
+    found = _counted(history, work, "volume", lambda run: run.fetched)
+    if found is None and not _is_mapped_anew(history, work):
+        found = _counted(history, work, "written", lambda run: run.written)
+    return [] if found is None else [found]
+
+
+def stuck(history: Sequence[Work], work: Work) -> list[Anomaly]:
+    """Whether exactly as many records were fetched time and again, where that hardly ever happened."""
+    counts = [each.run.fetched for each in (*history, work)]
+    streak = next((place for place, count in enumerate(reversed(counts)) if count != counts[-1]), len(counts))
+    before = counts[: len(counts) - streak]
+    if streak < _STUCK_RUNS or len(before) < FEWEST:
+        return []
+    same = max(sum(one == other for one, other in pairwise(before)), before.count(counts[-1]))
+    chance = ((same + 1) / (len(before) + 1)) ** (streak - 1)
+    if chance > _STUCK_CHANCE:
+        return []
+    longest = _longest(before)
+    was = "never twice before" if longest == 1 else f"at most {longest} times before"
+    message = f"fetched exactly {counted(counts[-1])} for the {streak}th time in a row, {was}"
+    return [Anomaly("stuck", 1, longest, streak, math.sqrt(-2 * math.log(chance)), message)]
+
+
+def _longest(counts: Sequence[int]) -> int:
+    longest = length = 1
+    for one, other in pairwise(counts):
+        length = length + 1 if one == other else 1
+        longest = max(longest, length)
+    return longest
+
+
+def _is_mapped_anew(history: Sequence[Work], work: Work) -> bool:
+    return bool(history) and history[-1].run.mapping_version != work.run.mapping_version
+
+
+def _counted(history: Sequence[Work], work: Work, measure: Measure, of: Callable[[RunFacts], int]) -> Anomaly | None:
+    seen = of(work.run)
+    value = math.log1p(seen)
+    points = [Point(each.began, math.log1p(of(each.run))) for each in history]
+    expected = expect(points, work.began, _floor, trusted=_TRUSTED)
+    if expected is None or _is_near(points, work, value):
+        return None
+    least, most = _stretched(history, work)
+    low = math.expm1(expected.low + math.log(least))
+    high = math.expm1(expected.high + math.log(most))
+    counts = [of(each.run) for each in history]
+    if counts.count(0) >= _OFTEN_NONE * len(counts):
+        low, high = 0.0, max(high, _BURST * sorted(counts)[-2])
+    low = max(0.0, low)
+    if low <= seen <= high:
+        return None
+    return Anomaly(measure, low, high, seen, expected.score(value), _told(measure, seen, low, high, expected))
+
+
+def _floor(level: float) -> float:
+    return max(_STEADY, _BY_CHANCE / math.sqrt(math.exp(max(level, 0.0))))
+
+
+def _is_near(points: Sequence[Point], work: Work, value: float) -> bool:
+    """Whether it goes on from the last runs, where not even a day's course is known."""
+    if work.began - points[0].moment >= _UNKNOWN_DAY:
+        return False
+    return any(abs(point.value - value) <= _NEAR for point in points[-3:])
+
+
+def _stretched(history: Sequence[Work], work: Work) -> tuple[float, float]:
+    """How much less and how much more may have come in, for the time since the last success."""
+    gaps = [each.gap_seconds for each in history if each.gap_seconds]
+    if not gaps or not work.gap_seconds:
+        return 1.0, 1.0
+    ratio = min(max(work.gap_seconds / median(gaps), 1 / _MOST_STRETCH), _MOST_STRETCH)
+    return (ratio if ratio < _SHORT_GAP else 1.0), (ratio if ratio > _LONG_GAP else 1.0)
+
+
+def _told(measure: Measure, seen: int, low: float, high: float, expected: Expected) -> str:
+    did = "fetched" if measure == "volume" else "inserted and updated"
+    middle = math.expm1(expected.center)
+    return f"{did} {counted(seen)}, {usual_range(low, high)} were usual{expected.when}{times(seen, middle)}"
