@@ -1,6 +1,7 @@
 """`/metrics`: the format, what the database counts, what this process answered, and a database that is away."""
 
 import asyncio
+import re
 from pathlib import Path
 
 import httpx
@@ -10,6 +11,35 @@ from kasparro import __version__
 from kasparro.api.app import create_app
 from kasparro.core.database import Connection, ConnectionOptions, connect
 from tests.test_api.operating import operator, write_history
+
+ROW = re.compile(r"^\| `(kasparro_[a-z_]+)` \| (gauge|counter|histogram) \| (.*?) \|", re.MULTILINE)
+"""A metric in the table of docs/metrics.md: name, type, labels."""
+FACTS = """
+update sources set circuit_state = 'open', interval_seconds = 300, complete_at = now() - interval '1 hour'
+where name = 'quakes';
+insert into metric_counters (name, source_id, label, value)
+select v.name, s.id, v.label, v.value
+from sources s cross join (values
+    ('stage_seconds_total', 'store', 2.5), ('http_client_requests_total', '2xx', 3),
+    ('http_client_request_duration_seconds_bucket', '0.05', 2),
+    ('http_client_request_duration_seconds_bucket', '2.5', 1), ('http_client_request_duration_seconds_sum', '', 1.5),
+    ('rate_limit_wait_seconds_total', '', 0.25), ('retries_total', 'status_429', 2),
+    ('rejected_open', 'bad#', 6), ('rejected_open', 'bad#1', -2), ('drift_events_total', 'field_added', 5)
+) v(name, label, value) where s.name = 'quakes';
+insert into schema_drift_events (source_id, run_id, kind, field, expected, seen, share, confidence, state)
+select id, 1, 'field_added', field, '{}', '{}', 1, 1, state
+from sources cross join (values ('a', 'open'), ('b', 'open'), ('c', 'gone')) v(field, state) where name = 'quakes';
+insert into workers (name) values ('here:1');
+insert into run_anomalies (run_id, source_id, measure, expected_low, expected_high, seen, score, message)
+select r.id, r.source_id, 'volume', 1, 2, 9, 7.5, 'far more than usual'
+from etl_runs r join sources s on s.id = r.source_id
+where s.name = 'quakes' and r.state in ('succeeded', 'partial') order by r.id desc limit 1;
+insert into quality_results (run_id, position, source_id, name, level, passed, message, definition, examples)
+select r.id, 1, r.source_id, 'enough', 'warn', false, 'too few', '{}', '[]'
+from etl_runs r join sources s on s.id = r.source_id
+where s.name = 'quakes' and r.finished_at is not null order by r.id desc limit 1;
+"""
+"""What the rows say that runs, schedulers and the database itself write."""
 
 Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 
@@ -29,7 +59,7 @@ async def scraped(client: httpx.AsyncClient) -> tuple[Samples, dict[str, str]]:
 
 async def test_runs_are_counted_from_the_database(client: httpx.AsyncClient, connection: Connection) -> None:
     await write_history(connection)
-    samples, types = await scraped(client)
+    samples, _ = await scraped(client)
     quakes = ("source", "quakes")
     assert samples["kasparro_build_info", (("version", __version__),)] == 1
     assert samples["kasparro_database_up", ()] == 1
@@ -44,23 +74,48 @@ async def test_runs_are_counted_from_the_database(client: httpx.AsyncClient, con
     assert buckets == [0, 2, 2, 2]
     assert samples["kasparro_run_duration_seconds_count", (quakes,)] == 2
     assert samples["kasparro_run_duration_seconds_sum", (quakes,)] == 6
-    assert types == {
-        "kasparro_build_info": "gauge",
-        "kasparro_database_up": "gauge",
-        "kasparro_http_server_request_duration_seconds": "histogram",
-        "kasparro_runs": "counter",
-        "kasparro_records": "counter",
-        "kasparro_source_last_success_timestamp_seconds": "gauge",
-        "kasparro_run_duration_seconds": "histogram",
-    }
 
 
-async def test_every_metric_is_documented(client: httpx.AsyncClient, connection: Connection) -> None:
+async def test_every_metric_is_documented_with_its_type_and_labels_and_no_other(
+    client: httpx.AsyncClient, connection: Connection
+) -> None:
+    """Against the page itself: a metric that is added, dropped or renamed shows here."""
     await write_history(connection)
+    await connection.execute(FACTS)
     await client.get("/runs")
-    page = (Path(__file__).parents[2] / "docs" / "api.md").read_text(encoding="utf-8")
-    for name, kind in (await scraped(client))[1].items():
-        assert f"| `{name}{'_total' if kind == 'counter' else ''}` | {kind} |" in page
+    samples, types = await scraped(client)
+    page = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text(encoding="utf-8")
+    documented = {name: (kind, labels) for name, kind, labels in ROW.findall(page)}
+    shown = {f"{name}_total" if kind == "counter" else name: kind for name, kind in types.items()}
+    assert {name: kind for name, (kind, _) in documented.items()} == shown
+    for name, labels in samples:
+        family = re.sub("_(bucket|sum|count)$", "", name) if name not in documented else name
+        found = {label for label, _ in labels} - {"le"}
+        assert found == set(re.findall("`([a-z_]+)`", documented[family][1])), name
+    sampled = {re.sub("_(bucket|sum|count)$", "", name) if name not in documented else name for name, _ in samples}
+    assert sampled == set(documented)
+
+
+async def test_facts_of_sources_come_from_small_rows(client: httpx.AsyncClient, connection: Connection) -> None:
+    await write_history(connection)
+    await connection.execute(FACTS)
+    samples, _ = await scraped(client)
+    quakes = ("source", "quakes")
+    assert samples["kasparro_stage_seconds_total", (quakes, ("stage", "store"))] == 2.5
+    assert samples["kasparro_http_client_requests_total", (quakes, ("status_class", "2xx"))] == 3
+    assert samples["kasparro_http_client_request_duration_seconds_count", (quakes,)] == 3
+    assert samples["kasparro_http_client_request_duration_seconds_bucket", (("le", "0.1"), quakes)] == 2
+    assert samples["kasparro_http_client_request_duration_seconds_sum", (quakes,)] == 1.5
+    assert samples["kasparro_rate_limit_wait_seconds_total", (quakes,)] == 0.25
+    assert samples["kasparro_retries_total", (("reason", "status_429"), quakes)] == 2
+    assert samples["kasparro_rejected_open", (("code", "bad"), quakes)] == 4
+    assert samples["kasparro_circuit_state", (quakes,)] == 2
+    assert samples["kasparro_source_stale_after_seconds", (quakes,)] == 900
+    assert ("kasparro_source_stale_after_seconds", (("source", "news"),)) not in samples
+    assert 3600 <= samples["kasparro_checkpoint_lag_seconds", (quakes,)] < 3700
+    assert samples["kasparro_drift_open", (("kind", "field_added"), quakes)] == 2
+    assert samples["kasparro_runs_active", (quakes, ("state", "queued"))] == 0
+    assert samples["kasparro_workers", ()] == 1
 
 
 async def test_requests_are_timed_by_route_and_not_by_path(client: httpx.AsyncClient, connection: Connection) -> None:

@@ -14,8 +14,8 @@ from prometheus_client.exposition import generate_latest
 from prometheus_client.metrics_core import Metric
 
 from kasparro import __version__
+from kasparro.api.metric_families import COUNTED, PREFIX, SOURCE_GAUGES, TIMED
 from kasparro.services.metrics import RunFacts
-from kasparro.services.runs import DURATION_BOUNDS
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"})
@@ -64,11 +64,11 @@ class _Page:
         self._facts = facts
 
     def collect(self) -> Iterator[Metric]:
-        build = GaugeMetricFamily("kasparro_build_info", "Which version answers; always 1.", labels=["version"])
+        build = GaugeMetricFamily(f"{PREFIX}build_info", "Which version answers; always 1.", labels=["version"])
         build.add_metric([__version__], 1)
         yield build
         yield GaugeMetricFamily(
-            "kasparro_database_up",
+            f"{PREFIX}database_up",
             "Whether the database answered this scrape, with this version's tables; at 0, what it counts is missing.",
             value=0 if self._facts is None else 1,
         )
@@ -78,36 +78,46 @@ class _Page:
 
 
 def _run_metrics(facts: RunFacts) -> Iterator[Metric]:
-    runs = CounterMetricFamily("kasparro_runs", "Runs that have ended, by final state.", labels=["source", "status"])
-    for counter in facts.of("runs_total"):
-        runs.add_metric([counter.source, counter.label], counter.value)
-    records = CounterMetricFamily(
-        "kasparro_records", "Records of runs that have ended, by outcome.", labels=["source", "outcome"]
+    yield GaugeMetricFamily(
+        f"{PREFIX}workers",
+        "Schedulers that have asked for work within the last minute; at 0, nothing runs by schedule.",
+        value=facts.workers,
     )
-    for counter in facts.of("records_total"):
-        records.add_metric([counter.source, counter.label], counter.value)
-    success = GaugeMetricFamily(
-        "kasparro_source_last_success_timestamp_seconds",
-        "When a run of the source last succeeded (Unix time); missing where none has.",
-        labels=["source"],
-    )
-    for source, moment in facts.last_success_at.items():
-        if moment is not None:
-            success.add_metric([source], moment.timestamp())
-    yield from (runs, records, success, _durations(facts))
+    yield from _counted(facts)
+    yield from _source_gauges(facts)
+    for name, (told, bounds) in TIMED.items():
+        yield _histogram(facts, name, told, bounds)
 
 
-def _durations(facts: RunFacts) -> HistogramMetricFamily:
-    family = HistogramMetricFamily(
-        "kasparro_run_duration_seconds",
-        "Seconds from claim to end of runs that ended by themselves (not interrupted).",
-        labels=["source"],
-    )
-    sums = {counter.source: counter.value for counter in facts.of("run_duration_seconds_sum")}
-    for source, counters in groupby(facts.of("run_duration_seconds_bucket"), key=lambda counter: counter.source):
+def _counted(facts: RunFacts) -> Iterator[Metric]:
+    """Counters and gauges of a source with one more label, or none."""
+    for name, (told, label) in COUNTED.items():
+        labels = ["source", *([label] if label else [])]
+        kind = CounterMetricFamily if name.endswith("_total") else GaugeMetricFamily
+        family = kind(f"{PREFIX}{name}", told, labels=labels)
+        for counter in facts.of(name):
+            family.add_metric([counter.source, counter.label][: len(labels)], counter.value)
+        yield family
+
+
+def _source_gauges(facts: RunFacts) -> Iterator[Metric]:
+    """What there is one of for each source; missing where it is not known."""
+    for name, (told, value_of) in SOURCE_GAUGES.items():
+        family = GaugeMetricFamily(f"{PREFIX}{name}", told, labels=["source"])
+        for source in facts.sources:
+            value = value_of(source)
+            if value is not None:
+                family.add_metric([source.name], value)
+        yield family
+
+
+def _histogram(facts: RunFacts, name: str, told: str, bounds: tuple[str, ...]) -> HistogramMetricFamily:
+    family = HistogramMetricFamily(f"{PREFIX}{name}", told, labels=["source"])
+    sums = {counter.source: counter.value for counter in facts.of(f"{name}_sum")}
+    for source, counters in groupby(facts.of(f"{name}_bucket"), key=lambda counter: counter.source):
         counted = {counter.label: counter.value for counter in counters}
         total, buckets = 0.0, list[tuple[str, float]]()
-        for bound in (*DURATION_BOUNDS, "+Inf"):
+        for bound in (*bounds, "+Inf"):
             total += counted.get(bound, 0.0)
             buckets.append((bound, total))
         family.add_metric([source], buckets, sums.get(source, 0.0))

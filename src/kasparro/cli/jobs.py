@@ -11,6 +11,7 @@ from kasparro.core.errors import UsageError
 
 if TYPE_CHECKING:
     from kasparro.core.settings import Settings
+    from kasparro.ingestion.http.reporting import Observe
     from kasparro.ingestion.job import SourceJob
     from kasparro.ingestion.registry import Fetchers
     from kasparro.schemas.configuration import AnySourceConfig
@@ -22,21 +23,23 @@ async def open_jobs(context: Context, names: Sequence[str]) -> "AsyncGenerator[l
 
     Raises ConfigurationError; UsageError for an unknown name.
     """
+    from kasparro.ingestion.http.tally import Tallies
     from kasparro.ingestion.job import build_job
     from kasparro.schemas.configuration import load_configuration
 
     alerts = load_configuration(context.config_path, os.environ).alerts
-    chosen = choose(context, names)
-    async with open_fetchers(context.settings, chosen) as fetchers:
-        jobs = [build_job(config, context.config_path.parent, fetchers) for config in chosen]
+    chosen, tallies, base = choose(context, names), Tallies(), context.config_path.parent
+    async with open_fetchers(context.settings, chosen, tallies.observe) as fetchers:
+        jobs = [build_job(config, base, fetchers, tallies.of(config.name)) for config in chosen]
         yield [replace(job, alerts=alerts.rules(job.source.name)) for job in jobs]
 
 
 @asynccontextmanager
 async def open_fetchers(
-    settings: "Settings", sources: "Iterable[AnySourceConfig]"
+    settings: "Settings", sources: "Iterable[AnySourceConfig]", observe: "Observe | None" = None
 ) -> "AsyncGenerator[Fetchers | None]":
-    """What gives each of these sources its HTTP client; None where none of them needs one."""
+    """What gives each of these sources its HTTP client, which tells `observe` of all it does; None where none of them
+    needs one."""
     from kasparro import __version__
     from kasparro.ingestion.registry import needs_http
 
@@ -46,7 +49,7 @@ async def open_fetchers(
     from kasparro.ingestion.http.client import HttpClient
 
     contact = settings.contact or "no contact given"
-    async with HttpClient(user_agent=f"kasparro/{__version__}", contact=contact) as client:
+    async with HttpClient(user_agent=f"kasparro/{__version__}", contact=contact, observe=observe) as client:
         yield client.bound
 
 

@@ -5,7 +5,7 @@ keep a live client's sessions alive. https://www.postgresql.org/docs/current/run
 """
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any, Final, Self, cast
 
@@ -46,6 +46,8 @@ class LiveConnection:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._lock = asyncio.Lock()
+        self.when_pinged: Callable[[Connection], Awaitable[object]] | None = None
+        """What else to do whenever the connection is pinged."""
 
     @classmethod
     async def open(cls, options: ConnectionOptions, *, application_name: str, settings: dict[str, str]) -> Self:
@@ -66,6 +68,8 @@ class LiveConnection:
             if not self._lock.locked():
                 async with self.use() as connection:
                     await connection.execute("select 1", timeout=PING_TIMEOUT_SECONDS)
+                    if self.when_pinged is not None:
+                        await self.when_pinged(connection)
 
     def sever(self) -> None:
         """End the connection at its socket, without a word to the driver, as a network may."""

@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from kasparro import __version__
@@ -19,13 +19,12 @@ from kasparro.core.errors import (
     ContentionError,
     KasparroError,
     RunConflictError,
-    SourceError,
 )
 from kasparro.core.masking import mask_text
 from kasparro.ingestion import raw_tables
 from kasparro.ingestion.alerting import settle_alerts
 from kasparro.ingestion.connections import COORDINATOR_SETTINGS, LiveConnection
-from kasparro.ingestion.http.contract import LONGEST_PAUSE_SECONDS
+from kasparro.ingestion.ending import not_before
 from kasparro.ingestion.job import SourceJob, partitions_of
 from kasparro.ingestion.locking import lock
 from kasparro.ingestion.passes import OpenPass, PartitionPlan, find_open, fresh
@@ -34,6 +33,7 @@ from kasparro.ingestion.reports import warn_of_new_mapping
 from kasparro.ingestion.requests import Request, RunPlan, snapshot_of
 from kasparro.ingestion.snapshot import compare, must_read_all
 from kasparro.ingestion.source import UNFINISHED_CODES, FinalBatch
+from kasparro.ingestion.tallying import Tallying
 from kasparro.schemas.alerts import AlertRules
 from kasparro.schemas.batches import LaneState, RunStamp
 from kasparro.services import (
@@ -63,12 +63,13 @@ class Coordinator:
 
     def __init__(
         self, live: LiveConnection, source: SourceInfo, session: Session, rules: AlertRules, *,
-        stuck_after_seconds: float,
+        tallying: Tallying, stuck_after_seconds: float,
     ) -> None:  # fmt: skip
         self.live = live
         self.session = session
         self._source = source
         self._rules = rules
+        self._tallying = tallying
         self._stuck_after_seconds = stuck_after_seconds
 
     async def claim(self, job: SourceJob, request: Request) -> RunPlan:
@@ -96,7 +97,7 @@ class Coordinator:
         stamp = plan.stamp
         if len({state.ordinal for state in lanes}) > 1:
             raise ConservationError(f"run {stamp.run_id}, {partition}: lanes ended at different records: {lanes}")
-        async with self.live.use() as connection, connection.transaction():
+        async with self.live.use() as connection, self._tallying.transaction(connection):
             await checkpoints.require_lanes(connection, stamp, partition, lanes)
             counters, _, _ = await batches.sums(connection, stamp.run_id, partition)
             counters.require_conservation(f"run {stamp.run_id}, {partition}", from_raw=stamp.from_raw)
@@ -132,11 +133,11 @@ class Coordinator:
 
         No secret and no variable's value is stored with the error.
         """
-        async with self.live.use() as connection, connection.transaction():
+        async with self.live.use() as connection, self._tallying.transaction(connection):
             await checkpoints.release(connection, source_id=self._source.id, run_id=run_id)
             reason = (error.code, storable_text(mask_text(error.about(self._source.name))))
             now = datetime.now(UTC)
-            await runs.close(connection, run_id, state=state, at=now, error=reason, not_before=_not_before(error, now))
+            await runs.close(connection, run_id, state=state, at=now, error=reason, not_before=not_before(error, now))
             await settle_alerts(connection, self._source, self._rules, now)
 
     async def _claim(self, connection: Connection, job: SourceJob, request: Request, partitions: list[str]) -> RunPlan:
@@ -245,12 +246,6 @@ class Coordinator:
         await runs.save_plan(connection, run_id, plan, before)
 
 
-def _not_before(error: KasparroError, now: datetime) -> datetime | None:
-    """When the server wants to be asked again, if it said so, but within a day."""
-    seconds = error.retry_after_seconds if isinstance(error, SourceError) else None
-    return None if seconds is None else now + timedelta(seconds=min(seconds, LONGEST_PAUSE_SECONDS))
-
-
 @asynccontextmanager
 async def hold(
     options: ConnectionOptions,
@@ -271,7 +266,11 @@ async def hold(
             )
             session = await locks.session_of(connection)
             await lock(connection, source, lock_wait_seconds, stop)
-        yield Coordinator(live, source, session, job.alerts, stuck_after_seconds=stuck_after_seconds)
+        tallying = Tallying(job.tally, source.id)
+        live.when_pinged = tallying.write
+        yield Coordinator(
+            live, source, session, job.alerts, tallying=tallying, stuck_after_seconds=stuck_after_seconds
+        )  # fmt: skip
 
 
 @asynccontextmanager

@@ -7,10 +7,12 @@ rolls back what was not committed. Durations are measured by the monotonic clock
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
 from enum import IntEnum
 from typing import Any, Final, TypeVar
 
-from kasparro.core.errors import DeadlineError, KasparroError, StoppedError
+from kasparro.core.errors import DeadlineError, KasparroError, SourceError, StoppedError
+from kasparro.ingestion.http.contract import LONGEST_PAUSE_SECONDS
 
 STOP_GRACE_SECONDS: Final = 20.0
 """Within this a run that is asked to stop has ended, whatever the source and the database do."""
@@ -102,6 +104,12 @@ async def watching(
         yield ending
     finally:
         watch.cancel()
+
+
+def not_before(error: KasparroError, now: datetime) -> datetime | None:
+    """When the server wants to be asked again, if it said so, but within a day."""
+    seconds = error.retry_after_seconds if isinstance(error, SourceError) else None
+    return None if seconds is None else now + timedelta(seconds=min(seconds, LONGEST_PAUSE_SECONDS))
 
 
 def _reason(stop: asyncio.Event, deadline_seconds: float | None) -> KasparroError:

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from kasparro.core.errors import KasparroError, SourceError
 from kasparro.ingestion.checks import compile_checks
+from kasparro.ingestion.http.tally import Tally
 from kasparro.ingestion.registry import Fetchers, build_source, build_transformer
 from kasparro.ingestion.source import Source, SourceRecord
 from kasparro.ingestion.transform import TransformedBatch, Transformer
@@ -59,10 +60,17 @@ class SourceJob:
     """How long its history is kept; None: for ever."""
     alerts: AlertRules = field(default_factory=AlertRules)
     """When somebody is told of it, and who."""
+    tally: Tally = field(default_factory=Tally, compare=False)
+    """What its HTTP client did, until that is written."""
 
 
-def build_job(config: AnySourceConfig, base_dir: Path, fetchers: Fetchers | None = None) -> SourceJob:
-    """The job of a configured source; relative paths are relative to `base_dir`. For `fetchers` see `build_source`."""
+def build_job(
+    config: AnySourceConfig, base_dir: Path, fetchers: Fetchers | None = None, tally: Tally | None = None
+) -> SourceJob:
+    """The job of a configured source; relative paths are relative to `base_dir`. For `fetchers` see `build_source`.
+
+    `tally`: where what gives the fetchers counts what they do for this source.
+    """
     return SourceJob(
         source=build_source(config, base_dir, fetchers),
         transformer=build_transformer(config),
@@ -76,6 +84,7 @@ def build_job(config: AnySourceConfig, base_dir: Path, fetchers: Fetchers | None
         checks=compile_checks(config),
         deadline=config.deadline,
         retention=config.retention,
+        tally=tally or Tally(),
     )
 
 

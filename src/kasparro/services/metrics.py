@@ -1,17 +1,46 @@
-"""What runs have counted, from small rows that only ever grow: true whichever process ran them, and cheap to read."""
+"""What runs have counted, from small rows: true whichever process ran them, and cheap to read, however much is loaded.
+
+Nothing here reads a table of records, raw payloads, rejects or batches.
+"""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
 from kasparro.core.database import Connection
+from kasparro.services import anomalies, quality, workers
+from kasparro.services.freshness import stale_after_seconds
+from kasparro.services.liveness import dead_runs
 
 _COUNTERS = """
 select s.name as source, c.name, c.label, c.value
 from metric_counters c join sources s on s.id = c.source_id
+where c.name <> 'rejected_open'
 order by s.name, c.name, c.label
 """
-_SUCCESSES = "select name, last_success_at from sources order by name"
+_OPEN_REJECTS = """
+select s.name as source, 'rejected_open' as name, split_part(c.label, '#', 1) as label, sum(c.value) as value
+from metric_counters c join sources s on s.id = c.source_id
+where c.name = 'rejected_open'
+group by s.name, split_part(c.label, '#', 1) order by 1, 3
+"""
+_SOURCES = """
+select name, last_success_at, circuit_state, interval_seconds,
+       greatest(0, extract(epoch from now() - coalesce(complete_at, created_at)))::double precision as lag_seconds
+from sources order by name
+"""
+_ACTIVE = """
+select s.name as source, 'runs_active' as name, state.name as label,
+       (select count(*) from etl_runs r
+        where r.source_id = s.id and r.finished_at is null and r.state = state.name and r.id <> all($1::bigint[])
+       )::double precision as value
+from sources s cross join (values ('queued'), ('running')) as state(name) order by 1, 3
+"""
+_DRIFT_OPEN = """
+select s.name as source, 'drift_open' as name, d.kind as label, count(*)::double precision as value
+from schema_drift_events d join sources s on s.id = d.source_id
+where d.state = 'open' group by s.name, d.kind order by 1, 3
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,11 +54,23 @@ class Counter:
 
 
 @dataclass(frozen=True, slots=True)
+class SourceFacts:
+    """How a source stands. `lag_seconds`: since all it had was known to be read; `stale_after_seconds` None: never."""
+
+    name: str
+    last_success_at: datetime | None
+    circuit_state: str
+    lag_seconds: float
+    stale_after_seconds: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class RunFacts:
-    """All counters, and when each source last succeeded (None: never), by its name."""
+    """All that `/metrics` says of sources and runs; gauges are among the counters, by their name."""
 
     counters: tuple[Counter, ...]
-    last_success_at: dict[str, datetime | None]
+    sources: tuple[SourceFacts, ...]
+    workers: int
 
     def of(self, name: str) -> Iterable[Counter]:
         """The counters of one name."""
@@ -37,11 +78,46 @@ class RunFacts:
 
 
 async def read_counters(connection: Connection) -> tuple[Counter, ...]:
-    """All counters, by source, name and label."""
+    """What only grows, by source, name and label."""
     return tuple(Counter(**dict(row)) for row in await connection.fetch(_COUNTERS))
 
 
+async def open_rejects(connection: Connection) -> tuple[Counter, ...]:
+    """How many rejects are open, by source and code: what a count would say, at every moment.
+
+    The database keeps these rows itself, one for each code and lane: see migration 0006.
+    """
+    return tuple(Counter(**dict(row)) for row in await connection.fetch(_OPEN_REJECTS))
+
+
 async def read_facts(connection: Connection) -> RunFacts:
-    """What `/metrics` says of runs. The schema must be current."""
-    successes = {row["name"]: row["last_success_at"] for row in await connection.fetch(_SUCCESSES)}
-    return RunFacts(await read_counters(connection), successes)
+    """What `/metrics` says of runs. The schema must be current; outside of a transaction (see liveness.py)."""
+    dead = await dead_runs(connection)
+    gauges = [
+        *await connection.fetch(_ACTIVE, list(dead.ids)),
+        *await connection.fetch(_DRIFT_OPEN),
+    ]
+    counters = (
+        *await read_counters(connection),
+        *await open_rejects(connection),
+        *(Counter(**dict(row)) for row in gauges),
+        *[
+            Counter(each.source, "anomaly_score", each.measure, each.score)
+            for each in await anomalies.current(connection)
+        ],
+        *_failing(await quality.failing(connection)),
+    )
+    sources = tuple(_source(**dict(row)) for row in await connection.fetch(_SOURCES))
+    return RunFacts(counters, sources, len(await workers.alive(connection)))
+
+
+def _source(*, interval_seconds: float | None, **columns: object) -> SourceFacts:
+    after = None if interval_seconds is None else stale_after_seconds(interval_seconds)
+    return SourceFacts(**columns, stale_after_seconds=after)  # pyright: ignore[reportArgumentType]
+
+
+def _failing(found: Iterable[quality.Failing]) -> Iterable[Counter]:
+    counted: dict[tuple[str, str], float] = {}
+    for each in found:
+        counted[each.source, each.level] = counted.get((each.source, each.level), 0.0) + 1
+    return (Counter(source, "quality_failing", level, value) for (source, level), value in counted.items())
