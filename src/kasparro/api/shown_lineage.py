@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-from kasparro.core.exact_json import Written, parse, write
 from kasparro.core.differences import differences
+from kasparro.core.exact_json import Written, parse, write
 from kasparro.core.masking import mask_text
 from kasparro.services.lineage import Batch, ChainLink, TracedRecord
 
