@@ -37,6 +37,8 @@ async def test_stats_of_each_source_and_of_all(client: httpx.AsyncClient, connec
     assert quakes == {
         "name": "quakes",
         "type": "csv",
+        "anomalies": [],
+        "overdue": None,
         "runs": {**NO_RUN, "ended": 3, "succeeded": 1, "partial": 1, "interrupted": 1},
         "records": {**NOTHING, "processed": 8, "inserted": 5, "updated": 2, "rejected": 1},
         "duration_seconds": {"runs": 2, "last": 4.0, "mean": 3.0, "p50": 3.0, "p95": 3.9, "max": 4.0},
@@ -81,3 +83,38 @@ def fail(_partition: str, _position: int) -> None:
 
 async def test_stats_take_no_parameters(client: httpx.AsyncClient) -> None:
     assert (await client.get("/stats?source=quakes")).status_code == 400
+
+
+async def test_stats_tell_what_is_unusual_about_the_latest_run(
+    client: httpx.AsyncClient, connection: Connection
+) -> None:
+    await write_history(connection)
+    await connection.execute(
+        "insert into run_anomalies (run_id, source_id, measure, expected_low, expected_high, seen, score, message) "
+        "select id, source_id, 'volume', 4100, 4600, 12, 97.5, 'fetched 12 records' from etl_runs where id in (1, 3)"
+    )
+    news, quakes = (await client.get("/stats")).json()["data"]["sources"]
+    assert quakes["anomalies"] == [
+        {
+            "run_id": 3, "measure": "volume", "expected_low": 4100.0, "expected_high": 4600.0, "seen": 12.0,
+            "score": 97.5, "message": "fetched 12 records",
+        }
+    ]  # fmt: skip
+    assert news["anomalies"] == []
+
+
+async def test_stats_tell_that_a_source_is_late_by_its_own_rhythm(
+    client: httpx.AsyncClient, connection: Connection
+) -> None:
+    await write_history(connection)
+    await connection.execute("delete from etl_run_batches; delete from etl_runs")
+    await connection.execute(
+        "insert into etl_runs (source_id, trigger, state, started_at, finished_at) "
+        "select 1, 'schedule', 'succeeded', at, at from generate_series(0, 19) n, "
+        "lateral (select '2026-01-01T00:00:00Z'::timestamptz + n * interval '1 hour' as at) m"
+    )
+    await connection.execute("update sources set last_success_at = '2026-01-01T19:00:00Z' where id = 1")
+    overdue = (await client.get("/stats")).json()["data"]["sources"][1]["overdue"]
+    assert overdue["last_success_at"] == "2026-01-01T19:00:00Z"
+    assert overdue["message"].endswith("since the last success, up to 93 min was usual")
+    assert 3600 < overdue["expected_high"] < 7200 < overdue["seen"]

@@ -115,6 +115,7 @@ def exit_code_of(codes: Sequence[int]) -> int:
 
 def outcome_as_data(outcome: "RunOutcome") -> dict[str, Any]:
     """The outcome for `--json`."""
+    from kasparro.cli.unusual import anomalies_as_data
     from kasparro.services.digest import as_text
 
     row = outcome.row or {}
@@ -136,6 +137,7 @@ def outcome_as_data(outcome: "RunOutcome") -> dict[str, Any]:
         "raw_written": row.get("raw_written"),
         "gone": row.get("gone"),
         "snapshot": row.get("snapshot"),
+        "anomalies": anomalies_as_data(outcome.anomalies),
         "digest": as_text(int(row["digest"])) if row.get("digest") is not None else None,
         "error": None if error is None else error_as_data(error, source=outcome.source),
     }
@@ -155,6 +157,7 @@ def outcomes_table(outcomes: "Sequence[RunOutcome]") -> Table:
 async def _run_one(
     context: Context, job: "SourceJob", request: "Request", conditions: "Conditions", label: str
 ) -> "RunOutcome":
+    from kasparro.cli.unusual import anomaly_lines
     from kasparro.ingestion.run import run_source
 
     with step(context.output, label) as shown:
@@ -170,6 +173,8 @@ async def _run_one(
             context.note(f"{outcome.source}: {row['rejected']:,} rejected, {see}")
     if outcome.row is not None and outcome.row["gone"]:
         context.note(f"{outcome.source}: {outcome.row['gone']:,} deleted, as a complete reading lacked them")
+    for line in anomaly_lines(outcome.anomalies):
+        context.note(f"{outcome.source}: {line}")
     return outcome
 
 

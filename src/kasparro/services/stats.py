@@ -1,10 +1,12 @@
 """What `/stats` says: of each source, and of all of them. Counters from counter rows, the latest runs by index."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final, Literal
 
 from kasparro.core.database import Connection
+from kasparro.services import anomalies
+from kasparro.services.anomalies import FoundAnomaly, Overdue
 from kasparro.services.liveness import dead_runs
 from kasparro.services.metrics import Counter, read_counters
 from kasparro.services.runs import TIMED_STATES
@@ -100,6 +102,9 @@ class SourceTotals:
     name: str
     type: Literal["api", "csv", "rss"]
     totals: Totals
+    anomalies: tuple[FoundAnomaly, ...] = ()
+    """What is unusual about its latest run that reached its end."""
+    overdue: Overdue | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +125,7 @@ async def read_stats(connection: Connection) -> Stats:
         for row in await connection.fetch(_DURATIONS, list(TIMED_STATES), LATEST_RUNS)
     }
     sources = [_of_source(row, counters, durations.get(row["name"], Durations())) for row in rows]
+    sources = _with_anomalies(sources, await anomalies.current(connection), await anomalies.overdue(connection))
     return Stats(_of_all([source.totals for source in sources], durations.get(None, Durations())), sources)
 
 
@@ -139,6 +145,20 @@ def _of_source(row: Any, counters: tuple[Counter, ...], durations: Durations) ->
         None if row["failure_id"] is None else Failure(row["failure_id"], name, *failure),
     )
     return SourceTotals(name, row["type"], totals)
+
+
+def _with_anomalies(
+    sources: list[SourceTotals], current: list[FoundAnomaly], overdue: list[Overdue]
+) -> list[SourceTotals]:
+    late = {each.source: each for each in overdue}
+    return [
+        replace(
+            source,
+            anomalies=tuple(each for each in current if each.source == source.name),
+            overdue=late.get(source.name),
+        )
+        for source in sources
+    ]
 
 
 def _of_all(parts: list[Totals], durations: Durations) -> Totals:

@@ -8,6 +8,7 @@ from fastapi.responses import JSONResponse
 
 from kasparro.api.answers import around, problems
 from kasparro.api.dependencies import ask_database, refuse_all
+from kasparro.api.shown_anomalies import shown_anomaly, shown_overdue
 from kasparro.core.masking import mask_text
 from kasparro.schemas.pages.runs import RunState
 from kasparro.schemas.pages.stats import StatsAnswer
@@ -21,9 +22,19 @@ _OPEN_STATES = ("queued", "running")
 async def read_stats(request: Request) -> Response:
     """Records by outcome, runs by state, how long they take, the last success, and the last failure with its reason."""
     found = await ask_database(request, stats.read_stats)
-    sources = [{"name": source.name, "type": source.type, **_shown(source.totals)} for source in found.sources]
+    sources = [_of_source(source) for source in found.sources]
     body = StatsAnswer.model_validate({"data": {"all": _shown(found.all), "sources": sources}, **around(request)})
     return JSONResponse(body.model_dump(mode="json"))
+
+
+def _of_source(source: stats.SourceTotals) -> dict[str, Any]:
+    return {
+        "name": source.name,
+        "type": source.type,
+        "anomalies": [shown_anomaly(each) for each in source.anomalies],
+        "overdue": None if source.overdue is None else shown_overdue(source.overdue),
+        **_shown(source.totals),
+    }
 
 
 def _shown(totals: stats.Totals) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from kasparro.schemas.pages.anomalies import Anomaly, Overdue
 from kasparro.schemas.pages.base import Body
 from kasparro.schemas.pages.runs import Outcomes, SourceType
 
@@ -75,6 +76,10 @@ class SourceTotals(Totals):
 
     name: str
     type: SourceType
+    anomalies: list[Anomaly] = Field(
+        description="What is unusual about its latest run that reached its end, by the source's own history."
+    )
+    overdue: Overdue | None = Field(description="Set where its own rhythm lets expect another success by now.")
 
 
 class StatsData(Body):
