@@ -14,7 +14,20 @@ from kasparro.api.metrics import RequestMetrics
 from kasparro.api.middleware import RequestMiddleware
 from kasparro.api.openapi import operation_id
 from kasparro.api.options import ApiOptions
-from kasparro.api.routes import data, docs, drift, health, lineage, metrics, raw, rejects, runs, sources, stats
+from kasparro.api.routes import (
+    comparisons,
+    data,
+    docs,
+    drift,
+    health,
+    lineage,
+    metrics,
+    raw,
+    rejects,
+    runs,
+    sources,
+    stats,
+)
 from kasparro.core.database import Pool
 
 
@@ -50,6 +63,7 @@ def create_routes(options: ApiOptions) -> FastAPI:
     app.include_router(raw.router, dependencies=[Depends(require_read)])
     for reading in (sources, stats, metrics):
         app.include_router(reading.router, dependencies=[Depends(require_read)])
+    app.include_router(comparisons.router)
     app.include_router(runs.router)
     app.include_router(rejects.router)
     app.include_router(drift.router)

@@ -73,6 +73,11 @@ PARAMETER_EXAMPLES: Final[dict[str, str | int | list[str]]] = {
     "field": "value",
     "kind": "field_renamed",
     "run": 1,
+    "base": 1,
+    "target": 2,
+    "run1_id": 1,
+    "run2_id": 2,
+    "records": "changed",
 }
 """By name, for every operation that has such a parameter: values that go together."""
 

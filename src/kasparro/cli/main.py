@@ -9,6 +9,7 @@ from kasparro.cli.alerts import list_alerts, try_hooks
 from kasparro.cli.backfill import backfill
 from kasparro.cli.chaos import chaos
 from kasparro.cli.check import check
+from kasparro.cli.compare import compare_runs
 from kasparro.cli.config import schema, show
 from kasparro.cli.demo import demo
 from kasparro.cli.doctor import doctor
@@ -69,7 +70,7 @@ add(app, "serve", serve)
 add(app, "scheduler", scheduler)
 add(app, "migrate", migrate)
 add(app, "sources", sources)
-group(app, "runs", "What ran, and what became of it.", list=list_runs, show=show_run)
+group(app, "runs", "What ran, and what became of it.", list=list_runs, show=show_run, compare=compare_runs)
 group(
     app,
     "state",
