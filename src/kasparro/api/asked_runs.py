@@ -10,9 +10,11 @@ from kasparro.api.answers import around, problems
 from kasparro.api.dependencies import Flag, Parameters, ask_database, whole_number
 from kasparro.api.routes.waiting import wait_until_ended
 from kasparro.api.shown_runs import shown_run
+from kasparro.core import tracing
 from kasparro.core.errors import RunFailedError
 from kasparro.schemas.pages.runs import RequestedRuns, Run
 from kasparro.services import run_pages
+from kasparro.services.run_queue import Origin
 
 _LONGEST_WAIT_SECONDS: Final = 3600
 IdempotencyKey = Annotated[
@@ -43,6 +45,11 @@ class StartParameters(Parameters):
             description="With `wait`: answer after so many seconds all the same. Without it nothing is waited for.",
         ),
     ] = 300
+
+
+def origin_of(request: Request) -> Origin:
+    """What the runs of this request say of it, in their logs and traces."""
+    return Origin(request.state.request_id, tracing.traceparent())
 
 
 async def answer_with_runs(request: Request, run_ids: list[int], query: StartParameters) -> Response:

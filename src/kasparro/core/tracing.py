@@ -63,6 +63,8 @@ class Tracing(Protocol):
 
     def open(self, name: str, attributes: Attributes | None) -> OpenSpan: ...
 
+    def annotate(self, attributes: Attributes) -> None: ...
+
     def ids(self) -> Mapping[str, str]: ...
 
     def traceparent(self) -> str | None: ...
@@ -147,6 +149,12 @@ def span(
 def open_span(name: str, attributes: Attributes | None = None) -> OpenSpan | None:
     """A span that the caller ends; None when there are none."""
     return None if _tracing is None else _tracing.open(name, attributes)
+
+
+def annotate(attributes: Attributes) -> None:
+    """Say this of what is being traced."""
+    if _tracing is not None:
+        _tracing.annotate(attributes)
 
 
 def current_ids() -> Mapping[str, str]:

@@ -73,6 +73,9 @@ class _Sdk:
         """A span whose parent is not the current one."""
         return _current(self._begun(name, attributes, kind, trace.set_span_in_context(span)))
 
+    def annotate(self, attributes: Attributes) -> None:
+        trace.get_current_span().set_attributes(_shown(attributes))
+
     def ids(self) -> Mapping[str, str]:
         context = trace.get_current_span().get_span_context()
         if not context.is_valid:

@@ -51,6 +51,7 @@ from kasparro.services import (
 from kasparro.services.checkpoints import Checkpoint
 from kasparro.services.liveness import INTERRUPTED
 from kasparro.services.locks import Session
+from kasparro.services.run_queue import ORIGIN
 from kasparro.services.runs import NewRun
 from kasparro.services.sources import SourceInfo
 
@@ -241,6 +242,7 @@ class Coordinator:
             "full_refresh": full_refresh,
             "scope": request.scope,
             "after_raw_id": await repeats.last_raw_id(connection),
+            **({} if request.origin is None else {ORIGIN: request.origin.as_json()}),
         }
         before = {f"{row.partition}#{row.lane}": {"ordinal": row.ordinal, "cursor": row.cursor} for row in rows}
         await runs.save_plan(connection, run_id, plan, before)

@@ -70,6 +70,22 @@ def log_end(bound: Any, row: dict[str, Any], found: Mapping[str, int], reject_co
     )
 
 
+async def report_anomalies(bound: Any, connection: Connection, run_id: int) -> tuple[FoundAnomaly, ...]:
+    """What is unusual about the run, by its source's own history; the log is warned of each."""
+    found = tuple(await anomalies.of_run(connection, run_id))
+    for each in found:
+        bound.warning(
+            "run.anomaly",
+            message=each.message,
+            measure=each.measure,
+            expected_low=each.expected_low,
+            expected_high=each.expected_high,
+            seen=each.seen,
+            score=round(each.score, 1),
+        )
+    return found
+
+
 async def report_repeats(bound: Any, connection: Connection, row: dict[str, Any]) -> None:
     """Warn of keys that came twice in one pass: with different content, with both places, for the last one counts; and
     with the same content from an API, whose pages then overlapped.

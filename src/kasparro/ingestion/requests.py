@@ -1,6 +1,7 @@
 """How a run was asked for, and what a claimed run is going to do."""
 
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, field
 
 from kasparro.ingestion.job import SourceJob
 from kasparro.ingestion.operation import Operation
@@ -9,6 +10,7 @@ from kasparro.ingestion.snapshot import Snapshot
 from kasparro.schemas.batches import RunStamp
 from kasparro.schemas.quality import Check
 from kasparro.services import checkpoints
+from kasparro.services.run_queue import Origin
 from kasparro.services.runs import Newest
 
 
@@ -27,6 +29,8 @@ class Request:
     """What had begun when the run was decided on: where more has, somebody else was faster, and there is none."""
     operation: Operation | None = None
     """What to do other than reading the source on."""
+    origin: Origin | None = None
+    """Whose wish it is, for log and traces."""
 
     @property
     def scope(self) -> str:
@@ -49,6 +53,8 @@ class RunPlan:
     """How to compare at the end, where a complete reading holds all."""
     checks: tuple[Check, ...] = ()
     """What must hold of the source's records at its end."""
+    reject_codes: Counter[str] = field(default_factory=Counter[str], compare=False)
+    """What its batches have rejected, by code, as they are committed."""
 
 
 def snapshot_of(job: SourceJob, request: Request, partitions: list[str]) -> Snapshot | None:

@@ -26,17 +26,18 @@ from kasparro.ingestion.coordinator import Coordinator, Request, RunPlan, hold
 from kasparro.ingestion.ending import STOP_GRACE_SECONDS, Ending, Turn, watching
 from kasparro.ingestion.faults import Faults, faulty_job, faulty_store
 from kasparro.ingestion.job import SourceJob, for_first_load
+from kasparro.ingestion.observed import name_run, observed, observed_job, observed_store
 from kasparro.ingestion.outcomes import RunOutcome
 from kasparro.ingestion.passes import PartitionPlan
 from kasparro.ingestion.pipeline import Lane, Pipeline
 from kasparro.ingestion.quality import quality_error, report_quality
 from kasparro.ingestion.recovery import MAY_PASS, RECONNECT_SECONDS, Recovery
-from kasparro.ingestion.reports import log_end, report_anomalies, report_repeats, unexpected
+from kasparro.ingestion.reports import log_end, log_start, report_anomalies, report_repeats, unexpected
 from kasparro.ingestion.source import BatchLimits, ReadsDocuments, Source, Start
 from kasparro.ingestion.statistics import refresh_statistics
 from kasparro.ingestion.writers import lane_store
 from kasparro.schemas.counters import Counters
-from kasparro.services import locks, run_pages
+from kasparro.services import locks, run_facts, run_pages
 
 log = structlog.get_logger()
 
@@ -83,7 +84,8 @@ async def run_source(job: SourceJob, request: Request, conditions: Conditions) -
     ) as ending:  # fmt: skip
         try:
             work = _run_until_over(job, request, replace(conditions, stop=ending.asked), ending)
-            return await ending.obeyed(work, _nothing_to_cut_off, turn=Turn.ALL)
+            running = ending.obeyed(work, _nothing_to_cut_off, turn=Turn.ALL)
+            return await observed(job.source.name, request, running)
         except (StoppedError, DeadlineError) as error:
             return _ended_early(job, error)
 
@@ -162,8 +164,9 @@ async def _run_claimed(
     plan = await coordinator.claim(job, request)
     run_id = plan.stamp.run_id
     conditions.began(job.source.name, run_id)
+    name_run(plan.stamp)
     bound = log.bind(source=job.source.name, run_id=run_id)
-    bound.info("run.started", resumes_run_id=plan.resumes_run_id, partitions=len(plan.partitions))
+    log_start(bound, plan)
     error: KasparroError | None = None
     try:
         cut_off = lambda: ending.cut_off_lanes()  # noqa: E731, PLW0108  the lanes are opened later
@@ -191,7 +194,8 @@ async def _run_claimed(
             await report_repeats(bound, connection, row)
         judged = await report_quality(bound, connection, plan)
         unusual = await report_anomalies(bound, connection, run_id)
-    log_end(bound, row)
+        found = await run_facts.counts(connection, run_id)
+    log_end(bound, row, found, plan.reject_codes)
     if error is None:
         await refresh_statistics(coordinator.live, job.source.name, plan.stamp.source_id, inserted=row["inserted"])
     if isinstance(error, PassExpiredError):
@@ -233,7 +237,7 @@ async def _read_all(
             for lane, state in zip(lanes, partition.lanes, strict=True):
                 lane.store.begin(partition.name, state)
             pipeline = Pipeline(
-                for_first_load(job) if plan.first_load else job, partition, lanes, stop=conditions.stop,
+                observed_job(for_first_load(job) if plan.first_load else job), partition, lanes, stop=conditions.stop,
                 limits=conditions.limits, committed=lambda counters: conditions.committed(job.source.name, counters),
             )  # fmt: skip
             try:
@@ -292,5 +296,5 @@ async def _lanes(plan: RunPlan, conditions: Conditions) -> AsyncGenerator[list[L
             stack.push_async_callback(live.close)
             async with live.use() as connection:
                 store = lane_store(connection, plan)
-            lanes.append(Lane(live, faulty_store(store, live, conditions.faults)))
+            lanes.append(Lane(live, observed_store(faulty_store(store, live, conditions.faults), plan.reject_codes)))
         yield lanes

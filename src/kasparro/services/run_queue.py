@@ -13,6 +13,9 @@ from kasparro.services.locks import LOCK_SPACE
 CHANNEL: Final = "kasparro_runs"
 """Notified when a run is queued: https://www.postgresql.org/docs/current/sql-notify.html."""
 
+ORIGIN: Final = "asked"
+"""Where a run's plan says whose wish it is."""
+
 _LOCK = """
 select id, name from sources where $1::text is null or name = $1::text order by id for no key update
 """
@@ -55,6 +58,19 @@ on conflict (name, source_id, label) do update set value = known.value + exclude
 
 
 @dataclass(frozen=True, slots=True)
+class Origin:
+    """Whose wish a run is: the request's id, for the log, and its `traceparent`, where it was traced."""
+
+    request_id: str | None = None
+    traceparent: str | None = None
+
+    def as_json(self) -> dict[str, str]:
+        """What stands in the run's plan."""
+        named = {"request_id": self.request_id, "traceparent": self.traceparent}
+        return {name: value for name, value in named.items() if value is not None}
+
+
+@dataclass(frozen=True, slots=True)
 class QueuedRun:
     """A run that waits for its claim; `trigger` says who asked for it, `plan` (JSON) what its operation is given."""
 
@@ -63,6 +79,12 @@ class QueuedRun:
     trigger: str
     operation: str | None = None
     plan: str | None = None
+
+    @property
+    def origin(self) -> Origin | None:
+        """Whose wish it is, where that is known."""
+        asked = json.loads(self.plan or "{}").get(ORIGIN)
+        return None if asked is None else Origin(asked.get("request_id"), asked.get("traceparent"))
 
 
 async def lock_sources(connection: Connection, name: str | None) -> dict[int, str]:
@@ -87,7 +109,7 @@ async def active(
     return {int(row["source_id"]): int(row["id"]) for row in rows}
 
 
-async def add(
+async def add(  # noqa: PLR0913  each says one thing of the run
     connection: Connection,
     source_id: int,
     trigger: str,
@@ -95,9 +117,11 @@ async def add(
     key: str | None = None,
     operation: OperationName | None = None,
     plan: Mapping[str, Any] | None = None,
+    origin: Origin | None = None,
 ) -> int:
     """Queue a run and wake up who claims it, once this is committed; returns its id. `plan` is for its operation."""
-    given = None if plan is None else json.dumps(plan)
+    asked = {} if origin is None else {ORIGIN: origin.as_json()}
+    given = json.dumps({**(plan or {}), **asked}) if plan is not None or asked else None
     run_id = int(await connection.fetchval(_ADD, source_id, trigger, key, operation, given))
     await connection.execute(_NOTIFY, CHANNEL)
     return run_id

@@ -14,5 +14,5 @@ def queued_operation(job: SourceJob, queued: QueuedRun, options: ConnectionOptio
     """What to run, and how. Only requeues are queued; other operations are begun by hand."""
     assert queued.operation == NAME, queued
     chosen = RejectFilter.from_json(json.loads(queued.plan or "{}").get(NAME, {}))
-    request = Request(queued.trigger, queued_run_id=queued.id)
+    request = Request(queued.trigger, queued_run_id=queued.id, origin=queued.origin)
     return requeue_job(job, chosen, options), requeue_request(chosen, request)

@@ -182,7 +182,7 @@ class Scheduler:
             return
         request = Request("schedule", self._lanes, unless_newer_than=source.newest)
         if queued is not None:
-            request = Request(queued.trigger, self._lanes, queued_run_id=queued.id)
+            request = Request(queued.trigger, self._lanes, queued_run_id=queued.id, origin=queued.origin)
         outcome = await run_source(source.job, request, replace(self._conditions))
         if isinstance(outcome.error, RunConflictError):
             log.info("scheduler.source_held", source=outcome.source, message=outcome.error.message)

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from kasparro.api.access import require_operate, require_read
 from kasparro.api.answers import around, next_link, problems
-from kasparro.api.asked_runs import RESPONSES, IdempotencyKey, StartParameters, answer_with_runs
+from kasparro.api.asked_runs import RESPONSES, IdempotencyKey, StartParameters, answer_with_runs, origin_of
 from kasparro.api.cursors import open_cursor, sign
 from kasparro.api.dependencies import MAX_ID, Parameters, ask_database, refuse_repeated, whole_number
 from kasparro.core.masking import mask_text
@@ -123,8 +123,9 @@ async def requeue_rejects(
     wanted = asked or RequeueRequest()
     ids, groups = tuple(wanted.ids or ()), tuple(wanted.groups or ())
     chosen = RejectFilter(wanted.source, wanted.code, wanted.field, ids=ids, groups=groups)
+    origin = origin_of(request)
     run_ids = await ask_database(
-        request, lambda connection: queue_requeue(connection, chosen=chosen, key=idempotency_key)
+        request, lambda connection: queue_requeue(connection, chosen=chosen, key=idempotency_key, origin=origin)
     )
     return await answer_with_runs(request, run_ids, query)
 

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from kasparro.api.access import require_operate, require_read
 from kasparro.api.answers import around, next_link, problems
-from kasparro.api.asked_runs import RESPONSES, IdempotencyKey, StartParameters, answer_with_runs
+from kasparro.api.asked_runs import RESPONSES, IdempotencyKey, StartParameters, answer_with_runs, origin_of
 from kasparro.api.cursors import open_cursor, sign
 from kasparro.api.dependencies import (
     Parameters,
@@ -98,7 +98,10 @@ async def start_runs(
     source = None if asked is None else asked.source
     if source is not None:
         _require_storable(source)
-    run_ids = await ask_database(request, lambda connection: queue_runs(connection, source=source, key=idempotency_key))
+    origin = origin_of(request)
+    run_ids = await ask_database(
+        request, lambda connection: queue_runs(connection, source=source, key=idempotency_key, origin=origin)
+    )
     return await answer_with_runs(request, run_ids, query)
 
 

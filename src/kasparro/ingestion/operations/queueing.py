@@ -6,15 +6,17 @@ from kasparro.core.database import Connection
 from kasparro.core.errors import NotFoundError, NoWorkerError, RunActiveError
 from kasparro.services import reject_lists, run_queue, workers
 from kasparro.services.reject_lists import RejectFilter
+from kasparro.services.run_queue import Origin
 
 TRIGGER: Final = "api"
 REQUEUE: Final = "requeue"
 
 
-async def queue_runs(connection: Connection, *, source: str | None, key: str | None) -> list[int]:
+async def queue_runs(connection: Connection, *, source: str | None, key: str | None, origin: Origin | None = None) -> list[int]:
     """Queue a run of the source, or of every source (None), and return the ids in the order of the sources' ids.
 
-    `key` names the request: repeated, it is answered with the runs that it queued before. Where every source is asked
+    `key` names the request: repeated, it is answered with the runs that it queued before. `origin` says in their logs
+    and traces whose wish they are. Where every source is asked
     for, one that has an active run is answered with that run, and the others are queued.
     Raises NotFoundError for an unknown source, NoWorkerError, RunActiveError when nothing could be queued.
     """
@@ -28,13 +30,13 @@ async def queue_runs(connection: Connection, *, source: str | None, key: str | N
         if not asked:
             await _require_worker(connection)
             for source_id in [each for each in sources if each not in active]:
-                runs[source_id] = await run_queue.add(connection, source_id, TRIGGER, key=key)
+                runs[source_id] = await run_queue.add(connection, source_id, TRIGGER, key=key, origin=origin)
             if len(active) == len(sources):
                 raise _all_active({name: active[source_id] for source_id, name in sources.items()})
     return [runs[source_id] for source_id in sources if source_id in runs]
 
 
-async def queue_requeue(connection: Connection, *, chosen: RejectFilter, key: str | None) -> list[int]:
+async def queue_requeue(connection: Connection, *, chosen: RejectFilter, key: str | None, origin: Origin | None = None) -> list[int]:
     """Queue a requeue for each source that has open rejects of this choice; none where there are none.
 
     A source whose rejects are being requeued is answered with that run, as long as there is another one to queue. One
@@ -60,7 +62,7 @@ async def queue_requeue(connection: Connection, *, chosen: RejectFilter, key: st
         for source_id in [each for each in wanted if each not in active]:
             plan = {REQUEUE: chosen.as_json()}
             runs[source_id] = await run_queue.add(
-                connection, source_id, TRIGGER, key=named, operation=REQUEUE, plan=plan
+                connection, source_id, TRIGGER, key=named, operation=REQUEUE, plan=plan, origin=origin
             )
     return [runs[source_id] for source_id in wanted]
 
