@@ -1,0 +1,133 @@
+"""What to change in a source's configuration for drift findings, setting by setting, or why nothing is proposed."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+from kasparro.ingestion.drift.accepted import is_within, renamed
+from kasparro.ingestion.mapped_paths import Place, Use, read_paths, uses, uses_of
+from kasparro.ingestion.mending.renaming import chain, either, read_either, reads_both
+from kasparro.ingestion.mending.type_changes import judge
+from kasparro.schemas.configuration import AnySourceConfig, CsvSourceConfig
+
+MENDED: Final = ("field_renamed", "type_changed")
+"""Kinds of findings that a change of the mapping may answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Drifted:
+    """A finding, as far as proposals need it: `subject` is its field, `limits` the least and largest number seen."""
+
+    id: int
+    kind: str
+    subject: str
+    confidence: float
+    parts: Mapping[str, float]
+    expected: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    seen: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    limits: Sequence[float] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One setting's new text: `{expr: text}` with `as_expression`, a further item of its list with `is_added`."""
+
+    finding: Drifted
+    use: Use
+    text: str
+    as_expression: bool = False
+    is_added: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Unchanged:
+    """A setting that is not changed, and why; `is_fine` where it reads what comes now as it is."""
+
+    finding: Drifted
+    setting: str | None
+    reason: str
+    is_fine: bool = False
+
+
+@dataclass(slots=True)
+class Proposal:
+    """All of one source."""
+
+    changes: list[Change] = field(default_factory=list[Change])
+    unchanged: list[Unchanged] = field(default_factory=list[Unchanged])
+
+
+def propose(config: AnySourceConfig, findings: Sequence[Drifted]) -> Proposal:
+    """The changes for open findings, those of the same setting made into one."""
+    proposal, current = Proposal(), {use.at: use for use in uses(config)}
+    changed: dict[Place, Change] = {}
+    for finding in findings:
+        if finding.kind not in MENDED:
+            continue
+        path = renamed(finding.subject, read_paths(config))[0] if finding.kind == "field_renamed" else finding.subject
+        found = uses_of(config, path)
+        if not found:
+            proposal.unchanged.append(Unchanged(finding, None, "no setting reads it", is_fine=True))
+        for use in found:
+            as_it_is = _as_it_is(current[use.at], changed.get(use.at))
+            decided = _decide(config, finding, as_it_is, path)
+            if isinstance(decided, Unchanged):
+                proposal.unchanged.append(decided)
+            else:
+                changed[use.at] = replace(decided, use=current[use.at], as_expression=_is_new_form(decided, current))
+    proposal.changes = list(changed.values())
+    return proposal
+
+
+def _as_it_is(use: Use, change: Change | None) -> Use:
+    """The setting with what was proposed for it already."""
+    if change is None or change.is_added:
+        return use
+    from kasparro.ingestion.expression_paths import reads_of
+
+    return replace(use, text=change.text, form="expression", reads=reads_of(change.text))
+
+
+def _is_new_form(change: Change, current: Mapping[Place, Use]) -> bool:
+    """Whether what was a column's name is an expression now."""
+    return current[change.use.at].form == "column" and not change.is_added
+
+
+def _decide(config: AnySourceConfig, finding: Drifted, use: Use, path: str) -> Change | Unchanged:
+    if finding.kind == "type_changed":
+        if not any(is_within(each, path) for each in use.reads.paths):
+            return Unchanged(finding, use.shown, "it reads another part of it", is_fine=True)
+        verdict = judge(use, path, finding.expected, finding.seen, finding.limits)
+        if verdict.text is None:
+            return Unchanged(finding, use.shown, verdict.says, verdict.is_fine)
+        return Change(finding, use, verdict.text)
+    old, new = renamed(finding.subject, [path])
+    reason = _fixed(config, use, old, new)
+    if reason is not None:
+        return Unchanged(finding, use.shown, reason)
+    if use.at[0] == "ignore":
+        return Change(finding, use, use.text.replace(old, new, 1), is_added=True)
+    if use.form == "column":
+        return Change(finding, use, either(chain([new]), chain([use.text])))
+    if reads_both(use.text, old, new):
+        return Unchanged(finding, use.shown, "it reads both names already", is_fine=True)
+    text = read_either(use.text, old, new, is_flat=isinstance(config, CsvSourceConfig))
+    if text is None:
+        return Unchanged(
+            finding, use.shown, f"where {use.text} reads {old}, it cannot be told how to read {new} as well"
+        )
+    return Change(finding, use, text)
+
+
+def _fixed(config: AnySourceConfig, use: Use, old: str, new: str) -> str | None:
+    """Why a setting cannot read another field; None where it can."""
+    if use.at[0] == "key":
+        return (
+            f"the key is fixed once there is data, so records without {old} are rejected. Ask the upstream to send it "
+            f"as well, or load it as a new source, under another name, with the key {new}"
+        )
+    if use.at[0] == "version" and isinstance(config, CsvSourceConfig):
+        return f"a version is one column: rows that are stored have {old}, new ones {new}. Have the file say both"
+    if use.at[0] == "version" and config.ignore:
+        return "a version must be a plain path where there is ignore, and no path reads both names"
+    return None
