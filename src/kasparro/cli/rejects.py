@@ -206,6 +206,7 @@ async def _would_pass(
     context: Context, connection: "Connection", groups: "list[RejectGroup]", chosen: "RejectFilter"
 ) -> dict[str, int]:
     """By fingerprint, of the sources that are configured; none where the configuration cannot be read."""
+    from kasparro.ingestion.job import watched_by
     from kasparro.ingestion.operations.judging import would_pass
     from kasparro.ingestion.registry import build_transformer
     from kasparro.schemas.configuration import load_configuration, mapping_hash
@@ -221,7 +222,9 @@ async def _would_pass(
         if config.name in names:
             own = replace(chosen, source=config.name, state="open")
             transformer = build_transformer(config)
-            passing |= await would_pass(connection, config.name, own, transformer, mapping_hash(config))
+            passing |= await would_pass(
+                connection, config.name, own, transformer, mapping_hash(config), watched=watched_by(config)
+            )
     return passing
 
 

@@ -24,6 +24,7 @@ from kasparro.core.masking import mask_text
 from kasparro.ingestion import raw_tables
 from kasparro.ingestion.alerting import settle_alerts
 from kasparro.ingestion.connections import COORDINATOR_SETTINGS, LiveConnection
+from kasparro.ingestion.drift.keeping import Watching
 from kasparro.ingestion.ending import not_before
 from kasparro.ingestion.job import SourceJob, partitions_of
 from kasparro.ingestion.locking import lock
@@ -68,6 +69,7 @@ class Coordinator:
     ) -> None:  # fmt: skip
         self.live = live
         self.session = session
+        self.watching = Watching()
         self._source = source
         self._rules = rules
         self._tallying = tallying
@@ -83,8 +85,9 @@ class Coordinator:
             await raw_tables.prepare(connection)
             plan = await self._claim(connection, job, request, partitions)
             failure = failure or await faulty_pattern(connection, job.checks)
+            await self.watching.begin(connection, job, plan.stamp)
         if failure is not None:
-            await self.fail(plan.stamp.run_id, "failed", failure)
+            await self.fail(plan.stamp, "failed", failure)
             raise failure
         return plan
 
@@ -98,6 +101,8 @@ class Coordinator:
         stamp = plan.stamp
         if len({state.ordinal for state in lanes}) > 1:
             raise ConservationError(f"run {stamp.run_id}, {partition}: lanes ended at different records: {lanes}")
+        if last:
+            await self.watching.conclude(well=True)
         async with self.live.use() as connection, self._tallying.transaction(connection):
             await checkpoints.require_lanes(connection, stamp, partition, lanes)
             counters, _, _ = await batches.sums(connection, stamp.run_id, partition)
@@ -117,6 +122,7 @@ class Coordinator:
                 if plan.snapshot is not None:
                     await compare(connection, stamp, plan.snapshot, now)
                 judgement = await judge(connection, plan, now)
+                await self.watching.keep(connection, stamp, now, good=judgement.state == "succeeded")
                 await runs.close(connection, stamp.run_id, state=judgement.state, at=now, error=judgement.reason)
                 read = plan.operation is None
                 await settle_alerts(connection, self._source, self._rules, now, stale_known=read)
@@ -129,16 +135,19 @@ class Coordinator:
         async with self.live.use() as connection, connection.transaction():
             await checkpoints.end_failed(connection, plan.stamp, partition.name, lanes=len(partition.lanes))
 
-    async def fail(self, run_id: int, state: str, error: KasparroError) -> None:
+    async def fail(self, stamp: RunStamp, state: str, error: KasparroError) -> None:
         """Close a run that did not reach its end; its lanes are fenced first, so that its sums are final.
 
         No secret and no variable's value is stored with the error.
         """
+        await self.watching.conclude(well=False)
         async with self.live.use() as connection, self._tallying.transaction(connection):
-            await checkpoints.release(connection, source_id=self._source.id, run_id=run_id)
+            await checkpoints.release(connection, source_id=self._source.id, run_id=stamp.run_id)
+            await self.watching.keep(connection, stamp, datetime.now(UTC), good=False)
             reason = (error.code, storable_text(mask_text(error.about(self._source.name))))
             now = datetime.now(UTC)
-            await runs.close(connection, run_id, state=state, at=now, error=reason, not_before=not_before(error, now))
+            until = not_before(error, now)
+            await runs.close(connection, stamp.run_id, state=state, at=now, error=reason, not_before=until)
             await settle_alerts(connection, self._source, self._rules, now)
 
     async def _claim(self, connection: Connection, job: SourceJob, request: Request, partitions: list[str]) -> RunPlan:

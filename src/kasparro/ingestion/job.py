@@ -8,7 +8,9 @@ from typing import Any, Protocol
 
 from kasparro.core.errors import KasparroError, SourceError
 from kasparro.ingestion.checks import compile_checks
+from kasparro.ingestion.drift.watch import Watched
 from kasparro.ingestion.http.tally import Tally
+from kasparro.ingestion.mapped_paths import mapped_paths, read_paths
 from kasparro.ingestion.registry import Fetchers, build_source, build_transformer
 from kasparro.ingestion.source import Source, SourceRecord
 from kasparro.ingestion.transform import TransformedBatch, Transformer
@@ -58,10 +60,12 @@ class SourceJob:
     """How long a run of it may take; None: as long as a run may."""
     retention: Retention | None = None
     """How long its history is kept; None: for ever."""
-    alerts: AlertRules = field(default_factory=AlertRules)
-    """When somebody is told of it, and who."""
     tally: Tally = field(default_factory=Tally, compare=False)
     """What its HTTP client did, until that is written."""
+    alerts: AlertRules = field(default_factory=AlertRules)
+    """When somebody is told of it, and who."""
+    watched: Watched | None = None
+    """What its payloads are compared by with what was accepted; None: by nothing."""
 
 
 def build_job(
@@ -84,8 +88,14 @@ def build_job(
         checks=compile_checks(config),
         deadline=config.deadline,
         retention=config.retention,
+        watched=watched_by(config),
         tally=tally or Tally(),
     )
+
+
+def watched_by(config: AnySourceConfig) -> Watched:
+    """What a source's configuration says about drift."""
+    return Watched(config.drift, mapped_paths(config), read_paths(config))
 
 
 def for_first_load(job: SourceJob) -> SourceJob:

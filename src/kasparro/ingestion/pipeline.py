@@ -145,7 +145,7 @@ class Pipeline:
         started = perf_counter()
         job, batch = self._job, read.batch
         transformed = job.transformer.transform(batch.records, before + 1)
-        error = systemic_error(job.source.name, transformed, job.reject_limit)
+        error = systemic_error(job.source.name, transformed, job.reject_limit, exempt=("drift",))
         if error is not None:
             raise error
         reader_batch = ReaderBatch(before, len(batch.records), batch.cursor, batch.size_bytes)

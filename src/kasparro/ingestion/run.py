@@ -36,6 +36,7 @@ from kasparro.ingestion.reports import log_end, log_start, report_anomalies, rep
 from kasparro.ingestion.source import BatchLimits, ReadsDocuments, Source, Start
 from kasparro.ingestion.statistics import refresh_statistics
 from kasparro.ingestion.writers import lane_store
+from kasparro.schemas.batches import RunStamp
 from kasparro.schemas.counters import Counters
 from kasparro.services import locks, run_facts, run_pages
 
@@ -186,7 +187,7 @@ async def _run_claimed(
     except Exception as bug:  # noqa: BLE001  the run is closed with it; see run_source
         error = unexpected(bound, bug)
     if error is not None:
-        closing = _close_early(coordinator, run_id, error, at_once=ending.at_once.is_set())
+        closing = _close_early(coordinator, plan.stamp, error, at_once=ending.at_once.is_set())
         error = await ending.obeyed(closing, coordinator.live.cut_off, turn=Turn.RECORDING)
     async with coordinator.live.use() as connection:
         row = await run_pages.find(connection, run_id)
@@ -195,6 +196,7 @@ async def _run_claimed(
         judged = await report_quality(bound, connection, plan)
         unusual = await report_anomalies(bound, connection, run_id)
         found = await run_facts.counts(connection, run_id)
+    coordinator.watching.report(job.source.name, run_id)
     log_end(bound, row, found, plan.reject_codes)
     if error is None:
         await refresh_statistics(coordinator.live, job.source.name, plan.stamp.source_id, inserted=row["inserted"])
@@ -205,15 +207,15 @@ async def _run_claimed(
 
 
 async def _close_early(
-    coordinator: Coordinator, run_id: int, error: KasparroError, *, at_once: bool
+    coordinator: Coordinator, stamp: RunStamp, error: KasparroError, *, at_once: bool
 ) -> KasparroError | None:
     """Record why the run ended before its sources did; None when it had come to its end just as it was given up."""
     if at_once:
         async with coordinator.live.use() as connection:
-            await locks.end_sessions(connection, [run_id], [])
-            if (await run_pages.find(connection, run_id))["finished_at"] is not None:
+            await locks.end_sessions(connection, [stamp.run_id], [])
+            if (await run_pages.find(connection, stamp.run_id))["finished_at"] is not None:
                 return None
-    await coordinator.fail(run_id, _state_after(error), error)
+    await coordinator.fail(stamp, _state_after(error), error)
     return error
 
 
@@ -230,6 +232,7 @@ async def _read_all(
 ) -> None:
     """Read the partitions one after another. One that fails does not keep the others from finishing."""
     failures: list[SourceError] = []
+    own = coordinator.watching.over(for_first_load(job) if plan.first_load else job)
     async with _lanes(plan, conditions) as lanes, _reading_ahead(job.source, plan, conditions.limits):
         ending.cut_off_lanes = lambda: _cut_off(lanes)
         for position, partition in enumerate(plan.partitions):
@@ -237,7 +240,7 @@ async def _read_all(
             for lane, state in zip(lanes, partition.lanes, strict=True):
                 lane.store.begin(partition.name, state)
             pipeline = Pipeline(
-                observed_job(for_first_load(job) if plan.first_load else job), partition, lanes, stop=conditions.stop,
+                observed_job(own), partition, lanes, stop=conditions.stop,
                 limits=conditions.limits, committed=lambda counters: conditions.committed(job.source.name, counters),
             )  # fmt: skip
             try:

@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from typing import Any, Final, cast
 
 from kasparro.core.database import Connection
+from kasparro.ingestion.drift.watch import Watch, Watched, WatchedTransformer
 from kasparro.ingestion.job import Transforms
 from kasparro.ingestion.operations.requeue import record_of
 from kasparro.ingestion.source import READER_CODES, BatchLimits
-from kasparro.services import requeue_pages, sources
+from kasparro.services import drift, requeue_pages, sources
 from kasparro.services.reject_lists import RejectFilter
 from kasparro.services.requeue_pages import Waiting, Wanted
 
@@ -15,13 +16,23 @@ _LIMITS: Final = BatchLimits(records=5_000)
 
 
 async def would_pass(
-    connection: Connection, source: str, chosen: RejectFilter, transformer: Transforms, mapping_hash: str
+    connection: Connection,
+    source: str,
+    chosen: RejectFilter,
+    transformer: Transforms,
+    mapping_hash: str,
+    *,
+    watched: Watched | None = None,
 ) -> dict[str, int]:
     """How many payloads would load now, by the fingerprint of their group, in pages: memory holds one of them.
 
-    Only groups of chosen open rejects that another mapping than this one has made are named.
+    Only groups of chosen open rejects that another mapping than this one has made are named. As in a requeue, what
+    `watched` holds back does not pass.
     """
     found = await sources.get(connection, source)
+    if watched is not None and watched.policies.watch:
+        standing, held_back = await drift.standing(connection, found.id), await drift.held_back(connection, found.id)
+        transformer = WatchedTransformer(transformer, Watch(source, watched, standing, held_back=held_back))
     wanted = Wanted(found.id, found.type, chosen, sorted(READER_CODES), mapping_hash)
     place = await requeue_pages.beginning(connection, found.id)
     passing: dict[str, int] = {}

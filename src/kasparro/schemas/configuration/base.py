@@ -6,6 +6,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr, String
 
 from kasparro.schemas.configuration.checks import Checks
 from kasparro.schemas.configuration.deletes import Deletes
+from kasparro.schemas.configuration.drift import DriftPolicies
 from kasparro.schemas.configuration.expressions import Expression
 from kasparro.schemas.configuration.retention import Retention
 from kasparro.schemas.configuration.schedule import Schedule
@@ -67,6 +68,8 @@ class SourceConfig(Strict):
     committed batch. `KASPARRO_RUN_DEADLINE_SECONDS` when absent."""
     retention: Retention | None = None
     """How long the source's history is kept. For ever when absent."""
+    drift: DriftPolicies = DriftPolicies()
+    """What happens when records are not any more what was accepted."""
 
     _written: dict[str, Any] = PrivateAttr(default_factory=dict[str, Any])
 
