@@ -15,6 +15,7 @@ from kasparro.cli.demo import demo
 from kasparro.cli.doctor import doctor
 from kasparro.cli.down import down
 from kasparro.cli.drift import accept_drift, list_drift, reject_drift, show_drift
+from kasparro.cli.drift_propose import propose_drift
 from kasparro.cli.frame import add, group, start
 from kasparro.cli.interpreter import hasten
 from kasparro.cli.keys import create_key, list_keys, revoke_key
@@ -97,6 +98,7 @@ group(
     show=show_drift,
     accept=accept_drift,
     reject=reject_drift,
+    propose=propose_drift,
 )
 group(
     app,

@@ -68,6 +68,18 @@ async def plan(
     return await replay_plans.find(connection, number)
 
 
+async def preview(
+    connection: Connection, job: SourceJob, *, advanced: Callable[[int], None] = lambda _: None
+) -> dict[str, Any]:
+    """What a plan would say, under a mapping that may never be used: nothing is kept. Raises as `plan` does."""
+    async with connection.transaction(isolation="repeatable_read", readonly=True):
+        source = await sources.get(connection, job.source.name)
+        await sources.require_identity(connection, source, source_type=job.source.type, identity=job.identity)
+        findings = Findings(await replay_plans.known_mapping(connection, job.mapping_hash))
+        await _judge_all(connection, job, source, Chosen(), findings, advanced)
+    return {**findings.as_json(), "differs": findings.differs}
+
+
 def replay_job(job: SourceJob, options: ConnectionOptions, planned: ReplayPlan) -> SourceJob:
     """The job that reads what the plan has read, and is refused for no share of rejects."""
     wanted = Wanted(planned.source_id, planned.source_type, planned.since, planned.until, planned.run_id)
