@@ -297,6 +297,17 @@ async def test_sources_are_known_before_their_first_run(database: ConnectionOpti
     await work
 
 
+async def test_intervals_of_sources_are_kept_and_those_that_nobody_reads_have_none(
+    database: ConnectionOptions, connection: Connection
+) -> None:
+    await connection.execute(
+        "insert into sources (name, type, identity, config_hash, interval_seconds) values ('gone', 'csv', '{}', '', 60)"
+    )
+    async with scheduler_at_work(database, "known"):
+        rows = await connection.fetch("select name, interval_seconds from sources order by name")
+    assert [tuple(each) for each in rows] == [("gone", None), ("known", 6_000_000)]
+
+
 async def test_a_run_of_a_source_that_nobody_has_is_refused_by_the_last_worker(
     database: ConnectionOptions, connection: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:

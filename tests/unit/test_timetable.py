@@ -4,7 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from kasparro.workers.timetable import Timetable
+from kasparro.schemas.configuration.schedule import Schedule
+from kasparro.workers.timetable import Timetable, longest_distance
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -70,3 +71,18 @@ def test_times_of_a_clock_that_was_wrong_keep_no_source_waiting() -> None:
     future = NOON + timedelta(days=3650)
     assert timetable().first(future, NOON, 0) == NOON + timedelta(minutes=10)
     assert timetable().first(NOON, NOON, 0, future) == NOON + timedelta(days=1)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "hours"),
+    [
+        ({"every": "5m"}, 1 / 12),
+        ({"cron": "* * * * *"}, 1 / 60),
+        ({"cron": "0 6 * * *"}, 24),
+        ({"cron": "0 6 * * 1-5"}, 72),
+        ({"cron": "*/15 9-17 * * 1-5"}, 63.25),
+        ({"cron": "0 6 1 * *"}, 31 * 24),
+    ],
+)
+def test_the_longest_distance_is_over_nights_weekends_and_clock_changes(schedule: dict[str, str], hours: float) -> None:
+    assert longest_distance(Schedule.model_validate(schedule), NOON) == timedelta(hours=hours)

@@ -21,14 +21,14 @@ from kasparro.ingestion.coordinator import Request
 from kasparro.ingestion.job import SourceJob
 from kasparro.ingestion.outcomes import RunOutcome
 from kasparro.ingestion.run import Conditions, run_source
-from kasparro.services import migrations, run_queue, runs, sources
+from kasparro.services import freshness, migrations, run_queue, runs, sources, workers
 from kasparro.services.run_queue import QueuedRun
 from kasparro.services.runs import Newest
 from kasparro.workers.alerting import Alerting, Hook, Watched
 from kasparro.workers.housekeeping import keep_house
 from kasparro.workers.operations import queued_operation
 from kasparro.workers.queue import Queue
-from kasparro.workers.timetable import LONGEST_PAUSE, Schedule, Timetable
+from kasparro.workers.timetable import LONGEST_PAUSE, Schedule, Timetable, longest_distance
 
 HELD_SECONDS: Final = 20.0
 """How soon a source is tried again that another process runs, so that a dead one is taken over within two minutes."""
@@ -146,7 +146,9 @@ class Scheduler:
         try:
             with house_errors():
                 await migrations.require_current(connection)
-                return [await self._source(connection, item, now) for item in self._scheduled]
+                sources = [await self._source(connection, item, now) for item in self._scheduled]
+                await self._tell_intervals(connection, now)
+                return sources
         finally:
             await connection.close()
 
@@ -158,6 +160,16 @@ class Scheduler:
         held = await runs.held_until(connection, item.job.source.name)
         newest = await runs.newest(connection, read.name)
         return _Source(item.job, timetable, timetable.first(started, now, failures, held), failures, newest, now, held)
+
+    async def _tell_intervals(self, connection: Connection, now: datetime) -> None:
+        """By these others judge whether a source is stale. What nobody reads any more has none: where this is the only
+        scheduler, that is known."""
+        seconds = {
+            item.job.source.name: longest_distance(item.schedule, now).total_seconds() for item in self._scheduled
+        }
+        await freshness.save_intervals(connection, seconds)
+        if not await workers.alive(connection):
+            await freshness.forget_intervals(connection, list(seconds))
 
     async def _serve(self, source: _Source) -> None:
         """One source, one run at a time, for as long as the scheduler runs."""

@@ -12,6 +12,9 @@ LONGEST_BACKOFF: Final = timedelta(hours=1)
 LONGEST_PAUSE: Final = timedelta(days=1)
 """What a server may ask for; more is left over from a clock that was wrong."""
 _MOST_DOUBLINGS: Final = 16
+_LOOKED_AHEAD: Final = timedelta(days=35)
+_MOST_DUE: Final = 2500
+_LEAST_DUE: Final = 3
 
 
 class Schedule(Protocol):
@@ -61,3 +64,18 @@ class Timetable:
         if not_before is not None:
             due = max(due, not_before)
         return due + self.schedule.spread(distance) * self.random()
+
+
+def longest_distance(schedule: Schedule, now: datetime) -> timedelta:
+    """The longest time between two due moments that follow each other, nights and weekends of the next weeks included.
+
+    Of a schedule that is due more often than 2,500 times in five weeks, as far as
+    so many reach: a week of every 5 minutes.
+    """
+    longest, before = timedelta(0), schedule.next_after(now)
+    for number in range(_MOST_DUE):
+        due = schedule.next_after(before)
+        longest, before = max(longest, due - before), due
+        if number >= _LEAST_DUE and due - now > _LOOKED_AHEAD:
+            break
+    return longest
