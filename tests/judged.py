@@ -1,11 +1,11 @@
 """A CSV source with quality checks: rows are written, loaded and judged."""
 
 import csv
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kasparro.core.database import Connection, ConnectionOptions
+from kasparro.core.database import ConnectionOptions
 from kasparro.ingestion.coordinator import Request
 from kasparro.ingestion.faults import Faults
 from kasparro.ingestion.job import SourceJob, build_job
@@ -14,10 +14,8 @@ from kasparro.ingestion.source import BatchLimits
 from kasparro.schemas.configuration import parse_configuration
 from kasparro.schemas.quality import QualityResult
 
-COLUMNS = ("id", "name", "price", "kind", "url", "at", "label", "size", "gone")
-MAP = (
-    "{title: name, value: price, category: kind, url: url, occurred_at: at, tags: [label], attributes: {size: size}}"
-)
+COLUMNS: tuple[str, ...] = ("id", "name", "price", "kind", "url", "at", "label", "size", "gone")
+MAP = "{title: name, value: price, category: kind, url: url, occurred_at: at, tags: [label], attributes: {size: size}}"
 
 
 @dataclass
@@ -26,12 +24,10 @@ class Judged:
 
     folder: Path
     options: ConnectionOptions
-    connection: Connection
     checks: str = ""
     more: str = "timezone: UTC"
     name: str = "judged"
     batch_records: int = 1000
-    rows: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
 
     def write(self, *rows: dict[str, Any]) -> None:
         """Each row by its columns; what is missing is empty, and the key counts from 1."""
@@ -55,9 +51,3 @@ class Judged:
         """What these checks say of the rows, after a run."""
         self.checks = ", ".join(f"{{{check}}}" for check in checks)
         return list((await self.run()).quality)
-
-    async def one(self, check: str, *rows: dict[str, Any]) -> tuple[bool, int, int]:
-        """Whether rows hold to one check, how many were looked at, and how many do not."""
-        self.write(*rows)
-        (result,) = await self.judge(check)
-        return result.passed, result.checked, result.failed

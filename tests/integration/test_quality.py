@@ -1,9 +1,11 @@
 """What each kind of check says of records, what becomes of the run, and when nothing has to be read again."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import asyncpg
 import pytest
@@ -11,20 +13,38 @@ import pytest
 from kasparro.core.database import Connection, ConnectionOptions
 from kasparro.core.errors import ConfigurationError, QualityError, StoppedError
 from kasparro.ingestion import connections
-from kasparro.services import quality, runs, sources
+from kasparro.ingestion.coordinator import Request
+from kasparro.ingestion.faults import Faults, parse_plans
+from kasparro.ingestion.run import Conditions, run_source
+from kasparro.services import quality, quality_scan, runs, sources
+from tests.fix_database import cloned
 from tests.judged import Judged
+from tests.replays import BEFORE, Items
 
 
 @pytest.fixture
-def judged(tmp_path: Path, database: ConnectionOptions, connection: Connection) -> Judged:
-    return Judged(tmp_path, database, connection)
+def judged(tmp_path: Path, database: ConnectionOptions) -> Judged:
+    return Judged(tmp_path, database)
+
+
+@pytest.fixture(scope="module")
+async def one_for_all(
+    template_database: str, server: ConnectionOptions, administrator: Connection
+) -> AsyncIterator[ConnectionOptions]:
+    """A database for tests each of which has a source of its own."""
+    async with cloned(template_database, server, administrator) as options:
+        yield options
 
 
 @pytest.mark.parametrize(
     ("check", "rows", "expected"),
     [
         ("type: not_null, field: title", [{"name": "a"}, {"name": ""}, {"name": "b"}], (False, 3, 1)),
-        ("type: not_null, field: [title, value]", [{"name": "a"}, {"price": 1}, {"name": "b", "price": 0}], (False, 3, 2)),
+        (
+            "type: not_null, field: [title, value]",
+            [{"name": "a"}, {"price": 1}, {"name": "b", "price": 0}],
+            (False, 3, 2),
+        ),
         ("type: not_null, field: tags", [{"label": "x"}, {}], (False, 2, 1)),
         ("type: not_null, field: attributes.size", [{"size": "0"}, {}], (False, 2, 1)),
         ("type: not_null, field: title, max_share: 0.5", [{"name": "a"}, {}], (True, 2, 1)),
@@ -40,7 +60,11 @@ def judged(tmp_path: Path, database: ConnectionOptions, connection: Connection) 
         ),
         ("type: in, field: category, values: [x, 010, no]", [{"kind": "010"}, {"kind": "no"}, {}], (True, 2, 0)),
         ("type: in, field: category, values: [x]", [{"kind": "X"}, {"kind": "x "}, {"kind": "x"}], (False, 3, 2)),
-        ("type: in, field: value, values: [1, 2.50]", [{"price": "1.00"}, {"price": "2.5"}, {"price": 3}], (False, 3, 1)),
+        (
+            "type: in, field: value, values: [1, 2.50]",
+            [{"price": "1.00"}, {"price": "2.5"}, {"price": 3}],
+            (False, 3, 1),
+        ),
         ("type: in, field: tags, values: [x, y]", [{"label": "x"}, {"label": "z"}, {}], (False, 2, 1)),
         ("type: in, field: attributes.size, values: [s, 10]", [{"size": "10"}, {"size": "10.0"}, {}], (False, 2, 1)),
         ("type: between, field: value, min: 0, max: 1", [{"price": 0}, {"price": 1}, {}], (True, 2, 0)),
@@ -79,20 +103,228 @@ def judged(tmp_path: Path, database: ConnectionOptions, connection: Connection) 
     ],
 )
 async def test_check_says_how_many_records_do_not_hold_to_it(
-    judged: Judged, check: str, rows: list[dict[str, Any]], expected: tuple[bool, int, int]
+    tmp_path: Path,
+    one_for_all: ConnectionOptions,
+    check: str,
+    rows: list[dict[str, Any]],
+    expected: tuple[bool, int, int],
 ) -> None:
-    judged.write({"id": "other", "name": "a"})
-    judged.name = "another"
-    await judged.run()  # records of other sources do not count
-    judged.name = "judged"
-    assert await judged.one(check, *rows) == expected
+    """Records of the other tests' sources do not count."""
+    judged = Judged(tmp_path, one_for_all, name=f"s{uuid4().hex}")
+    judged.write(*rows)
+    (result,) = await judged.judge(check)
+    assert (result.passed, result.checked, result.failed) == expected
 
 
 async def test_empty_source_holds_to_all_but_what_wants_records(judged: Judged) -> None:
     judged.write()
-    results = await judged.judge("type: not_null, field: title", "type: row_count, min: 1", "type: fresh_within, max_age: 1h")
+    results = await judged.judge(
+        "type: not_null, field: title", "type: row_count, min: 1", "type: fresh_within, max_age: 1h"
+    )
     assert [(result.passed, result.message) for result in results] == [
         (True, "title not null: there is no record to look at"),
         (False, "row count at least 1: there are 0"),
         (False, "occurred_at within 1h: no record has such a time"),
     ]
+
+
+BAD, GOOD = {"kind": "z"}, {"kind": "x"}
+ONLY_X = "type: in, field: category, values: [x]"
+
+
+async def test_failed_check_makes_the_run_failed_and_the_data_stays(judged: Judged, connection: Connection) -> None:
+    judged.write({"kind": "x", "id": "good"})
+    assert (await judged.run()).state == "succeeded"
+    source = await sources.get(connection, "judged")
+    judged.write({"kind": "z", "id": "bad"}, {"kind": "x", "id": "good"})
+    await judged.judge(ONLY_X, "type: not_null, field: url, level: warn")
+    row = await connection.fetchrow("select * from etl_runs order by id desc limit 1")
+    message = "1 quality check failed: category in x: not so for 1 of 2 records, such as bad (z; from run 2)"
+    assert row is not None
+    assert (row["state"], row["error_code"], row["error_message"]) == ("failed", "quality_check_failed", message)
+    assert (row["fetched"], row["inserted"], row["unchanged"]) == (2, 1, 1)
+    assert await connection.fetchval("select count(*) from unified_data where deleted_at is null") == 2
+    assert (await sources.get(connection, "judged")).last_success_at == source.last_success_at
+    again = await judged.run()
+    assert isinstance(again.error, QualityError)
+    assert again.error.message == message
+    assert again.row is not None
+    assert (again.row["fetched"], again.row["error_code"]) == (0, "quality_check_failed")
+    assert [(each.run_id, each.level, each.name) for each in await quality.failing(connection)] == [
+        (3, "fail", "category in x"), (3, "warn", "url not null"),
+    ]  # fmt: skip
+    started, failures = await runs.history(connection, "judged")
+    assert (started, failures) == (again.row["started_at"], 0)
+    judged.write({"kind": "x", "id": "bad"}, {"kind": "x", "id": "good"})
+    mended = await judged.run()
+    assert (mended.state, [each.name for each in await quality.failing(connection)]) == ("succeeded", ["url not null"])
+
+
+async def test_failures_before_a_failed_check_are_forgotten(judged: Judged, connection: Connection) -> None:
+    judged.write(BAD)
+    for number in range(2):
+        faults = Faults(parse_plans("fetch:error:1", environment="test"))
+        assert (await judged.run(faults=faults)).state == "failed"
+        assert (await runs.history(connection, "judged"))[1] == number + 1
+    await judged.judge(ONLY_X)
+    assert (await runs.history(connection, "judged"))[1] == 0
+    assert await connection.fetchval("select circuit_state from sources") == "closed"
+
+
+async def test_warning_leaves_the_run_a_success(judged: Judged) -> None:
+    judged.write(BAD)
+    judged.checks = f"{{{ONLY_X}, level: warn}}"
+    outcome = await judged.run()
+    assert (outcome.state, outcome.error) == ("succeeded", None)
+    (result,) = outcome.quality
+    assert (result.passed, result.level) == (False, "warn")
+    (example,) = result.examples
+    assert (example.record_key, example.values, example.run_id) == ("k1", {"category": "z"}, 1)
+
+
+async def test_examples_are_the_first_five_and_pairs_of_what_repeats(judged: Judged) -> None:
+    judged.write(*[{"kind": "x", "name": "a"}] * 3, *[{"kind": "z", "name": f"n{number // 2}"} for number in range(12)])
+    some, pairs = await judged.judge(ONLY_X, "type: unique, field: title")
+    assert (some.failed, [each.record_key for each in some.examples]) == (12, ["k4", "k5", "k6", "k7", "k8"])
+    assert (pairs.failed, [each.record_key for each in pairs.examples]) == (15, ["k1", "k3", "k4", "k5"])
+
+
+async def test_records_that_are_as_they_were_are_not_read_again(judged: Judged, asked: list[str]) -> None:
+    judged.write(GOOD, {**GOOD, "at": datetime.now(UTC).isoformat()})
+    checks = [ONLY_X, "type: row_count, min: 1", "type: fresh_within, max_age: 1h", "type: unique, field: url"]
+    changed = "type: fresh_within, max_age: 1h, field: last_changed_at"
+    first = await judged.judge(*checks, changed)
+    asked.clear()
+    second = await judged.judge(*checks, changed)
+    assert [result.passed for result in second] == [True] * 5
+    assert [(each.checked, each.failed, each.seen) for each in second] == [
+        (each.checked, each.failed, each.seen) for each in first
+    ]
+    reads = [text for text in asked if "from unified_data" in text and "exists(" not in text]
+    assert [text for text in reads if "order by occurred_at" not in text] == []
+    asked.clear()
+    await judged.judge(*checks[:2], changed)
+    assert any("count(*) filter" in text for text in asked), "other checks are judged over the same records"
+
+
+async def test_changed_check_is_judged_anew_and_the_open_pass_goes_on(judged: Judged) -> None:
+    judged.batch_records = 1
+    judged.write(BAD, GOOD)
+    stopped = await judged.run(faults=Faults(parse_plans("fetch:error:2", environment="test")))
+    judged.checks = f"{{{ONLY_X}}}"
+    outcome = await judged.run()
+    assert (stopped.state, outcome.state) == ("failed", "failed")
+    assert outcome.row is not None
+    assert (outcome.row["resumes_run_id"], outcome.row["fetched"], outcome.quality[0].failed) == (1, 1, 1)
+
+
+async def test_run_that_only_ends_a_pass_judges_what_the_one_before_it_wrote(judged: Judged) -> None:
+    judged.write(GOOD)
+    assert [result.passed for result in await judged.judge(ONLY_X)] == [True]
+    judged.batch_records = 1
+    judged.write(GOOD, BAD)
+    broken = await judged.run(faults=Faults(parse_plans("fetch:error:2", environment="test")))
+    assert (broken.state, broken.quality, broken.row and broken.row["inserted"]) == ("failed", (), 1)
+    ended = await judged.run()
+    assert (ended.row and ended.row["fetched"], ended.row and ended.row["resumes_run_id"]) == (0, 2)
+    assert isinstance(ended.error, QualityError)
+
+
+async def test_deleted_records_do_not_count_any_more(judged: Judged) -> None:
+    judged.write(GOOD, BAD)
+    assert [result.passed for result in await judged.judge(ONLY_X)] == [False]
+    judged.write(GOOD, {**BAD, "gone": "yes"})
+    (result,) = await judged.judge(ONLY_X)
+    assert (result.passed, result.checked) == (True, 1)
+
+
+async def test_times_of_checks_without_a_zone_are_in_that_of_the_source(judged: Judged) -> None:
+    judged.more = "timezone: Europe/Berlin"
+    judged.write({"at": "2020-01-01T00:30:00"}, {"at": "2019-12-31T23:30:00Z"})
+    results = await judged.judge(
+        "type: between, field: occurred_at, min: 2020-01-01",
+        "type: between, field: occurred_at, min: 2020-01-01T00:00:00Z",
+    )
+    assert [result.failed for result in results] == [0, 2]
+
+
+async def test_fresh_within_tells_the_newest_time_that_is_not_far_in_the_future(judged: Judged) -> None:
+    now = datetime.now(UTC)
+    judged.write(
+        *({"at": (now + ahead).isoformat()} for ahead in (timedelta(days=-3), timedelta(hours=-2), timedelta(days=40)))
+    )
+    old, new = await judged.judge("type: fresh_within, max_age: 1h", "type: fresh_within, max_age: 3h")
+    assert (old.passed, new.passed) == (False, True)
+    assert [each.record_key for each in (*old.examples, *new.examples)] == ["k2", "k2"]
+    assert old.message.endswith("(k2), 2h old when it was judged")
+
+
+async def test_pattern_that_the_database_cannot_read_ends_the_run_before_it_reads(
+    judged: Judged, connection: Connection
+) -> None:
+    judged.write(GOOD)
+    judged.checks = "{type: matches, field: url, pattern: '***:(a'}"
+    outcome = await judged.run()
+    assert isinstance(outcome.error, ConfigurationError)
+    assert "parentheses () not balanced" in outcome.error.message
+    row = await connection.fetchrow("select state, error_code, fetched from etl_runs")
+    assert row is not None
+    assert tuple(row) == ("failed", "configuration", 0)
+
+
+async def test_replay_clears_a_verdict_that_it_mends_and_fails_over_none(
+    tmp_path: Path, database: ConnectionOptions, connection: Connection
+) -> None:
+    checks = "checks: [{type: in, field: category, values: [x]}]"
+    items = Items(tmp_path, database, connection, settings=f"{BEFORE}, {checks}")
+    items.write(["a,item,1,y,1", "b,item,2,x,1"])
+    assert isinstance((await run_source(items.job(), Request(), Conditions(database))).error, QualityError)
+    items.settings = f"{BEFORE.replace('category: kind', 'category: {value: x}')}, {checks}"
+    outcome = await items.apply(await items.plan())
+    assert (outcome.state, [result.passed for result in outcome.quality]) == ("succeeded", [True])
+    assert await quality.failing(connection) == []
+    items.settings = f"{BEFORE.replace('category: kind', 'category: {value: z}')}, {checks}"
+    spoiled = await items.apply(await items.plan())
+    assert (spoiled.state, spoiled.error, [result.passed for result in spoiled.quality]) == ("succeeded", None, [False])
+
+
+async def test_long_scan_is_cut_off_and_the_next_run_judges(
+    judged: Judged, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judged.write(BAD)
+    judged.checks = f"{{{ONLY_X}}}"
+    stop = asyncio.Event()
+    with monkeypatch.context() as patch:
+        patch.setattr(quality_scan, "_WITHOUT_JIT", "select pg_sleep(600)")
+        running = asyncio.create_task(judged.run(stop=stop, at_once=stop, stop_grace_seconds=1))
+        async with asyncio.timeout(30):
+            while not await connection.fetchval(
+                "select count(*) from pg_stat_activity where query like '%pg_sleep(600)'"
+            ):
+                pass
+        stop.set()
+        outcome = await running
+    assert isinstance(outcome.error, StoppedError)
+    assert (outcome.quality, await connection.fetchval("select count(*) from quality_results")) == ((), 0)
+    assert await connection.fetchval("select count(*) from pg_stat_activity where query like '%pg_sleep(600)'") <= 1
+    ended = await judged.run()
+    assert (ended.row and ended.row["fetched"], len(ended.quality), type(ended.error)) == (0, 1, QualityError)
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The statements of all connections that runs open."""
+    texts: list[str] = []
+    connect = connections.connect
+
+    async def listening(*arguments: Any, **named: Any) -> Connection:
+        connection = await connect(*arguments, **named)
+
+        def note(query: asyncpg.connection.LoggedQuery) -> None:
+            texts.append(query.query)
+
+        connection.add_query_logger(note)
+        return connection
+
+    monkeypatch.setattr(connections, "connect", listening)
+    return texts

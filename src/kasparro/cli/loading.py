@@ -115,6 +115,7 @@ def exit_code_of(codes: Sequence[int]) -> int:
 
 def outcome_as_data(outcome: "RunOutcome") -> dict[str, Any]:
     """The outcome for `--json`."""
+    from kasparro.cli.quality import quality_as_data
     from kasparro.cli.unusual import anomalies_as_data
     from kasparro.services.digest import as_text
 
@@ -137,6 +138,7 @@ def outcome_as_data(outcome: "RunOutcome") -> dict[str, Any]:
         "raw_written": row.get("raw_written"),
         "gone": row.get("gone"),
         "snapshot": row.get("snapshot"),
+        "quality": quality_as_data(outcome.quality),
         "anomalies": anomalies_as_data(outcome.anomalies),
         "digest": as_text(int(row["digest"])) if row.get("digest") is not None else None,
         "error": None if error is None else error_as_data(error, source=outcome.source),

@@ -35,10 +35,16 @@ async def show_run(
     context: Context, run: Annotated[int, typer.Argument(metavar="RUN", help="A run's number.")]
 ) -> Result:
     """Show everything about one run."""
-    from kasparro.services import run_pages
+    from kasparro.cli.quality import examples_table, quality_as_data, quality_table
+    from kasparro.services import quality, run_pages
 
     async with connected(context, "runs") as connection:
-        return Result(_as_data(await run_pages.find_seen(connection, run)))
+        data = _as_data(await run_pages.find_seen(connection, run))
+        judged = await quality.of_run(connection, run)
+    about = Table(("field", "value"), list(data.items()))
+    tables = [quality_table(judged), examples_table(judged)] if judged else []
+    human = [part for table in tables if table is not None for part in ("", table)]
+    return Result({**data, "quality": quality_as_data(judged)}, [about, *human])
 
 
 def _as_data(row: dict[str, Any]) -> dict[str, Any]:

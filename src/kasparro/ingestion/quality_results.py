@@ -73,5 +73,7 @@ def _time(moment: datetime) -> str:
 
 
 def _age(age: timedelta) -> str:
-    whole = timedelta(seconds=int(abs(age).total_seconds()))
-    return f"{duration_text(whole)} {'old' if age >= timedelta(0) else 'ahead'}"
+    """To the minute, or from two days on to the hour."""
+    step = timedelta(hours=1) if abs(age) >= timedelta(days=2) else timedelta(minutes=1)
+    rough = abs(age) // step * step if abs(age) >= step else timedelta(seconds=int(abs(age).total_seconds()))
+    return f"{duration_text(rough)} {'old' if age >= timedelta(0) else 'ahead'}"

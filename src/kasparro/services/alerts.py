@@ -20,7 +20,8 @@ from sources where name = $1::text for no key update skip locked
 _FACTS = """
 with good as (
     select coalesce(max(id), 0) as id from etl_runs
-    where source_id = $1::integer and state in ('succeeded', 'partial') and operation is null),
+    where source_id = $1::integer and operation is null
+      and (state in ('succeeded', 'partial') or error_code = 'quality_check_failed')),
 judged as (
     select r.id from (
         select distinct run_id from quality_results where source_id = $1::integer order by run_id desc limit 5) q

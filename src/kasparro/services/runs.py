@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from kasparro.core.canonical import DIGEST_MODULUS
 from kasparro.core.database import Connection
+from kasparro.core.errors import QualityError
 from kasparro.schemas.batches import OperationName
 from kasparro.schemas.counters import Counters
 from kasparro.services import anomalies, batches
@@ -66,20 +67,23 @@ with recursive run as (
     union all
     select r.id, r.resumes_run_id, r.started_at from pass join etl_runs r on r.id = pass.resumes_run_id
 ), before as (
-    select r.state from etl_runs r join run on run.source_id = r.source_id
+    select case r.error_code when 'quality_check_failed' then 'succeeded' else r.state end as state
+    from etl_runs r join run on run.source_id = r.source_id
     where r.id < run.id and r.operation is null and r.state in ('succeeded', 'partial', 'failed', 'systemic')
     order by r.id desc limit 1
 )
 update sources set digest = mod(digest + $2::numeric, $3::numeric),
     last_success_at = case when reads and good then $5::timestamptz else last_success_at end,
-    complete_at = case when reads and good then (select min(started_at) from pass) else complete_at end,
+    complete_at = case when reads and whole then (select min(started_at) from pass) else complete_at end,
     circuit_state = case
         when not reads then circuit_state
-        when good then 'closed'
+        when whole then 'closed'
         when bad and (select state from before) in ('failed', 'systemic') then 'open'
         when circuit_state = 'half_open' then 'open'
         else circuit_state end
-from (select source_id, operation is null as reads, $4::boolean as good, $6::boolean as bad from run) closing
+from (
+    select source_id, operation is null as reads, $4::boolean as good, $6::boolean as bad, $7::boolean as whole from run
+) closing
 where sources.id = closing.source_id
 returning sources.digest
 """
@@ -232,10 +236,11 @@ async def close(
     """
     counters, count, delta = await batches.sums(connection, run_id)
     final = "partial" if state == "succeeded" and counters.rejected else state
-    digest = await connection.fetchval(
-        _FOLD_SOURCE, run_id, Decimal(delta), Decimal(DIGEST_MODULUS), final in _SUCCESSES, at, final in _FAILURES
-    )
     code, message = error or (None, None)
+    good, whole = final in _SUCCESSES, final in _SUCCESSES or code == QualityError.code
+    digest = await connection.fetchval(
+        _FOLD_SOURCE, run_id, Decimal(delta), Decimal(DIGEST_MODULUS), good, at, final in _FAILURES, whole
+    )
     outcomes = counters.outcomes()
     size_bytes, stage_seconds = await batches.effort(connection, run_id)
     closed = await connection.fetch(
