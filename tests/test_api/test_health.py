@@ -1,8 +1,10 @@
 """`GET /health`: 200 when all is well, 503 with what is wrong otherwise, always within a bounded time."""
 
 import asyncio
+import threading
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import httpx
 import pytest
@@ -42,8 +44,8 @@ async def test_a_fresh_database_is_healthy(client: httpx.AsyncClient) -> None:
 
 async def test_each_source_shows_its_latest_run(client: httpx.AsyncClient, connection: Connection) -> None:
     await connection.execute("""
-        insert into sources (name, type, identity, config_hash, last_success_at)
-        values ('quakes', 'csv', '{}', '', '2026-01-01T00:00:00Z'), ('news', 'rss', '{}', '', null);
+        insert into sources (name, type, identity, config_hash, last_success_at, interval_seconds)
+        values ('quakes', 'csv', '{}', '', '2026-01-01T00:00:00Z', 300), ('news', 'rss', '{}', '', null, null);
         insert into etl_runs (source_id, trigger, state, started_at, finished_at, error_code)
         select id, 'command', 'succeeded', '2026-01-01T00:00:00Z', '2026-01-01T00:00:01Z', null
         from sources where name = 'quakes';
@@ -52,21 +54,93 @@ async def test_each_source_shows_its_latest_run(client: httpx.AsyncClient, conne
         from sources where name = 'quakes'
     """)
     report = (await client.get("/health")).json()
-    assert report["sources"] == [
-        {"name": "news", "type": "rss", "last_success_at": None, "last_run": None},
-        {
-            "name": "quakes",
-            "type": "csv",
-            "last_success_at": "2026-01-01T00:00:00Z",
-            "last_run": {
-                "id": 2,
-                "state": "failed",
-                "started_at": "2026-01-02T00:00:00Z",
-                "finished_at": "2026-01-02T00:00:01Z",
-                "error_code": "source",
-            },
+    news, quakes = report["sources"]
+    assert news["age_seconds"] < 60
+    assert quakes.pop("age_seconds") > 86_400
+    assert {**news, "age_seconds": 0} == {
+        "name": "news", "type": "rss", "last_success_at": None, "last_run": None, "age_seconds": 0,
+        "stale_after_seconds": None, "freshness": "unscheduled", "circuit_state": "closed",
+    }  # fmt: skip
+    assert quakes == {
+        "name": "quakes",
+        "type": "csv",
+        "last_success_at": "2026-01-01T00:00:00Z",
+        "stale_after_seconds": 900,
+        "freshness": "stale",
+        "circuit_state": "closed",
+        "last_run": {
+            "id": 2,
+            "state": "failed",
+            "started_at": "2026-01-02T00:00:00Z",
+            "finished_at": "2026-01-02T00:00:01Z",
+            "error_code": "source",
         },
-    ]
+    }
+    stale, failed = report["warnings"]
+    assert stale.startswith("quakes: no success for ")
+    assert stale.endswith(" d, where its schedule allows 15 min") or " h, where its schedule allows 15 min" in stale
+    assert failed == "quakes: the last run failed (source); see /runs/2"
+    assert (report["status"], report["disk"]) == ("ok", None)
+
+
+async def test_a_circuit_that_is_open_is_said_once_and_changes_no_status(
+    client: httpx.AsyncClient, connection: Connection
+) -> None:
+    await connection.execute("""
+        insert into sources (name, type, identity, config_hash, last_success_at, circuit_state, interval_seconds)
+        values ('quakes', 'csv', '{}', '', now(), 'open', 300);
+        insert into etl_runs (source_id, trigger, state, started_at, finished_at, error_code)
+        select id, 'command', 'failed', now(), now(), 'source' from sources
+    """)
+    response = await client.get("/health")
+    report = response.json()
+    assert (response.status_code, report["status"]) == (200, "ok")
+    assert report["sources"][0]["freshness"] == "fresh"
+    assert report["warnings"] == ["quakes: several runs in a row have failed; it is tried again at growing distances"]
+
+
+async def test_the_disk_of_the_embedded_database_is_shown_to_those_who_may_read(
+    pool: Pool, tmp_path: Path, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = ApiOptions(read_key_required=True, data_folder=tmp_path / "not made yet")
+    app = create_app(pool, options)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://kasparro") as client:
+        assert (await client.get("/health")).json()["disk"] is None
+        key = await operator(connection)
+        monkeypatch.setattr("kasparro.core.disk.LOW_DISK_BYTES", 0)
+        monkeypatch.setattr("kasparro.core.disk.FULL_DISK_BYTES", 0)
+        fine = (await client.get("/health", headers=key)).json()
+        assert (fine["disk"]["state"], fine["disk"]["free_bytes"] > 0, fine["warnings"]) == ("ok", True, [])
+        monkeypatch.setattr("kasparro.core.disk.LOW_DISK_BYTES", 2**62)
+        low = (await client.get("/health", headers=key)).json()
+        assert low["disk"]["state"] == "low"
+        assert low["warnings"][0].endswith(" GiB free; make room soon")
+        monkeypatch.setattr("kasparro.core.disk.FULL_DISK_BYTES", 2**62)
+        full = await client.get("/health", headers=key)
+        assert (full.status_code, full.json()["disk"]["state"]) == (200, "full")
+
+
+async def test_a_file_system_that_hangs_is_not_waited_for_nor_asked_again(
+    pool: Pool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    released, asked = threading.Event(), list[Path]()
+
+    def hangs(folder: Path) -> None:
+        asked.append(folder)
+        released.wait()
+
+    monkeypatch.setattr("kasparro.api.disk.look", hangs)
+    monkeypatch.setattr("kasparro.api.routes.health.ANSWER_SECONDS", 0.2)
+    app = create_app(pool, ApiOptions(data_folder=tmp_path))
+    try:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://kasparro") as client:
+            for _ in range(3):
+                report = (await client.get("/health")).json()
+                assert report["disk"] == {"state": "unknown", "free_bytes": None}
+                assert report["warnings"] == ["disk: the file system of the database does not answer"]
+    finally:
+        released.set()
+    assert asked == [tmp_path]
 
 
 async def test_an_unmigrated_database_is_not_healthy(empty_database: ConnectionOptions) -> None:

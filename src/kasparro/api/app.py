@@ -8,6 +8,7 @@ from kasparro.api.access import require_read
 from kasparro.api.authentication import KeyRing
 from kasparro.api.cors import allow_origins
 from kasparro.api.direct import DirectRoute
+from kasparro.api.disk import DiskProbe
 from kasparro.api.errors import add_error_handlers
 from kasparro.api.gate import Gate
 from kasparro.api.metrics import RequestMetrics
@@ -37,6 +38,8 @@ def create_app(pool: Pool, options: ApiOptions | None = None) -> FastAPI:
     app.state.pool = pool
     app.state.metrics = RequestMetrics()
     app.state.stopping = asyncio.Event()
+    folder = app.state.options.data_folder
+    app.state.disk = None if folder is None else DiskProbe(folder)
     app.state.room = asyncio.Semaphore(max(1, pool.get_max_size() - 1))
     app.add_middleware(Gate, options=app.state.options, keys=KeyRing(pool))
     if app.state.options.cors_origins:

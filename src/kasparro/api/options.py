@@ -3,6 +3,7 @@
 import secrets
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network
+from pathlib import Path
 
 from kasparro.core.address import is_loopback, require_decided
 from kasparro.core.settings import Settings
@@ -25,6 +26,8 @@ class ApiOptions:
     cors_origins: tuple[str, ...] = ()
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()
     cursor_key: bytes = field(default_factory=lambda: secrets.token_bytes(32), repr=False)
+    data_folder: Path | None = None
+    """Where the embedded database keeps its data; None: the database runs elsewhere."""
 
 
 def options_from(settings: Settings, host: str) -> ApiOptions:
@@ -44,4 +47,5 @@ def options_from(settings: Settings, host: str) -> ApiOptions:
         requests_per_minute=settings.requests_per_minute,
         cors_origins=origins(settings.cors_origins),
         trusted_proxies=proxies(settings.trusted_proxies),
+        data_folder=settings.home if settings.database_url is None else None,
     )

@@ -1,10 +1,8 @@
 """`kasparro doctor`: look at everything kasparro needs, and say what to do about what is wrong. Starts nothing."""
 
 import os
-import shutil
 import sys
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import Final
 
 from kasparro.cli.doctor_processes import check_demo, check_scheduler, check_server
@@ -12,10 +10,8 @@ from kasparro.cli.doctor_settings import check_server_settings
 from kasparro.cli.finding import Finding
 from kasparro.cli.frame import Context, command
 from kasparro.cli.output import Result, Table
-from kasparro.core.errors import EXIT_CONFIGURATION, EXIT_OK, KasparroError
+from kasparro.core.errors import EXIT_CONFIGURATION, EXIT_DATABASE, EXIT_OK, KasparroError
 
-LOW_DISK_BYTES: Final = 2 * 1024**3
-FULL_DISK_BYTES: Final = 200 * 1024**2
 _TODO_OF_SCHEMA: Final = {
     "pending": "`kasparro migrate`",
     "newer": "install the kasparro that made it, or a newer one",
@@ -109,23 +105,19 @@ async def _database(context: Context) -> list[Finding]:
 
 
 async def _disk(context: Context) -> list[Finding]:
+    from kasparro.core.disk import look, nearest_existing
+
     home = context.settings.home
-    folder = _nearest_existing(home)
+    folder = nearest_existing(home)
     writable = os.access(folder, os.W_OK | os.X_OK, effective_ids=os.access in os.supports_effective_ids)
     if not (folder.is_dir() and writable):
         needed = context.settings.database_url is None
         what = f"{folder} cannot be written" if folder.is_dir() else f"{folder} is not a folder"
         todo = "set KASPARRO_HOME to a folder of your own"
         return [Finding("home", "fail" if needed else "warn", what, todo, EXIT_CONFIGURATION)]
-    free_bytes = shutil.disk_usage(folder).free
-    found = f"{free_bytes / 1024**3:.1f} GiB free in {folder}"
-    if free_bytes < FULL_DISK_BYTES:
-        return [Finding("disk", "fail", found, "make room: PostgreSQL stops when its disk is full", 5)]
-    if free_bytes < LOW_DISK_BYTES:
-        return [Finding("disk", "warn", found, "make room, or set KASPARRO_HOME elsewhere")]
-    return [Finding("disk", "ok", found)]
-
-
-def _nearest_existing(path: Path) -> Path:
-    """What cannot be looked at counts as missing."""
-    return next(folder for folder in (path, *path.parents) if os.path.exists(folder))  # noqa: PTH110
+    space = look(home)
+    if space.state == "full":
+        return [Finding("disk", "fail", str(space), "make room: PostgreSQL stops when its disk is full", EXIT_DATABASE)]
+    if space.state == "low":
+        return [Finding("disk", "warn", str(space), "make room, or set KASPARRO_HOME elsewhere")]
+    return [Finding("disk", "ok", str(space))]

@@ -1,5 +1,6 @@
 """`/health`: can this instance serve what it promises? Answered within a bounded time, whatever happens."""
 
+import asyncio
 import time
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -13,12 +14,15 @@ from kasparro.api.access import SCHEME_NAME, may_read
 from kasparro.api.answers import problems
 from kasparro.api.asking import ANSWER_SECONDS, ask
 from kasparro.api.dependencies import pool_of, refuse_all
+from kasparro.api.disk import DiskProbe
 from kasparro.api.errors import RETRY_AFTER_SECONDS
+from kasparro.api.health_warnings import warnings_of
 from kasparro.api.middleware import milliseconds_since
 from kasparro.core.database import Connection, Pool
 from kasparro.core.errors import DatabaseError
 from kasparro.schemas.pages.health import (
     DatabaseHealth,
+    DiskHealth,
     HealthReport,
     HealthStatus,
     LastRun,
@@ -49,19 +53,20 @@ router = APIRouter(tags=["health"], dependencies=[Depends(refuse_all)])
 async def read_health(request: Request) -> JSONResponse:
     """200 when the database answers and its schema is current, else 503 with what is wrong.
 
-    Whoever may not read is told neither the sources nor their runs.
+    What is wrong with sources or about to go wrong with the disk stands in `warnings` and changes no status: this
+    instance serves all the same. Whoever may not read is told neither the sources and their runs nor the disk.
     """
-    pool, with_sources = pool_of(request), await may_read(request)
+    pool, may_see = pool_of(request), await may_read(request)
+    probe: DiskProbe | None = request.app.state.disk if may_see else None
+    asked = asyncio.create_task(_disk(probe))
     base: dict[str, Any] = {"version": __version__, "request_id": request.state.request_id}
     try:
-        found = await ask(
-            pool, lambda connection: _look(connection, pool, with_sources), timeout_seconds=ANSWER_SECONDS
-        )
+        base |= await ask(pool, lambda connection: _look(connection, pool, may_see), timeout_seconds=ANSWER_SECONDS)
     except DatabaseError as error:
         database = DatabaseHealth(reachable=False, error=error.code, pool=_pool(pool))
-        base["sources"] = [] if with_sources else None
-        return _answer(HealthReport(status="unavailable", database=database, migrations=None, **base))
-    return _answer(HealthReport(**base, **found))
+        base |= {"status": "unavailable", "database": database, "migrations": None, "sources": [] if may_see else None}
+    disk = await asked
+    return _answer(HealthReport(**base, disk=disk, warnings=warnings_of(disk, base["sources"] or [])))
 
 
 @router.get("/health/live", response_model=Liveness, responses=problems(400))
@@ -86,6 +91,13 @@ def _answer(report: HealthReport | Liveness | Readiness) -> JSONResponse:
     return JSONResponse(report.model_dump(mode="json"), 503, {"Retry-After": str(RETRY_AFTER_SECONDS)})
 
 
+async def _disk(probe: DiskProbe | None) -> DiskHealth | None:
+    if probe is None:
+        return None
+    space = await probe.ask(ANSWER_SECONDS)
+    return DiskHealth(state="unknown" if space is None else space.state, free_bytes=space and space.free_bytes)
+
+
 async def _look(connection: Connection, pool: Pool, with_sources: bool) -> dict[str, Any]:  # noqa: FBT001
     started = time.perf_counter()
     schema = await read_schema_status(connection)
@@ -106,4 +118,5 @@ def _pool(pool: Pool) -> PoolHealth:
 def _source(status: SourceStatus) -> SourceHealth:
     run = status.last_run
     shown = None if run is None else LastRun(**{name: asdict(run)[name] for name in LastRun.model_fields})
-    return SourceHealth(name=status.name, type=status.type, last_success_at=status.last_success_at, last_run=shown)
+    own = ("name", "type", "last_success_at", "age_seconds", "stale_after_seconds", "freshness", "circuit_state")
+    return SourceHealth(**{name: getattr(status, name) for name in own}, last_run=shown)

@@ -45,22 +45,41 @@ class LastRun(Body):
     error_code: str | None
 
 
+class DiskHealth(Body):
+    """The file system that the embedded database is on."""
+
+    state: Literal["ok", "low", "full", "unknown"] = Field(
+        description="`low` under 2 GiB, `full` under 200 MiB; `unknown`: it does not answer."
+    )
+    free_bytes: int | None
+
+
 class SourceHealth(Body):
     """A source that has been run at least once, or been registered."""
 
     name: str
     type: Literal["api", "csv", "rss"]
     last_success_at: datetime | None
+    age_seconds: float = Field(description="Since the last success, else since the source became known.")
+    stale_after_seconds: float | None = Field(description="From this age on it is stale; null: no scheduler reads it.")
+    freshness: Literal["fresh", "stale", "unscheduled"]
+    circuit_state: Literal["closed", "half_open", "open"] = Field(
+        description="`open`: two runs or more in a row have failed; `half_open`: a run is trying it again."
+    )
     last_run: LastRun | None
 
 
 class HealthReport(Body):
-    """`ok` comes with 200, everything else with 503."""
+    """`ok` comes with 200, everything else with 503; sources and disk change neither."""
 
     status: HealthStatus
     version: str
     database: DatabaseHealth
     migrations: MigrationHealth | None
+    disk: DiskHealth | None = Field(
+        description="Null where the database runs elsewhere, and for those who may not read."
+    )
+    warnings: list[str] = Field(description="What needs a look although requests are served, in plain words.")
     sources: list[SourceHealth] | None = Field(description="Null for those who may not read.")
     request_id: str
 

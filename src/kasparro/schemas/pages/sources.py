@@ -17,7 +17,7 @@ class Source(Body):
     type: SourceType
     key: list[str] | None = Field(description="What makes a record's key; null: the type's own rule.")
     digest: str = Field(description="Of its live records; equal digests mean equal records.")
-    circuit_state: str = Field(description="`closed` lets requests through.")
+    circuit_state: str = Field(description="`open`: two runs or more in a row have failed; `half_open`: one tries it.")
     created_at: datetime
     last_success_at: datetime | None
     last_run: LastRun | None = Field(description="The latest, whatever became of it.")
