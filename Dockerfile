@@ -1,4 +1,5 @@
 # kasparro's image:        docker build --tag kasparro .
+# the one with traces:     docker build --build-arg REQUIREMENTS=otel --tag kasparro .
 # the one with the tests:  docker build --tag kasparro-test --target test .
 # No builder's extensions are used, so that any of them takes this file. How it is run: docs/deployment.md
 ARG PYTHON_IMAGE=python:3.13-slim-bookworm
@@ -27,9 +28,10 @@ RUN pip wheel --quiet --no-deps --no-build-isolation --no-index --wheel-dir dist
 
 
 FROM base AS dependencies
-COPY requirements/runtime.txt requirements/
+ARG REQUIREMENTS=runtime
+COPY requirements/${REQUIREMENTS}.txt requirements/
 RUN python3 -m venv --without-pip /opt/kasparro \
- && pip --python /opt/kasparro/bin/python install --quiet --require-hashes --no-deps -r requirements/runtime.txt
+ && pip --python /opt/kasparro/bin/python install --quiet --require-hashes --no-deps -r requirements/${REQUIREMENTS}.txt
 
 
 # What runs in a container has its database elsewhere. Without the embedded one a forgotten DATABASE_URL is an error at

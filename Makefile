@@ -95,8 +95,9 @@ docker-down: ## stop what `make docker-up` started; the data stays
 
 requirements: ## pin anew what pyproject.toml asks for (needs uv)
 	uv pip compile $(PINNED) pyproject.toml -o requirements/runtime.txt
-	uv pip compile $(PINNED) pyproject.toml --group dev -c requirements/runtime.txt -o requirements/dev.txt
-	uv pip compile $(PINNED) pyproject.toml --group bench -c requirements/dev.txt -o requirements/bench.txt
+	uv pip compile $(PINNED) pyproject.toml --extra otel -c requirements/runtime.txt -o requirements/otel.txt
+	uv pip compile $(PINNED) pyproject.toml --extra otel --group dev -c requirements/otel.txt -o requirements/dev.txt
+	uv pip compile $(PINNED) pyproject.toml --extra otel --group bench -c requirements/dev.txt -o requirements/bench.txt
 	uv pip compile $(PINNED) --group bench-dlt -o requirements/bench-dlt.txt
 	uv pip compile $(PINNED) --group build -c requirements/dev.txt -o requirements/build.txt
 

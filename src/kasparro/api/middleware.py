@@ -43,8 +43,10 @@ class RequestMiddleware:
         state["request_id"], state["started"] = names["request_id"], time.perf_counter()
         begin_timing()
         reply = _Reply(send, state, method)
-        with request_span(scope, reply, names.pop("traceparent", None)) as ids, log_context(**names, **ids):
-            await self._answer(scope, receive, reply, {**names, **ids})
+        with request_span(scope, reply, names.pop("traceparent", None)) as ids:
+            names |= ids
+            with log_context(**names):
+                await self._answer(scope, receive, reply, names)
 
     async def _answer(self, scope: Scope, receive: Receive, reply: "_Reply", names: dict[str, str]) -> None:
         try:

@@ -146,6 +146,11 @@ def span(
     return _NO_SPAN if _tracing is None else _tracing.span(name, attributes, kind, parent)
 
 
+def no_span() -> Span:
+    """A span that nobody wants."""
+    return _NO_SPAN
+
+
 def open_span(name: str, attributes: Attributes | None = None) -> OpenSpan | None:
     """A span that the caller ends; None when there are none."""
     return None if _tracing is None else _tracing.open(name, attributes)

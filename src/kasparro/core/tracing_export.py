@@ -106,6 +106,7 @@ class _Span:
 
     def __init__(self, span: trace.Span) -> None:
         self.inner = span
+        self._told = False
 
     def set(self, attributes: Attributes) -> None:
         self.inner.set_attributes(_shown(attributes))
@@ -114,10 +115,14 @@ class _Span:
         self.inner.update_name(name)
 
     def failed(self, error_type: str, message: str = "") -> None:
+        self._told = True
         self.inner.set_attribute("error.type", error_type)
         self.inner.set_status(Status(StatusCode.ERROR, mask_text(message) or None))
 
     def failed_with(self, error: BaseException) -> None:
+        """By what has left the block, unless it was told already."""
+        if self._told:
+            return
         if isinstance(error, KasparroError):
             self.failed(error.code, error.message)
         elif isinstance(error, Exception):

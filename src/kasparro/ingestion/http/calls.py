@@ -22,6 +22,10 @@ _NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9a-z-]+")
 _VALUE: Final = re.compile(r"([!-~\x80-\xff]([ \t!-~\x80-\xff]*[!-~\x80-\xff])?)?")
 
 
+Host = tuple[str, int | None]
+"""A host's name and port."""
+
+
 @dataclass(frozen=True, slots=True)
 class Call:
     """A request to make: the URL is without user and password, header names are lower case."""
@@ -32,7 +36,7 @@ class Call:
     content: bytes | None = None
 
     @property
-    def host(self) -> tuple[str, int | None]:
+    def host(self) -> Host:
         """Whom it goes to."""
         return self.url.host, _port(self.url)
 

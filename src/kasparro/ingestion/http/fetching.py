@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 
 import httpx
 
-from kasparro.ingestion.http.calls import Call, first_call, redirect_location, redirected
+from kasparro.ingestion.http.calls import Call, Host, first_call, redirect_location, redirected
 from kasparro.ingestion.http.clock import Budget, Clock
 from kasparro.ingestion.http.contract import Fetched, HttpPolicy, Validators
 from kasparro.ingestion.http.exchange import Response, exchange
@@ -13,6 +13,7 @@ from kasparro.ingestion.http.hints import asked_pause, come_back_in
 from kasparro.ingestion.http.pacing import Pace
 from kasparro.ingestion.http.reporting import Exchanged, Reporter
 from kasparro.ingestion.http.retrying import GaveUp, retried
+from kasparro.ingestion.http.tracing import sending
 
 
 class BoundFetcher:
@@ -68,9 +69,9 @@ class BoundFetcher:
 
     async def _followed(self, call: Call, wanted: frozenset[int], budget: Budget, number: int) -> tuple[Call, Response]:
         """The first wanted answer on the way that redirects lead. Raises AttemptFailed."""
-        visited = [call.url]
+        visited, asked = [call.url], call.host
         try:
-            while not (response := await self._exchanged(call, wanted, budget, number)).wanted:
+            while not (response := await self._exchanged(call, asked, wanted, budget, number)).wanted:
                 location = redirect_location(response.status, response.headers)
                 if location is None:
                     raise self._refused(response)
@@ -82,14 +83,18 @@ class BoundFetcher:
             raise
         return call, response
 
-    async def _exchanged(self, call: Call, wanted: frozenset[int], budget: Budget, number: int) -> Response:
-        """One request, when it is its turn. Raises AttemptFailed."""
+    async def _exchanged(
+        self, call: Call, asked: Host, wanted: frozenset[int], budget: Budget, number: int
+    ) -> Response:
+        """One request, when it is its turn; `asked` is the host that the source names. Raises AttemptFailed."""
         async with self._pace.slot(call.host, budget) as waited:
             done = Exchanged(number, waited)
             began = self._clock.monotonic()
             seconds = max(0.0, min(self._policy.attempt_seconds, budget.remaining_seconds))
             try:
-                response = await exchange(self._transport, call, self._policy, wanted, seconds=seconds)
+                with sending(call, number, self._secrecy, asked=call.host == asked) as going:
+                    response = await exchange(self._transport, going.call, self._policy, wanted, seconds=seconds)
+                    going.answered(response.status)
                 done.status, done.size_bytes = response.status, len(response.body)
             except AttemptFailed as failure:
                 done.reason = failure.reason
