@@ -217,6 +217,9 @@ async def test_doctor_tells_a_stopped_place_from_a_running_one(place: Place) -> 
         "API server": "ok",
         "scheduler": "ok",
         "demo upstream": "ok",
+        "clock": "ok",
+        "source trades": "ok",
+        "upstream trades": "ok",
     }
 
 
@@ -224,7 +227,7 @@ async def test_doctor_names_a_broken_configuration_and_an_unreachable_database(p
     (place.folder / "kasparro.yaml").write_text("sources: 3\n", encoding="utf-8")
     place.env["DATABASE_URL"] = "postgresql://nobody:hunter2@127.0.0.1:1/none?connect_timeout=2"
     ended = await place.kasparro("doctor", "--json")
-    assert ended.exit_code == 3
+    assert ended.exit_code == 5
     verdicts = {item["check"]: item["verdict"] for item in ended.document["data"]}
     assert (verdicts["configuration"], verdicts["database"]) == ("fail", "fail")
     assert "hunter2" not in ended.stdout + ended.stderr

@@ -23,9 +23,14 @@ def is_wanted(context: Context) -> bool:
     """Whether a configured source reads from the demo's address."""
     from kasparro.schemas.configuration import load_configuration
 
-    address = f"http://{HOST}:{context.settings.demo_port}/"
     sources = load_configuration(context.config_path, os.environ).sources
-    return any(url.startswith(address) for source in sources for url in _urls(source))
+    return any(reads_from_demo(source, context.settings) for source in sources)
+
+
+def reads_from_demo(source: object, settings: Settings) -> bool:
+    """Whether the source reads from the demo's address."""
+    address = f"http://{HOST}:{settings.demo_port}/"
+    return any(url.startswith(address) for url in _urls(source))
 
 
 def start_demo(settings: Settings) -> None:

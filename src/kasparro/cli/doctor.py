@@ -3,11 +3,15 @@
 import os
 import sys
 from collections.abc import Awaitable, Callable
-from typing import Final
+from typing import Annotated, Final
+
+import typer
 
 from kasparro.cli.doctor_processes import check_demo, check_scheduler, check_server
 from kasparro.cli.doctor_settings import check_server_settings
-from kasparro.cli.finding import Finding
+from kasparro.cli.doctor_sources import check_clock, check_sources
+from kasparro.cli.doctor_upstreams import check_upstreams
+from kasparro.cli.finding import Finding, Verdict
 from kasparro.cli.frame import Context, command
 from kasparro.cli.output import Result, Table
 from kasparro.core.errors import EXIT_CONFIGURATION, EXIT_DATABASE, EXIT_OK, KasparroError
@@ -19,9 +23,14 @@ _TODO_OF_SCHEMA: Final = {
 }
 
 
+OfflineOption = Annotated[bool, typer.Option("--offline", help="Ask no upstream.")]
+_WORST_FIRST: Final = (5, 3, 1, 7, 4)
+
+
 @command(example="kasparro doctor --json")
-async def doctor(context: Context) -> Result:
-    """Check Python, configuration, database, migrations, processes, port and disk. Changes and starts nothing."""
+async def doctor(context: Context, offline: OfflineOption = False) -> Result:
+    """Check configuration, upstreams, database, migrations, clock, sources, processes, port and disk. Changes and
+    starts nothing; asks each upstream once."""
     checks: tuple[tuple[str, Callable[[Context], Awaitable[list[Finding]]]], ...] = (
         ("python", _python),
         ("configuration", _configuration),
@@ -30,14 +39,26 @@ async def doctor(context: Context) -> Result:
         ("scheduler", check_scheduler),
         ("demo upstream", check_demo),
         ("disk", _disk),
+        *(() if offline else (("upstreams", check_upstreams),)),
     )
     findings: list[Finding] = []
     for name, check in checks:
         findings += await _run(name, check, context)
     rows = [(finding.check, finding.verdict, finding.found, finding.todo) for finding in findings]
     data = [{"check": item.check, "verdict": item.verdict, "found": item.found, "todo": item.todo} for item in findings]
-    exit_code = next((finding.exit_code for finding in findings if finding.verdict == "fail"), EXIT_OK)
-    return Result({"data": data}, [Table(("check", "", "found", "what to do"), rows)], exit_code)
+    human = [Table(("check", "", "found", "what to do"), rows)]
+    return Result({"worst": _worst(findings), "data": data}, human, _exit_code(findings))
+
+
+def _worst(findings: list[Finding]) -> Verdict:
+    verdicts = {finding.verdict for finding in findings}
+    return "fail" if "fail" in verdicts else "warn" if "warn" in verdicts else "ok"
+
+
+def _exit_code(findings: list[Finding]) -> int:
+    """That of the failure that weighs most: as of several sources in one run."""
+    codes = {finding.exit_code for finding in findings if finding.verdict == "fail"}
+    return next((code for code in _WORST_FIRST if code in codes), max(codes, default=EXIT_OK))
 
 
 async def _run(name: str, check: Callable[[Context], Awaitable[list[Finding]]], context: Context) -> list[Finding]:
@@ -95,13 +116,15 @@ async def _database(context: Context) -> list[Finding]:
             settings = await check_server_settings(connection, embedded=context.settings.database_url is None)
             schema = await read_schema_status(connection)
             await require_usable(connection, schema.current)
+            clock = await check_clock(connection)
+            sources = await check_sources(connection) if schema.state == "current" else []
     finally:
         await connection.close()
     reached = Finding("database", "ok", f"PostgreSQL {version.major}.{version.micro}, {options}")
     if schema.state == "current":
-        return [reached, settings, Finding("migrations", "ok", f"revision {schema.needed}")]
+        return [reached, settings, clock, Finding("migrations", "ok", f"revision {schema.needed}"), *sources]
     found = f"revision {schema.current}, needed is {schema.needed}"
-    return [reached, settings, Finding("migrations", "fail", found, _TODO_OF_SCHEMA[schema.state], 5)]
+    return [reached, settings, clock, Finding("migrations", "fail", found, _TODO_OF_SCHEMA[schema.state], 5)]
 
 
 async def _disk(context: Context) -> list[Finding]:

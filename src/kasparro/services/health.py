@@ -77,6 +77,12 @@ class SourceStatus:
     """The age from which on it is stale; None: no scheduler reads it."""
 
 
+async def server_time(connection: Connection) -> datetime:
+    """What the server's clock says now."""
+    now: datetime = await connection.fetchval("select clock_timestamp()")
+    return now
+
+
 async def read_schema_status(connection: Connection) -> SchemaStatus:
     """Which revision the database is at."""
     return SchemaStatus(await current_revision(connection), head())
