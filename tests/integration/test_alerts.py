@@ -9,14 +9,12 @@ from kasparro.ingestion.coordinator import Request
 from kasparro.ingestion.run import Conditions, run_source
 from kasparro.schemas.alerts import ALERT_KINDS, AlertRules, Route
 from kasparro.schemas.configuration import RejectLimit
-from kasparro.schemas.configuration.schedule import every
-from kasparro.services import alerts, sources
+from kasparro.services import alerts, freshness, sources
 from kasparro.workers.alerting import Alerting, Watched
 from tests.scripted import ScriptedSource, job_of, row
 
 ALL = frozenset(ALERT_KINDS)
 TOLD = AlertRules((Route("pager", ALL), Route("team", frozenset({"failing"}))), recovered_after_seconds=600.0)
-HOUR = every(timedelta(hours=1))
 LATER = datetime.now(UTC) + timedelta(hours=24)
 
 
@@ -43,6 +41,11 @@ async def fail(options: ConnectionOptions, source: Moody, rules: AlertRules = TO
     source.mood = None
 
 
+async def hourly(connection: Connection) -> None:
+    """Let the source be one that a scheduler reads each hour."""
+    await freshness.save_intervals(connection, {"moody": 3600.0})
+
+
 async def firing(connection: Connection) -> list[tuple[str, str]]:
     return sorted((each["kind"], each["label"]) for each in await alerts.latest(connection, all_states=False))
 
@@ -55,7 +58,7 @@ async def messages(connection: Connection) -> list[tuple[str, str, str]]:
 
 
 async def look(options: ConnectionOptions, *names: str, now: datetime = LATER) -> None:
-    alerting = Alerting(options, [Watched(name, HOUR, TOLD) for name in names], [], now=lambda: now)
+    alerting = Alerting(options, [Watched(name, TOLD) for name in names], [], now=lambda: now)
     await alerting.look()
     alerting.close()
 
@@ -161,14 +164,15 @@ async def test_change_and_messages_are_rolled_back_together(
     assert (await firing(connection), await messages(connection)) == ([], [])
 
 
-async def test_source_without_success_for_so_many_intervals_is_stale_until_it_has_one(
+async def test_source_without_success_for_too_long_is_stale_until_it_has_one(
     database: ConnectionOptions, connection: Connection
 ) -> None:
     source = Moody()
     await run(database, source)
+    await hourly(connection)
     started = datetime.now(UTC)
-    await look(database, "moody", now=started + timedelta(hours=3))
-    assert await firing(connection) == [], "three intervals, and the schedule's jitter, are not over"
+    await look(database, "moody", now=started + timedelta(hours=2, minutes=59))
+    assert await firing(connection) == [], "not longer than it may be"
     await look(database, "moody", now=started + timedelta(hours=3, minutes=2))
     await look(database, "moody", now=started + timedelta(hours=3, minutes=3))
     assert await firing(connection) == [("stale", "")]
@@ -180,6 +184,7 @@ async def test_source_without_success_for_so_many_intervals_is_stale_until_it_ha
 async def test_failing_run_leaves_a_stale_source_stale(database: ConnectionOptions, connection: Connection) -> None:
     source = Moody()
     await run(database, source)
+    await hourly(connection)
     await look(database, "moody")
     await fail(database, source)
     assert [kind for kind, _ in await firing(connection)] == ["failing", "stale"]
@@ -189,6 +194,7 @@ async def test_source_that_never_succeeded_grows_stale_as_well(
     database: ConnectionOptions, connection: Connection
 ) -> None:
     await fail(database, Moody())
+    await hourly(connection)
     await look(database, "moody", "unknown")
     stale = [each for each in await alerts.latest(connection, all_states=False) if each["kind"] == "stale"]
     assert [each["summary"][:16] for each in stale] == ["no success yet, "]
@@ -198,6 +204,7 @@ async def test_look_leaves_a_source_alone_whose_run_is_ending(
     database: ConnectionOptions, connection: Connection
 ) -> None:
     await run(database, Moody())
+    await hourly(connection)
     async with connection.transaction():
         await connection.execute("update sources set last_success_at = now() where name = 'moody'")
         await look(database, "moody")

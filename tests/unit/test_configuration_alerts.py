@@ -42,7 +42,6 @@ def test_hooks_are_told_of_their_kinds_and_sources() -> None:
         """\
 alerts:
   failing_after: 2
-  stale_after: 4
   recovered_after: 90s
   hooks:
     - {name: pager, type: webhook, url: "${URL}", secret: "${KEY}", on: [failing, stale], sources: trades}
@@ -53,8 +52,8 @@ alerts:
     )
     everything = frozenset[AlertKind]({"failing", "systemic", "stale", "drift", "quality", "anomaly"})
     pager, team = Route("pager", frozenset[AlertKind]({"failing", "stale"})), Route("team", everything)
-    assert configuration.alerts.rules("trades") == AlertRules((pager, team), 2, 4, 90.0)
-    assert configuration.alerts.rules("news") == AlertRules((team,), 2, 4, 90.0)
+    assert configuration.alerts.rules("trades") == AlertRules((pager, team), 2, 90.0)
+    assert configuration.alerts.rules("news") == AlertRules((team,), 2, 90.0)
 
 
 def test_without_alerts_nobody_is_told() -> None:
@@ -65,7 +64,7 @@ def test_each_mistake_is_found_at_its_line() -> None:
     found = problems(
         """\
 alerts:
-  stale_after: 0
+  failing_after: 0
   hooks:
     - name: pager
       type: webhook
@@ -77,7 +76,7 @@ alerts:
 """
     )
     assert found == [
-        "5: alerts.stale_after: must be greater than or equal to 1",
+        "5: alerts.failing_after: must be greater than or equal to 1",
         "9: alerts.hooks[0].url: must be a URL such as https://example.org/items",
         f"10: alerts.hooks[0].secret: {SECRET_FAULT}",
         f"11: alerts.hooks[0].on[1]: {KIND_FAULT}",

@@ -34,11 +34,10 @@ class Route:
 class AlertRules:
     """When alerts of one source begin and end, and who is told. Without routes they are kept all the same.
 
-    `failing_after`: so many runs in a row have failed; `stale_after`: no success for so many of the source's intervals;
-    `recovered_after_seconds`: how long an end must last before anybody is told of it.
+    `failing_after`: so many runs in a row have failed; `recovered_after_seconds`: how long an end must last before
+    anybody is told of it.
     """
 
     routes: tuple[Route, ...] = ()
     failing_after: int = 1
-    stale_after: int = 3
     recovered_after_seconds: float = 600.0

@@ -14,7 +14,7 @@ from kasparro.core.database import Connection
 from kasparro.schemas.alerts import AlertKind, AlertRules, Condition
 
 _HOLD = """
-select id, name, coalesce(last_success_at, created_at) as good_at, last_success_at is not null as succeeded
+select id, name, last_success_at, created_at, interval_seconds
 from sources where name = $1::text for no key update skip locked
 """
 _FACTS = """
@@ -114,12 +114,13 @@ _THRESHOLDED: Final = ("failing", "systemic")
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A source whose row is locked. `good_at`: its last success, or when it was first known, if it has had none."""
+    """A source whose row is locked. `interval_seconds`: how often a scheduler reads it; None where none does."""
 
     id: int
     name: str
-    good_at: datetime
-    succeeded: bool
+    last_success_at: datetime | None
+    created_at: datetime
+    interval_seconds: float | None
 
 
 @dataclass(frozen=True, slots=True)

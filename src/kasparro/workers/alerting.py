@@ -18,11 +18,12 @@ from kasparro.core.database import Connection, ConnectionOptions, connect, house
 from kasparro.core.errors import ConnectionLostError, DatabaseError
 from kasparro.ingestion.alerting import settle_alerts
 from kasparro.schemas.alerts import AlertRules, Condition
+from kasparro.schemas.configuration.times import duration_text
 from kasparro.services import alert_outbox, alerts
 from kasparro.services.alert_outbox import Waiting
 from kasparro.services.alerts import Held
+from kasparro.services.freshness import freshness, stale_after_seconds
 from kasparro.workers.messages import Message, message_of
-from kasparro.workers.timetable import Schedule
 
 FIRST_LOOK_SECONDS: Final = 60.0
 """After the start, when what was due meanwhile has had its turn: a scheduler that was off tells of nothing stale."""
@@ -61,10 +62,9 @@ class Hook:
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """A source to look at: when it is due, and when it counts as stale."""
+    """A source to look at."""
 
     source: str
-    schedule: Schedule
     rules: AlertRules
 
 
@@ -138,7 +138,7 @@ class Alerting:
         held = await alerts.hold(connection, watched.source)
         if held is not None:
             now = self._now()
-            stale = stale_condition(held, watched.schedule, watched.rules.stale_after, now)
+            stale = stale_condition(held, now)
             await settle_alerts(connection, held, watched.rules, now, stale=stale, stale_known=True)
 
     async def _looking(self) -> None:
@@ -180,18 +180,15 @@ def wait_seconds(attempts: int, asked: float | None, spread: Callable[[float, fl
     return max(spread(ceiling / 2, ceiling), min(asked or 0.0, LONGEST_ASKED_SECONDS))
 
 
-def stale_condition(held: Held, schedule: Schedule, stale_after: int, now: datetime) -> Condition | None:
-    """Whether the source has had no success for so many of its intervals, a late start of the run among them."""
-    due = earlier = held.good_at
-    for _ in range(stale_after):
-        earlier, due = due, schedule.next_after(due)
-        if due > now:
-            return None
-    if now <= due + schedule.spread(due - earlier):
+def stale_condition(held: Held, now: datetime) -> Condition | None:
+    """Whether the source has had no success for longer than its schedule allows; see services/freshness.py."""
+    interval_seconds = held.interval_seconds
+    if freshness(held.last_success_at, held.created_at, interval_seconds, now) != "stale" or interval_seconds is None:
         return None
-    since = f"{held.good_at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
-    told = f"no success since {since}" if held.succeeded else f"no success yet, known since {since}"
-    return Condition("stale", "", f"{told}; a run has been due {stale_after} times or more")
+    since = f"{(held.last_success_at or held.created_at).astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+    told = f"no success since {since}" if held.last_success_at else f"no success yet, known since {since}"
+    allowed = duration_text(timedelta(seconds=round(stale_after_seconds(interval_seconds))))
+    return Condition("stale", "", f"{told}, where its schedule allows for {allowed}")
 
 
 async def _guarded(work: Awaitable[bool | None]) -> bool:

@@ -137,7 +137,7 @@ class Scheduler:
         log.info("scheduler.stopped")
 
     def _alerting(self) -> Alerting:
-        watched = [Watched(each.job.source.name, each.schedule, each.job.alerts) for each in self._scheduled]
+        watched = [Watched(each.job.source.name, each.job.alerts) for each in self._scheduled]
         return Alerting(self._conditions.options, watched, self._hooks, now=self._clock.now)
 
     async def _sources(self) -> list[_Source]:

@@ -95,8 +95,6 @@ class Alerts(Strict):
     """Who is told. Without any, alerts are kept for `kasparro alerts list` all the same."""
     failing_after: Annotated[int, Field(ge=1, le=1000)] = 1
     """How many runs in a row must have failed."""
-    stale_after: Annotated[int, Field(ge=1, le=1000)] = 3
-    """For how many of its intervals a source must have had no success."""
     recovered_after: Duration = timedelta(minutes=10)
     """How long an alert must have ended before anybody is told so. One that begins again before that was never told to
     have ended, and is not told again: a source that comes and goes makes one message, not many."""
@@ -114,6 +112,5 @@ class Alerts(Strict):
         return AlertRules(
             routes=tuple(Route(hook.name, frozenset(hook.on)) for hook in told),
             failing_after=self.failing_after,
-            stale_after=self.stale_after,
             recovered_after_seconds=self.recovered_after.total_seconds(),
         )
