@@ -1,11 +1,33 @@
 """Rows of `etl_runs` as the API shows them: no inner ids, nothing secret."""
 
 import json
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Final
 
+from kasparro.api.shown_anomalies import shown_anomaly
+from kasparro.api.shown_drift import shown_drift
 from kasparro.core.masking import mask_text, masked
-from kasparro.schemas.pages.runs import Run, RunDetail, RunError, RunRecords
+from kasparro.schemas.pages.quality import shown_quality
+from kasparro.schemas.pages.runs import Run, RunDetail, RunError, RunRecords, RunRejects
+from kasparro.schemas.quality import QualityResult
+from kasparro.services.anomalies import FoundAnomaly
 from kasparro.services.digest import as_text
+from kasparro.services.drift import DriftEvent
+from kasparro.services.run_rejects import RejectsOfKind
+
+_MOST_DRIFT: Final = 100
+
+
+@dataclass(frozen=True, slots=True)
+class RunFindings:
+    """What was found about a run, beside its row."""
+
+    rejects: Sequence[RejectsOfKind] = ()
+    more_rejects: bool = False
+    drift: Sequence[DriftEvent] = ()
+    quality: Sequence[QualityResult] = ()
+    anomalies: Sequence[FoundAnomaly] = ()
 
 
 def shown_run(row: dict[str, Any]) -> Run:
@@ -13,14 +35,32 @@ def shown_run(row: dict[str, Any]) -> Run:
     return Run.model_validate(_common(row))
 
 
-def shown_run_detail(row: dict[str, Any]) -> RunDetail:
+def shown_run_detail(row: dict[str, Any], found: RunFindings) -> RunDetail:
     """A run by itself. What it planned and where it stood is masked once more: sources write cursors as they like."""
     names = ("pass_id", "code_version", "config_hash", "mapping_version", "mapping_hash", "gone", "size_bytes")
     documents = {name: _shown_document(row[name]) for name in ("plan", "checkpoint_before", "checkpoint_after")}
     digest = None if row["digest"] is None else as_text(int(row["digest"]))
     own = {name: row[name] for name in (*names, "stage_seconds")}
     own["snapshot"] = None if row["snapshot"] is None else mask_text(row["snapshot"])
-    return RunDetail.model_validate({**_common(row), **own, **documents, "digest": digest})
+    coverage = _shown_document(row["coverage"])
+    return RunDetail.model_validate(
+        {**_common(row), **own, **documents, "digest": digest, "coverage": coverage, **_shown_findings(found)}
+    )
+
+
+def _shown_findings(found: RunFindings) -> dict[str, Any]:
+    return {
+        "rejects": [_shown_rejects(each) for each in found.rejects],
+        "more_rejects": found.more_rejects,
+        "drift": [shown_drift(each) for each in found.drift[:_MOST_DRIFT]],
+        "quality": [shown_quality(each) for each in found.quality],
+        "anomalies": [shown_anomaly(each) for each in found.anomalies],
+    }
+
+
+def _shown_rejects(found: RejectsOfKind) -> RunRejects:
+    masks = {"locator": mask_text(found.locator), "message": mask_text(found.message)}
+    return RunRejects.model_validate({**asdict(found), **masks})
 
 
 def _shown_document(text: str | None) -> dict[str, Any] | None:

@@ -1,6 +1,6 @@
 """`/drift`: how payloads differ from the shape that was accepted, and what was decided of it."""
 
-from typing import Annotated, Any, Final, Literal, cast
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import JSONResponse
@@ -10,16 +10,14 @@ from kasparro.api.access import require_read
 from kasparro.api.answers import around, next_link, problems
 from kasparro.api.cursors import open_cursor, sign
 from kasparro.api.dependencies import Parameters, RecordId, ask_database, refuse_all, refuse_repeated, whole_number
-from kasparro.core.masking import mask_text
+from kasparro.api.shown_drift import shown_drift
 from kasparro.schemas.pages import DEFAULT_LIMIT, MAX_LIMIT, Page
-from kasparro.schemas.pages.drift import Drift, DriftAnswer, DriftKind, DriftPage
+from kasparro.schemas.pages.drift import DriftAnswer, DriftKind, DriftPage
 from kasparro.schemas.pages.rejects import StorableText
 from kasparro.services import drift, sources
 from kasparro.services.drift import DriftEvent
 
 router = APIRouter(tags=["drift"])
-_SAID: Final = ("expected", "seen", "first_example", "last_example", "reason")
-"""What payloads or people have said."""
 
 
 class DriftParameters(Parameters):
@@ -74,17 +72,3 @@ async def read_drift(request: Request, drift_id: RecordId) -> Response:
     found = await ask_database(request, lambda connection: drift.find(connection, drift_id))
     body = DriftAnswer(data=shown_drift(found), **around(request))
     return JSONResponse(body.model_dump(mode="json"))
-
-
-def shown_drift(finding: DriftEvent) -> Drift:
-    """The finding as the API shows it: without secrets."""
-    fields = {name: getattr(finding, name) for name in Drift.model_fields}
-    return Drift.model_validate({**fields, **{name: _masked(fields[name]) for name in _SAID}})
-
-
-def _masked(value: Any) -> Any:
-    if isinstance(value, str):
-        return mask_text(value)
-    if isinstance(value, dict):
-        return {mask_text(name): _masked(item) for name, item in cast("dict[str, Any]", value).items()}
-    return list(map(_masked, cast("list[Any]", value))) if isinstance(value, list) else value

@@ -15,6 +15,7 @@ from kasparro.core.database import Connection
 from kasparro.core.differences import Difference, differences
 from kasparro.core.errors import IncomparableError
 from kasparro.core.exact_json import parse, write
+from kasparro.core.masking import mask_text
 from kasparro.ingestion.fed_fields import FedFields
 from kasparro.ingestion.operations import compared_causes
 from kasparro.ingestion.operations.compared_kinds import DIFFERENCES, Kinds, kinds_of
@@ -231,6 +232,6 @@ def _shown(run: dict[str, Any], reading: Reading) -> ComparedRun:
     return ComparedRun(
         **{name: run[name] for name in names},
         runs=list(reading.run_ids),
-        coverage=reading.coverage or None,
+        coverage={mask_text(name): each for name, each in reading.coverage.items()} or None,
         digest=None if run["digest"] is None else as_text(int(run["digest"])),
     )

@@ -5,7 +5,10 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from kasparro.schemas.pages.anomalies import Anomaly
 from kasparro.schemas.pages.base import Body, Page
+from kasparro.schemas.pages.drift import Drift
+from kasparro.schemas.pages.quality import QualityVerdict
 
 SourceType = Literal["api", "csv", "rss"]
 RunState = Literal[
@@ -60,6 +63,21 @@ class Run(Body):
     error: RunError | None
 
 
+class RunRejects(Body):
+    """Rejects of a run with one code, of one field, and the first of them."""
+
+    code: str
+    field: str | None
+    payloads: int = Field(description="Distinct ones.")
+    open: int = Field(description="Those among them that still wait for another try.")
+    times: int = Field(description="How often they were seen, in earlier runs too.")
+    id: int = Field(description="Of the example, as in `/rejects`.")
+    record_key: str | None
+    locator: str
+    message: str
+    raw_id: int
+
+
 class RunDetail(Run):
     """One run with all that is known of it. `records`, `batches` and what follows grow while it is at work."""
 
@@ -78,6 +96,17 @@ class RunDetail(Run):
     plan: dict[str, Any] | None = Field(description="What it set out to read.")
     checkpoint_before: dict[str, Any] | None = Field(description="By `partition#lane`: where reading stood before.")
     checkpoint_after: dict[str, Any] | None = Field(description="The same at its end.")
+    coverage: dict[str, str] | None = Field(
+        description="By partition that its reading has finished how much was read: `full`, `window` (only what was "
+        "added), `none` (it was as it was). Null until it has ended, and for operations."
+    )
+    rejects: list[RunRejects] = Field(
+        description="What it was the last run to reject, by code and field, the most frequent first; 50 at most."
+    )
+    more_rejects: bool = Field(description="There are more kinds than those.")
+    drift: list[Drift] = Field(description="Findings that it was the first or is the last to have made; 100 at most.")
+    quality: list[QualityVerdict] = Field(description="What the source's checks said at its end.")
+    anomalies: list[Anomaly] = Field(description="In what it is unusual for its source.")
 
 
 class RunPage(Body):
