@@ -243,6 +243,18 @@ async def test_what_others_find_makes_alerts_and_ends_them(database: ConnectionO
     assert ("anomaly", "volume") not in await firing(connection)
 
 
+async def test_run_that_failed_for_quality_alone_is_no_failing_source(
+    database: ConnectionOptions, connection: Connection
+) -> None:
+    source = Moody()
+    await fail(database, source)
+    await run(database, source)
+    code = "quality_check_failed"
+    await connection.execute("update etl_runs set state = 'failed', error_code = $1 where state = 'succeeded'", code)
+    await look(database, "moody", now=datetime.now(UTC))
+    assert [kind for kind, _ in await firing(connection)] == []
+
+
 async def test_old_alerts_are_dropped_with_their_messages(database: ConnectionOptions, connection: Connection) -> None:
     source = Moody()
     await fail(database, source)

@@ -124,8 +124,8 @@ class Coordinator:
                 judgement = await judge(connection, plan, now)
                 await self.watching.keep(connection, stamp, now, good=judgement.state == "succeeded")
                 await runs.close(connection, stamp.run_id, state=judgement.state, at=now, error=judgement.reason)
-                read = plan.operation is None
-                await settle_alerts(connection, self._source, self._rules, now, stale_known=read)
+                fresh_now = judgement.state == "succeeded" and plan.operation is None
+                await settle_alerts(connection, self._source, self._rules, now, stale_known=fresh_now)
 
     async def end_failed_partition(self, plan: RunPlan, partition: PartitionPlan) -> None:
         """End the pass over a partition without a position inside, or that fails again at the same one.

@@ -22,15 +22,19 @@ with good as (
     select coalesce(max(id), 0) as id from etl_runs
     where source_id = $1::integer and operation is null
       and (state in ('succeeded', 'partial') or error_code = 'quality_check_failed')),
+complete as (
+    select coalesce(max(id), 0) as id from etl_runs
+    where source_id = $1::integer and operation is null
+      and (state in ('succeeded', 'partial') or error_code = 'quality_check_failed')),
 judged as (
     select r.id from (
         select distinct run_id from quality_results where source_id = $1::integer order by run_id desc limit 5) q
     join etl_runs r on r.id = q.run_id
     where r.finished_at is not null order by r.finished_at desc, r.id desc limit 1),
 bad as (
-    select r.state, max(r.id) as id, min(r.finished_at) as since, count(*) as runs from etl_runs r, good
+    select r.state, max(r.id) as id, min(r.finished_at) as since, count(*) as runs from etl_runs r, complete
     where r.source_id = $1::integer and r.operation is null and r.started_at is not null
-      and r.state in ('failed', 'systemic') and r.id > good.id
+      and r.state in ('failed', 'systemic') and r.id > complete.id
     group by r.state)
 select case bad.state when 'failed' then 'failing' else 'systemic' end as kind, '' as label, bad.id as run_id, bad.runs,
        bad.since, r.error_code, r.error_message as message
@@ -50,6 +54,7 @@ union all
 select 'firing', kind || '/' || label, null, 1, since, null, null
 from alerts where source_id = $1::integer and state = 'firing'
 """
+"""A run that read all, and failed for the quality of its records, is told of as that, not as a failing source."""
 _SETTLE = """
 with wanted as (
     select * from jsonb_to_recordset($2::jsonb)
