@@ -17,10 +17,20 @@ DEEPEST: Final = 8
 MOST_ELEMENTS: Final = 8
 """So many elements of a list are looked at."""
 _LONGEST_NAME: Final = 100
-_TYPES: Final[dict[type, str]] = {
+
+
+class _Types(dict[type, str]):
+    """JSON types by Python's; a reader may have a kind of its own for odd numbers or objects."""
+
+    def __missing__(self, kind: type) -> str:
+        self[kind] = next(name for base, name in list(self.items()) if issubclass(kind, base))
+        return self[kind]
+
+
+_TYPES: Final = _Types({
     type(None): "null", bool: "boolean", int: "number", float: "number", Decimal: "number", str: "string",
     dict: "object", list: "array",
-}  # fmt: skip
+})  # fmt: skip
 _CONTAINERS: Final = {"object": dict, "array": list}
 _DATA: Final = re.compile(r"\d+|\d{4}-\d\d(?:-\d\d.*)?|[0-9a-f]{16,}|[0-9a-f]{8}(?:-[0-9a-f]{4,12}){4}", re.IGNORECASE)
 Found = tuple[int, int, int]
