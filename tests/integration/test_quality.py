@@ -88,6 +88,7 @@ async def one_for_all(
             [{"at": "2019-12-31T23:00:00Z"}, {"at": "2219-12-31T22:00:00Z"}],
             (False, 2, 1),
         ),
+        ("type: between, field: occurred_at, min: 2219-01-01, max: now", [{"at": "2020-01-01"}, {}], (False, 1, 1)),
         ("type: matches, field: url, pattern: '^https?://'", [{"url": "https://a"}, {"url": "ftp://a"}], (False, 2, 1)),
         (r"type: matches, field: title, pattern: '\yfoo\y'", [{"name": "a foo b"}, {"name": "food"}], (False, 2, 1)),
         (r"type: matches, field: title, pattern: '^[[:alpha:]]+$'", [{"name": "ab"}, {"name": "a1"}], (False, 2, 1)),

@@ -39,7 +39,7 @@ def freshness(position: int, check: Check, newest: Example | None, at: datetime)
     age = at - moment
     passed = age <= check.max_age
     message = f"{check.name}: the newest is {_time(moment)} ({newest.record_key}), {_age(age)} when it was judged"
-    count = Count(1, 0 if passed else 1, None, [newest])
+    count = Count(1, 0 if passed else 1, [newest])
     return _result(position, check, message, passed=passed, count=count, seen=_time(moment))
 
 

@@ -21,7 +21,7 @@ _SHOWN: Final[Mapping[str, str]] = {
     "occurred_at": """to_char(occurred_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')""",
 }
 _ATTRIBUTE: Final = "attributes."
-_NUMBER: Final = r"'^[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]{1,3})?$'"
+_NUMBER: Final = r"'^\s*[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]{1,3})?\s*$'"
 _AS_NUMBER: Final = f"""
 (case when jsonb_typeof($json) = 'number' or (length($text) < 1000 and $text ~ {_NUMBER}) then ($text)::numeric end)
 """
@@ -49,11 +49,10 @@ class _Arguments:
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """How many records a check looked at, how many of these fail it, and the id of the first of them."""
+    """How many records a check looked at, how many of these fail it, and some of them."""
 
     checked: int
     failed: int
-    first_id: int | None = None
     examples: Sequence[Example] = field(default_factory=list[Example])
 
 
@@ -73,11 +72,11 @@ async def scan(connection: Connection, source_id: int, checks: Mapping[int, Chec
         fails = "false" if check.type == "unique" else _fails(check, arguments, at)
         columns += [
             f"count(*) filter (where {_has_value(check, arguments)}) as c{position}",
-            f"count(*) filter (where {fails}) as f{position}, min(id) filter (where {fails}) as m{position}",
+            f"count(*) filter (where {fails}) as f{position}",
         ]
     row = await connection.fetchrow(f"select {', '.join(columns)} {_LIVE}", *arguments.values)
     assert row is not None
-    counts = {each: Count(row[f"c{each}"], row[f"f{each}"], row[f"m{each}"]) for each in checks}
+    counts = {each: Count(row[f"c{each}"], row[f"f{each}"]) for each in checks}
     for position, check in checks.items():
         if check.type == "unique":
             counts[position] = await _repeats(connection, source_id, check, counts[position].checked)
@@ -107,9 +106,9 @@ async def wrong_pattern(connection: Connection, pattern: str) -> str | None:
 
 
 async def _with_examples(connection: Connection, source_id: int, check: Check, count: Count, at: datetime) -> Count:
-    arguments = _Arguments([source_id, count.first_id])
+    arguments = _Arguments([source_id])
     columns, fails = _shown_values(check, arguments), _fails(check, arguments, at)
-    found = f"select record_key, run_id, raw_id, {columns} {_LIVE} and id >= $2::bigint and ({fails})"
+    found = f"select record_key, run_id, raw_id, {columns} {_LIVE} and ({fails})"
     statement = f"{found} order by id limit {MOST_EXAMPLES}"
     return _with(count, check, await connection.fetch(statement, *arguments.values))
 
@@ -145,7 +144,7 @@ def _with(count: Count, check: Check, rows: Sequence[Any]) -> Count:
         return {name: None if value is None else shown(value) for name, value in found.items()}
 
     examples = [Example(row["record_key"], values(row), row["run_id"], row["raw_id"]) for row in rows]
-    return Count(count.checked, count.failed, count.first_id, examples)
+    return Count(count.checked, count.failed, examples)
 
 
 def _fails(check: Check, arguments: _Arguments, at: datetime) -> str:
@@ -172,19 +171,17 @@ def _is_none_of(check: Check, arguments: _Arguments, _at: datetime) -> str:
 
 
 def _is_beyond(check: Check, arguments: _Arguments, at: datetime) -> str:
-    name = check.fields[0]
-    ends = [(check.low, "<"), (at if check.until_now else check.high, ">")]
+    """What is compared stands there once: the number of an attribute is dear. A range may end before it begins."""
+    name, high = check.fields[0], at if check.until_now else check.high
+    if isinstance(check.low, datetime) and check.until_now and check.low > at:
+        return f"{name} is not null"
+    kind, range_of = ("timestamptz", "tstzrange") if name == "occurred_at" else ("numeric", "numrange")
+    ends = f"{range_of}({arguments.add(check.low, kind)}, {arguments.add(high, kind)}, '[]')"
     if name in _COLUMNS:
-        kind = "timestamptz" if name == "occurred_at" else "numeric"
-        return _is_outside(name, [(f"{arguments.add(end, kind)}", sign) for end, sign in ends if end is not None])
+        return f"not {name} <@ {ends}"
     text, json = _text_of(name, arguments), _json_of(name, arguments)
-    number = _AS_NUMBER.replace("$text", f"btrim({text})").replace("$json", json)
-    outside = _is_outside(number, [(arguments.add(end, "numeric"), sign) for end, sign in ends if end is not None])
-    return f"{text} is not null and coalesce({outside}, true)"
-
-
-def _is_outside(value: str, ends: Sequence[tuple[str, str]]) -> str:
-    return "(" + " or ".join(f"{value} {sign} {end}" for end, sign in ends) + ")"
+    number = _AS_NUMBER.replace("$text", text).replace("$json", json)
+    return f"{text} is not null and coalesce(not {number} <@ {ends}, true)"
 
 
 def _does_not_match(check: Check, arguments: _Arguments, _at: datetime) -> str:

@@ -19,7 +19,7 @@ _PYTHON_ONLY: Final = {
     r"\(\?<(?![=!])": "a group cannot have a name",
     r"\(\?>": "there are no atomic groups",
     r"\(\?\(": "there are no conditions",
-    r"[*+?}]\+": "a quantifier cannot follow another",
+    r"([*+?]|\{[0-9,]+\})\+": "a quantifier cannot follow another",
 }
 _DIRECTOR: Final = re.compile(r"\*\*\*|\(\?[bceimnpqstwx]+\)")
 _TOKEN: Final = re.compile(r"\\.?|\[\^?\]?(?:\[[:.=].*?[:.=]\]|\\.|[^\]\\])*\]|.", re.DOTALL)
