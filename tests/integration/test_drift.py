@@ -8,8 +8,10 @@ import pytest
 from structlog.testing import capture_logs
 
 from kasparro.core.database import Connection, ConnectionOptions
+from kasparro.demo.week import load_week
 from kasparro.ingestion.coordinator import Request
 from kasparro.ingestion.drift.accepted import with_accepted
+from kasparro.ingestion.faults import Faults, parse_plans
 from kasparro.ingestion.job import SourceJob, build_job, watched_by
 from kasparro.ingestion.operations.judging import would_pass
 from kasparro.ingestion.operations.requeue import requeue_job, requeue_request
@@ -19,7 +21,7 @@ from kasparro.schemas.configuration import parse_configuration
 from kasparro.services import drift, sources
 from kasparro.services.drift import DriftEvent
 from kasparro.services.reject_lists import RejectFilter
-from tests.api_pages import Collection, client
+from tests.api_pages import Collection, client, reply
 from tests.http_server import Upstream
 
 MAP = "{title: properties.place, value: properties.mag, occurred_at: properties.time, attributes: {kind: kind}}"
@@ -313,6 +315,53 @@ async def test_small_first_runs_teach_until_there_are_enough(quakes: Quakes, con
     quakes.give(100)
     await quakes.run()
     assert (await shape_of(connection))["records"] == 220
+
+
+async def test_a_run_that_loses_its_connection_finds_nothing_and_teaches(
+    quakes: Quakes, connection: Connection
+) -> None:
+    faults = Faults(parse_plans("committed:disconnect:2", environment="development"))
+    conditions = Conditions(quakes.options, limits=BatchLimits(records=100), faults=faults)
+    outcome = await run_source(quakes.job(), Request(), conditions)
+    assert (outcome.state, len(outcome.earlier)) == ("succeeded", 1)
+    assert await connection.fetchval("select count(*) from unified_data") == 300
+    assert (await shape_of(connection))["records"] == 100  # those that the last run has read
+    assert (await quakes.run()).state == "succeeded"
+    assert await events(connection) == []
+
+
+WEEK = """
+sources:
+  - name: usgs
+    type: api
+    url: URL
+    allow_private: true
+    records: features
+    key: id
+    map: {title: properties.title, value: properties.mag, url: properties.url, attributes: {at: properties.place}}
+"""
+
+
+async def test_a_real_week_twice_gives_nothing_and_its_renamed_magnitude_one_finding(
+    database: ConnectionOptions, upstream: Upstream, connection: Connection
+) -> None:
+    collection = {"features": [{"id": each.id, "properties": dict(each.properties)} for each in load_week().events]}
+    url = upstream.on("/week", lambda _: reply(collection))
+    config = parse_configuration(WEEK.replace("URL", url), {}).sources[0]
+    async with client() as http:
+
+        async def run() -> RunOutcome:
+            return await run_source(build_job(config, Path(), http.bound), Request(), Conditions(database))
+
+        assert [(await run()).state for _ in range(2)] == ["succeeded", "succeeded"]
+        assert await events(connection) == []
+        before = await connection.fetch("select record_key, record_hash from unified_data order by id")
+        for feature in collection["features"]:
+            rename_mag(feature)
+        assert (await run()).state == "partial"
+    (event,) = await events(connection)
+    assert (event.field, event.confidence > 0.9) == ("properties.mag -> properties.magnitude", True)
+    assert await connection.fetch("select record_key, record_hash from unified_data order by id") == before
 
 
 CSV = """
