@@ -111,14 +111,29 @@ CASES = [
         last(series(40, exactly(10_000), unchanged=0.0, seed=12), 0.8),
         at_end("volume"),
     ),
-    Case("twice as many new records as ever, of as many read", a_written_burst(), at_end("written"), at_end("unchanged_share")),
+    Case(
+        "twice as many new records as ever, of as many read",
+        a_written_burst(),
+        at_end("written"),
+        at_end("unchanged_share"),
+    ),
     Case("a counter stuck for six days", stuck_at(5_210, 6), at_end("stuck")),
     Case("a counter stuck for three days", stuck_at(5_210, 3)),
-    Case("a stuck counter is told as long as it is", stuck_at(5_210, 12), at([-1, -4, -7], "stuck"), at(range(-12, 0), "stuck"), judged=12),
-    Case("exactly 10,000 from a table that grew past it", [
-        of_counts(day + 1, MONDAY + day * DAY, min(10_000, 8_000 + 41 * day + day % 7)) for day in range(60)
-    ], at_end("stuck")),
-    Case("a tenth after a gap of no consequence", last(
-        [later(run, timedelta(minutes=7 * (run.id % 3))) for run in series(50, about(900, 0.1), seed=13)], 0.1
-    ), at_end("volume")),
-]  # fmt: skip
+    Case(
+        "a stuck counter is told as long as it is",
+        stuck_at(5_210, 12),
+        at([-1, -4, -7], "stuck"),
+        at(range(-12, 0), "stuck"),
+        judged=12,
+    ),
+    Case(
+        "exactly 10,000 from a table that grew past it",
+        [of_counts(day + 1, MONDAY + day * DAY, min(10_000, 8_000 + 41 * day + day % 7)) for day in range(60)],
+        at_end("stuck"),
+    ),
+    Case(
+        "a tenth after a gap of no consequence",
+        last([later(run, timedelta(minutes=7 * (run.id % 3))) for run in series(50, about(900, 0.1), seed=13)], 0.1),
+        at_end("volume"),
+    ),
+]

@@ -61,9 +61,11 @@ def refreshed(*places: int) -> list[RunFacts]:
     """Forty runs of what is new, and some that read all."""
     runs = series(40, about(500), every=HOUR, seed=24)
     return [
-        of_counts(run.id, run.started_at, 50_000, unchanged=49_500, seconds=40, full=True) if place - 40 in places else run
+        of_counts(run.id, run.started_at, 50_000, unchanged=49_500, seconds=40, full=True)
+        if place - 40 in places
+        else run
         for place, run in enumerate(runs)
-    ]  # fmt: skip
+    ]
 
 
 def away_for_a_day() -> list[RunFacts]:
@@ -103,7 +105,11 @@ CASES = [
     Case("failed runs do not count", with_states("failed", -3, -7, -8, -15)),
     Case("cancelled runs do not count", with_states("cancelled", -2, -5, -9, -12, -20)),
     Case("interrupted runs do not count", with_states("interrupted", -3, -7, -12, -20, share=0.01)),
-    Case("three interrupted runs are three hours without a success", with_states("interrupted", -2, -3, -4), at_end("freshness")),
+    Case(
+        "three interrupted runs are three hours without a success",
+        with_states("interrupted", -2, -3, -4),
+        at_end("freshness"),
+    ),
     Case("failed and cancelled runs are not judged", with_states("failed", -1, share=0.01)),
     Case(
         "a drop among failed runs",
@@ -115,20 +121,39 @@ CASES = [
     Case("a pass in two parts that lacks most", in_two_parts(0.05, 0.04), at_end("volume")),
     Case("parts of passes in the history", often_in_two_parts(), judged=10),
     Case("a first load is not the norm", after_first_load(20), judged=10),
-    Case("a first load hides no drop", at_place(after_first_load(20), -1, scaled(after_first_load(20)[-1], 0.02)), at_end("volume")),
+    Case(
+        "a first load hides no drop",
+        at_place(after_first_load(20), -1, scaled(after_first_load(20)[-1], 0.02)),
+        at_end("volume"),
+    ),
     Case("operations are no part of the history", with_operation("replay", 90_000), judged=20),
-    Case("operations are not judged", at_place(
-        with_operation("requeue", 5), -1, replace(with_operation("requeue", 5)[-1], operation="backfill", fetched=99_000)
-    )),
+    Case(
+        "operations are not judged",
+        at_place(
+            with_operation("requeue", 5),
+            -1,
+            replace(with_operation("requeue", 5)[-1], operation="backfill", fetched=99_000),
+        ),
+    ),
     Case("a refresh among runs of what is new", refreshed(-1)),
     Case("runs of what is new after a refresh", refreshed(-9, -5, -2), judged=8),
     Case("a day's records after a day without a run", away_for_a_day(), at_end("freshness")),
     Case("a run by hand right after another", by_hand_right_after()),
     Case("a new mapping changes every record", mapped_anew()),
     Case("a missing day", without(series(30, about(900), seed=31), -2), at_end("freshness"), at_end("volume")),
-    Case("three missing hours", without(series(90, about(900), every=HOUR, seed=32), -2, -3, -4), at_end("freshness"), at_end("volume")),
-    Case("a missing day after eight", without(series(11, about(900), seed=33), -2), at_end("freshness"), at_end("volume")),
-    Case("one run left out of those of each quarter of an hour", without(
-        series(90, about(900), every=timedelta(minutes=15), seed=34), -2
-    ), frozenset(), at_end("volume", "freshness")),
-]  # fmt: skip
+    Case(
+        "three missing hours",
+        without(series(90, about(900), every=HOUR, seed=32), -2, -3, -4),
+        at_end("freshness"),
+        at_end("volume"),
+    ),
+    Case(
+        "a missing day after eight", without(series(11, about(900), seed=33), -2), at_end("freshness"), at_end("volume")
+    ),
+    Case(
+        "one run left out of those of each quarter of an hour",
+        without(series(90, about(900), every=timedelta(minutes=15), seed=34), -2),
+        frozenset(),
+        at_end("volume", "freshness"),
+    ),
+]

@@ -60,9 +60,16 @@ CASES = [
     Case("half rejected where two percent were", rejecting(0.5, usual=0.02), at_end("reject_share"), at_end("written")),
     Case("none rejected where a third was", rejecting(0.0, usual=0.33), frozenset(), at_end("written")),
     Case("two percent rejected on the ninth run", rejecting(0.03, count=9, records=3_000), at_end("reject_share")),
-    Case("nothing changed, where a tenth always did", unchanging(1.0, 0.9), at_end("unchanged_share"), at_end("written")),
+    Case(
+        "nothing changed, where a tenth always did", unchanging(1.0, 0.9), at_end("unchanged_share"), at_end("written")
+    ),
     Case("nothing changed, where half always did", unchanging(1.0, 0.5), at_end("unchanged_share"), at_end("written")),
-    Case("everything changed, where a twentieth did", unchanging(0.0, 0.95), at_end("unchanged_share"), at_end("written", "duration")),
+    Case(
+        "everything changed, where a twentieth did",
+        unchanging(0.0, 0.95),
+        at_end("unchanged_share"),
+        at_end("written", "duration"),
+    ),
     Case("a few more changed than usual", unchanging(0.88, 0.9)),
     Case("five of eight changed, where none did", unchanging(0.4, 0.95, records=8), frozenset(), at_end("written")),
     Case("ten times as long", timed(120), at_end("duration")),
@@ -77,10 +84,13 @@ CASES = [
     Case("records of three times their size", sized(2_400), at_end("bytes")),
     Case("records somewhat larger", sized(850)),
     Case("bytes were not counted before", without_sizes()),
-    Case("a few small records among a few large ones", [
-        of_counts(day + 1, MONDAY + day * DAY, 12, size_bytes=12 * (300 + 90 * (day % 6))) for day in range(40)
-    ]),
-    Case("rejects that come and go", [
-        of_counts(hour + 1, MONDAY + hour * HOUR, 500, rejected=30 if hour % 5 == 0 else 0) for hour in range(61)
-    ], judged=30),
-]  # fmt: skip
+    Case(
+        "a few small records among a few large ones",
+        [of_counts(day + 1, MONDAY + day * DAY, 12, size_bytes=12 * (300 + 90 * (day % 6))) for day in range(40)],
+    ),
+    Case(
+        "rejects that come and go",
+        [of_counts(hour + 1, MONDAY + hour * HOUR, 500, rejected=30 if hour % 5 == 0 else 0) for hour in range(61)],
+        judged=30,
+    ),
+]

@@ -18,9 +18,11 @@ def growing(share: float, *, every: timedelta = DAY) -> list[RunFacts]:
     """More with each run, and a little noise."""
     rng = Random(61)
     return [
-        of_counts(number + 1, MONDAY + number * every, round(3_000 * (1 + share) ** number * math.exp(rng.gauss(0, 0.02))))
+        of_counts(
+            number + 1, MONDAY + number * every, round(3_000 * (1 + share) ** number * math.exp(rng.gauss(0, 0.02)))
+        )
         for number in range(120)
-    ]  # fmt: skip
+    ]
 
 
 def bursts(rng: Random, _moment: datetime) -> int:
@@ -89,35 +91,44 @@ def a_feed_of_unchanged_entries() -> list[RunFacts]:
 
 
 CASES = [
-    Case("sixty ordinary days", series(60, about(5_000), unchanged=0.3, rejected=0.01, seed=71), judged=52),
-    Case("the same counts each day", series(60, exactly(10_000), seed=72), judged=52),
-    Case("one record more each day", [of_counts(day, MONDAY + day * DAY, 10_000 + day) for day in range(1, 61)], judged=52),
-    Case("a percent more each day", growing(0.01), judged=110),
-    Case("three percent more each day", growing(0.03), judged=110),
-    Case("two percent fewer each day", growing(-0.02), judged=110),
-    Case("a percent more each quarter of an hour", growing(0.01, every=timedelta(minutes=15)), judged=110),
-    Case("ten weeks with quiet weekends", series(70, working_days, seed=73), judged=62),
-    Case("ten days by the hour", series(240, by_day, every=HOUR, begin=MONDAY.replace(hour=0), seed=74), judged=216),
+    Case("sixty ordinary days", series(60, about(5_000), unchanged=0.3, rejected=0.01, seed=71), judged=40),
+    Case("the same counts each day", series(60, exactly(10_000), seed=72), judged=40),
+    Case(
+        "one record more each day",
+        [of_counts(day, MONDAY + day * DAY, 10_000 + day) for day in range(1, 61)],
+        judged=40,
+    ),
+    Case("a percent more each day", growing(0.01), judged=45),
+    Case("three percent more each day", growing(0.03), judged=45),
+    Case("two percent fewer each day", growing(-0.02), judged=45),
+    Case("a percent more each quarter of an hour", growing(0.01, every=timedelta(minutes=15)), judged=45),
+    Case("ten weeks with quiet weekends", series(70, working_days, seed=73), judged=30),
+    Case("ten days by the hour", series(240, by_day, every=HOUR, begin=MONDAY.replace(hour=0), seed=74), judged=60),
     Case("a first day by the hour", series(24, by_day, every=HOUR, begin=MONDAY.replace(hour=0), seed=75), judged=16),
-    Case("two days, every five minutes", series(400, by_day, every=timedelta(minutes=5), seed=76), judged=200),
-    Case("mostly nothing, and bursts", series(180, bursts, every=timedelta(minutes=10), seed=77), judged=120),
-    Case("counts that vary by a factor of two and more", series(150, noisy, every=6 * HOUR, seed=78), judged=120),
-    Case("everything on Sundays, a little on other days", series(140, weekly_dump, seed=79), judged=110),
-    Case("hours of a town as its clocks change", series(
-        260, local_evening, every=HOUR, begin=datetime(2026, 3, 22, 0, 10, tzinfo=UTC), seed=80
-    ), judged=96),
-    Case("each day at six by the clock on the wall", daily_at_six_in_berlin(), judged=260),
-    Case("working days only", on_working_days(), judged=56),
+    Case("two days, every five minutes", series(400, by_day, every=timedelta(minutes=5), seed=76), judged=60),
+    Case("mostly nothing, and bursts", series(180, bursts, every=timedelta(minutes=10), seed=77), judged=45),
+    Case("counts that vary by a factor of two and more", series(150, noisy, every=6 * HOUR, seed=78), judged=45),
+    Case("everything on Sundays, a little on other days", series(140, weekly_dump, seed=79), judged=45),
+    Case(
+        "hours of a town as its clocks change",
+        series(260, local_evening, every=HOUR, begin=datetime(2026, 3, 22, 0, 10, tzinfo=UTC), seed=80),
+        judged=96,
+    ),
+    Case("each day at six by the clock on the wall", daily_at_six_in_berlin(), judged=30),
+    Case("working days only", on_working_days(), judged=40),
     Case("a source that is run by hand", by_hand(), judged=30),
-    Case("runs that begin late now and then", late_now_and_then(), judged=120),
-    Case("a feed that often has nothing new", series(120, feed, every=HOUR, seed=81), judged=100),
-    Case("a feed of which little is new", a_feed_of_unchanged_entries(), judged=100),
-    Case("nothing, ever", series(60, exactly(0), every=HOUR, seed=82), judged=50),
-    Case("about three records an hour", series(150, about(3, 0.7), every=HOUR, seed=83), judged=120),
-    Case("idle for days, then one record", [
-        *series(60, exactly(0), every=HOUR, seed=84), of_counts(61, MONDAY + 60 * HOUR, 1)
-    ]),
-    Case("refreshes only", [
-        replace(run, full=True) for run in series(40, about(8_000, 0.02), unchanged=0.98, seed=85)
-    ], judged=30),
-]  # fmt: skip
+    Case("runs that begin late now and then", late_now_and_then(), judged=45),
+    Case("a feed that often has nothing new", series(120, feed, every=HOUR, seed=81), judged=45),
+    Case("a feed of which little is new", a_feed_of_unchanged_entries(), judged=45),
+    Case("nothing, ever", series(60, exactly(0), every=HOUR, seed=82), judged=40),
+    Case("about three records an hour", series(150, about(3, 0.7), every=HOUR, seed=83), judged=45),
+    Case(
+        "idle for days, then one record",
+        [*series(60, exactly(0), every=HOUR, seed=84), of_counts(61, MONDAY + 60 * HOUR, 1)],
+    ),
+    Case(
+        "refreshes only",
+        [replace(run, full=True) for run in series(40, about(8_000, 0.02), unchanged=0.98, seed=85)],
+        judged=30,
+    ),
+]

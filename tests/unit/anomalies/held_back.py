@@ -45,9 +45,14 @@ def mostly_idle(rng: Random, _moment: datetime) -> int:
 def growing(rate: float) -> list[RunFacts]:
     """A table that is read whole each day and grows by a share a day."""
     return [
-        of_counts(day + 1, WEDNESDAY + day * DAY, round(20_000 * (1 + rate) ** day), unchanged=round(19_000 * (1 + rate) ** day))
+        of_counts(
+            day + 1,
+            WEDNESDAY + day * DAY,
+            round(20_000 * (1 + rate) ** day),
+            unchanged=round(19_000 * (1 + rate) ** day),
+        )
         for day in range(90)
-    ]  # fmt: skip
+    ]
 
 
 def _half_of_the_evening() -> list[RunFacts]:

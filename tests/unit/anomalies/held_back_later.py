@@ -25,7 +25,7 @@ from tests.unit.anomalies.making import (
 )
 
 
-def sensors(rng: Random, moment: datetime) -> int:
+def sensors(rng: Random, _moment: datetime) -> int:
     """Readings every ten minutes: 288 sensors, of which a few are away."""
     return 288 - min(288, round(rng.expovariate(0.5)))
 

@@ -1,9 +1,9 @@
-"""Prints precision and recall over the cases: `python -m tests.unit.anomalies.report [held-back]`."""
+"""Prints precision and recall over the cases: `python -m tests.unit.anomalies.report [held-back|held-back-later]`."""
 
 import sys
 from collections.abc import Sequence
 
-from tests.unit.anomalies import cases_counts, cases_history, cases_other, cases_usual
+from tests.unit.anomalies import cases_counts, cases_history, cases_other, cases_usual, held_back, held_back_later
 from tests.unit.anomalies.case import Case
 from tests.unit.anomalies.running import figures, run
 
@@ -32,15 +32,13 @@ def _share(right: int, others: int) -> str:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Print the table of the tuning cases, or of those held back, and what went wrong; with `words`, all that is said."""
+    """Print the table of the tuning cases, or of others, and what went wrong; with `words`, all that is said."""
     cases = TUNING
     if "held-back" in arguments:
-        from tests.unit.anomalies import held_back
-
         cases = held_back.CASES
-    print(
-        f"{len(cases)} cases, {sum(not case.found for case in cases)} of them without an anomaly, {judged(cases)} runs\n"
-    )
+    if "held-back-later" in arguments:
+        cases = held_back_later.CASES
+    print(f"{len(cases)} cases, {sum(not case.found for case in cases)} without an anomaly, {judged(cases)} runs\n")
     print(table(cases))
     for outcome in map(run, cases):
         if outcome.false or outcome.lacking:

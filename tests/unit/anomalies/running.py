@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from kasparro.services.anomalies.facts import MEASURES, Anomaly
 from kasparro.services.anomalies.judge import judge
+from kasparro.services.anomalies.stored import HISTORY_RUNS
 from tests.unit.anomalies.case import Case
 
 
@@ -38,7 +39,7 @@ def run(case: Case) -> Outcome:
     anomalies = [
         (place - count, anomaly)
         for place in range(count - case.judged, count)
-        for anomaly in judge(case.runs[max(0, place - 200) : place], case.runs[place])
+        for anomaly in judge(case.runs[max(0, place - HISTORY_RUNS) : place], case.runs[place])
     ]
     return Outcome(case, anomalies)
 

@@ -54,7 +54,7 @@ def stuck(history: Sequence[Work], work: Work) -> list[Anomaly]:
         return []
     longest = _longest(before)
     was = "never twice before" if longest == 1 else f"at most {longest} times before"
-    message = f"fetched exactly {counted(counts[-1])} for the {streak}th time in a row, {was}"
+    message = f"fetched exactly {counted(counts[-1])} {streak} times in a row, {was}"
     return [Anomaly("stuck", 1, longest, streak, math.sqrt(-2 * math.log(chance)), message)]
 
 

@@ -13,7 +13,8 @@ from kasparro.services.anomalies.work import Work
 _ALIKE: Final = 2.0
 _ALIKE_RECORDS: Final = 100
 """Runs did about as much when they fetched and wrote at most so many times as much, or so many records more."""
-_LATEST: Final = 60
+_LATEST: Final = 100
+"""Among so many runs are those that did about as much."""
 _STEADY_SECONDS: Final = 0.12
 """The least spread of durations, as a share: machines are shared."""
 _NOTHING_SECONDS: Final = 2.0
@@ -27,7 +28,7 @@ def slowness(history: Sequence[Work], work: Work) -> list[Anomaly]:
     run = work.run
     if work.resumed:
         return []
-    alike = [each for each in history if not each.resumed and _is_alike(each, work)][-_LATEST:]
+    alike = [each for each in history[-_LATEST:] if not each.resumed and _is_alike(each, work)]
     if len(alike) < FEWEST:
         return []
     found = usual([_log(each.run.seconds) for each in alike], _STEADY_SECONDS)
@@ -36,8 +37,8 @@ def slowness(history: Sequence[Work], work: Work) -> list[Anomaly]:
     if run.seconds <= high:
         return []
     score = (_log(run.seconds) - found.center) / found.sigma
-    told = f"took {duration(run.seconds)}, up to {duration(high)} was usual for about {counted(run.fetched)}"
-    return [Anomaly("duration", 0.0, high, run.seconds, score, told + times(run.seconds, center))]
+    told = f"took {duration(run.seconds)}, up to {duration(high)} was usual for about as many records"
+    return [Anomaly("duration", 0.0, high, run.seconds, score, told + times(run.seconds, center, as_what="long"))]
 
 
 def sizes(history: Sequence[Work], work: Work) -> list[Anomaly]:
@@ -46,7 +47,9 @@ def sizes(history: Sequence[Work], work: Work) -> list[Anomaly]:
     if not _is_sized(work):
         return []
     points = [
-        Point(each.began, math.log(each.run.size_bytes / each.run.fetched)) for each in history if _is_sized(each)
+        Point(each.began, math.log(each.run.size_bytes / each.run.fetched))
+        for each in history[-_LATEST:]
+        if _is_sized(each)
     ]
     floor = max(_STEADY_SIZE, 1 / math.sqrt(run.fetched))
     expected = expect(points, work.began, lambda _level: floor, by_slots=False)

@@ -11,6 +11,8 @@ from kasparro.services.anomalies.seasons import Point, expect
 from kasparro.services.anomalies.wording import duration
 from kasparro.services.anomalies.work import Work
 
+LATEST_SUCCESSES: Final = 60
+"""So many of them show how often a source succeeds."""
 _STEADY: Final = 0.08
 """The least spread of the times between two successes, as a share: a clock that changes is no anomaly."""
 _IRREGULAR: Final = 0.35
@@ -23,7 +25,8 @@ _NOTHING_SECONDS: Final = 600.0
 
 def freshness(history: Sequence[Work], work: Work) -> list[Anomaly]:
     """Whether the success before this one was longer ago than it usually is."""
-    return _judged([each.run.finished_at for each in history], work.run.finished_at, "had passed")
+    successes = [each.run.finished_at for each in history[-LATEST_SUCCESSES:]]
+    return _judged(successes, work.run.finished_at, "had passed") if successes else []
 
 
 def overdue(successes: Sequence[datetime], now: datetime) -> list[Anomaly]:

@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, NamedTuple
 
 from kasparro.services.anomalies.robust import FEWEST, mean_distance, median, usual
 
@@ -30,8 +30,7 @@ _DAYS: Final = ("Mondays", "Tuesdays", "Wednesdays", "Thursdays", "Fridays", "Sa
 HOURS: Final = 24
 
 
-@dataclass(frozen=True, slots=True)
-class Point:
+class Point(NamedTuple):
     """A value of a run that began at that moment (UTC)."""
 
     moment: datetime
@@ -111,7 +110,7 @@ def _slotted(points: Sequence[Point], moment: datetime) -> _Level | None:
         (days, own_day, f" on {name}", False),
         (both, own_day * HOURS + own_hour, f" on {name} at this hour", True),
     ):
-        if slots.count(own) >= SLOT_FEWEST:
+        if slots.count(own) >= SLOT_FEWEST and len(set(slots)) > 1 and not (slots is both and len(set(hours)) == 1):
             share, level = _by_slots(values, slots, own, when, has_hours=has_hours)
             if share < least:
                 best, least = level, share

@@ -16,6 +16,8 @@ from kasparro.services.anomalies.work import Work
 
 FEWEST_RECORDS: Final = 20
 """Shares of fewer records say nothing."""
+_LATEST: Final = 100
+"""Shares are compared with so many runs."""
 _REJECTS_FLOOR: Final = 0.02
 _UNCHANGED_FLOOR: Final = 0.04
 _LONG_GAP: Final = 1.5
@@ -25,7 +27,7 @@ _SHORT_GAP: Final = 0.5
 def rejects(history: Sequence[Work], work: Work) -> list[Anomaly]:
     """More rejects than usual; fewer are no anomaly."""
     run = work.run
-    expected = _expected(history, work, lambda each: each.rejected, _REJECTS_FLOOR, by_slots=False)
+    expected = _expected(history, work, lambda each: each.rejected, _REJECTS_FLOOR) if run.rejected else None
     if expected is None or (value := _value(run.rejected, run.fetched)) <= expected.high:
         return []
     high, seen = _share(expected.high), run.rejected / run.fetched
@@ -39,7 +41,7 @@ def unchanged(history: Sequence[Work], work: Work) -> list[Anomaly]:
     run = work.run
     if history and history[-1].run.mapping_version != run.mapping_version:
         return []
-    expected = _expected(history, work, lambda each: each.unchanged, _UNCHANGED_FLOOR, by_slots=True)
+    expected = _expected(history, work, lambda each: each.unchanged, _UNCHANGED_FLOOR)
     if expected is None:
         return []
     value, ratio = _value(run.unchanged, run.fetched), _gap_ratio(history, work)
@@ -51,15 +53,13 @@ def unchanged(history: Sequence[Work], work: Work) -> list[Anomaly]:
     return [Anomaly("unchanged_share", low, high, seen, expected.score(value), message)]
 
 
-def _expected(
-    history: Sequence[Work], work: Work, of: Callable[[RunFacts], int], floor: float, *, by_slots: bool
-) -> Expected | None:
+def _expected(history: Sequence[Work], work: Work, of: Callable[[RunFacts], int], floor: float) -> Expected | None:
     if work.run.fetched < FEWEST_RECORDS:
         return None
-    runs = [each for each in history if each.run.fetched >= FEWEST_RECORDS]
+    runs = [each for each in history[-_LATEST:] if each.run.fetched >= FEWEST_RECORDS]
     points = [Point(each.began, _value(of(each.run), each.run.fetched)) for each in runs]
     by_chance = 1 / (2 * math.sqrt(work.run.fetched))
-    return expect(points, work.began, lambda _level: max(floor, by_chance), by_slots=by_slots)
+    return expect(points, work.began, lambda _level: max(floor, by_chance), by_slots=False)
 
 
 def _value(part: int, whole: int) -> float:

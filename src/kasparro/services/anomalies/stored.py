@@ -9,17 +9,16 @@ import structlog
 from kasparro.core.database import Connection
 from kasparro.services.anomalies.facts import Anomaly, RunFacts
 from kasparro.services.anomalies.judge import judge
+from kasparro.services.anomalies.rhythm import LATEST_SUCCESSES
 from kasparro.services.anomalies.rhythm import overdue as judge_absence
 
-HISTORY_RUNS: Final = 200
-"""So many ordinary runs back a source's history is looked at."""
+HISTORY_RUNS: Final = 168
+"""So many ordinary runs back a source's history is looked at: of one that is read hourly, a week."""
 _LOOKED_AT: Final = 1_000
 """Among so many of its latest runs of all kinds, so that a backfill of thousands of chunks makes it no slower."""
-_SUCCESSES: Final = 60
-"""So many successes back the times between them are looked at."""
 _HISTORY: Final = """
-select id, state, started_at, finished_at, coalesce(pass_id, -id) as pass_id, resumes_run_id,
-       coalesce((plan ->> 'full_refresh')::boolean, false) or coalesce(checkpoint_before = '{}', false) as "full",
+select id, state, started_at, finished_at, coalesce(pass_id, -id), resumes_run_id, operation,
+       coalesce((plan ->> 'full_refresh')::boolean, false) or coalesce(pg_column_size(checkpoint_before) <= 8, false),
        mapping_version, config_hash, fetched, inserted, updated, unchanged, rejected, size_bytes
 from (
     select * from etl_runs
@@ -27,6 +26,7 @@ from (
 where operation is null and started_at is not null and finished_at is not null
 order by id desc limit $3::integer
 """
+"""Where reading stood is `{}` for a first run; by its size (5 or 8 bytes), as that of thousands of files is large."""
 _INSERT: Final = """
 insert into run_anomalies (run_id, source_id, measure, expected_low, expected_high, seen, score, message)
 select r.id, r.source_id, a.measure, a.low::double precision, a.high::double precision, a.seen::double precision,
@@ -97,7 +97,7 @@ async def judge_closed(connection: Connection, run_id: int) -> None:
     A judgement that fails, which is a bug, is logged, and the run is closed without one.
     """
     rows = await connection.fetch(_HISTORY, run_id, _LOOKED_AT, HISTORY_RUNS + 1)
-    runs = [RunFacts(**dict(row)) for row in rows]
+    runs = [RunFacts(*row) for row in rows]
     run = next((each for each in runs if each.id == run_id), None)
     if run is None:
         return
@@ -138,6 +138,6 @@ async def overdue(connection: Connection, now: datetime | None = None) -> list[O
     moment = now or datetime.now(UTC)
     return [
         Overdue(row["name"], row["last_success_at"], each.expected_high, each.seen, each.score, each.message)
-        for row in await connection.fetch(_RHYTHMS, moment, _SUCCESSES)
+        for row in await connection.fetch(_RHYTHMS, moment, LATEST_SUCCESSES)
         for each in judge_absence(row["times"], moment)
     ]

@@ -1,6 +1,7 @@
 """Numbers as people read them in the words of an anomaly."""
 
 import math
+from collections.abc import Callable
 from typing import Final
 
 _UNITS: Final = ("bytes", "kB", "MB", "GB", "TB")
@@ -13,26 +14,28 @@ def counted(number: float) -> str:
 
 
 def usual_range(low: float, high: float) -> str:
-    """`4,100 to 4,600`, or `up to 30`."""
-    least, most = _whole(math.ceil(low), math.floor), _whole(math.floor(high), math.ceil)
+    """`4,100 to 4,600`, or `up to 30`: rounded, but never so that what is outside of the range seems to be in it."""
+    least, most = _rounded(math.ceil(low), math.ceil), _rounded(math.floor(high), math.floor)
+    if least > most:
+        least, most = math.ceil(low), math.floor(high)
     return f"up to {most:,}" if least <= 0 else f"{least:,}" if least == most else f"{least:,} to {most:,}"
 
 
-def times(seen: float, middle: float) -> str:
+def times(seen: float, middle: float, *, as_what: str = "much") -> str:
     """`: about 1/350`, or `: about 12 times as much`; nothing where that says nothing."""
     if seen <= 0 or middle <= 0:
         return ""
     ratio = seen / middle
     if ratio >= _MUCH:
-        return f": about {_few_digits(ratio)} times as much"
+        return f": about {_few_digits(ratio)} times as {as_what}"
     return f": about 1/{_few_digits(1 / ratio)}" if ratio <= 1 / _MUCH else ""
 
 
 def percent(share: float) -> str:
     """`2 %`, `0.3 %`, `100 %`."""
     value = 100 * share
-    text = f"{value:.0f}" if value >= 10 or value == 0 else f"{value:.1f}" if value >= 0.1 else f"{value:.2g}"
-    return f"{text.removesuffix('.0')} %"
+    text = f"{value:.0f}" if value >= 10 else f"{value:.2g}"
+    return f"{text} %"
 
 
 def percent_range(low: float, high: float) -> str:
@@ -61,9 +64,11 @@ def duration(seconds: float) -> str:
     if minutes < 100:
         return f"{minutes} min"
     hours, minutes = divmod(minutes, 60)
-    if hours < 48:
+    if hours < 10:
         return f"{hours} h {minutes} min" if minutes else f"{hours} h"
     days, hours = divmod(round(seconds / 3600), 24)
+    if days < 2:
+        return f"{24 * days + hours} h"
     return f"{days} d {hours} h" if hours else f"{days} d"
 
 
@@ -71,10 +76,9 @@ def _few_digits(value: float) -> str:
     return f"{value:.1f}".removesuffix(".0") if value < 10 else f"{value:,.0f}"
 
 
-def _whole(number: int, rounding: object) -> int:
-    """The number with two digits that count, three from 1 on: a bound is no exact thing."""
+def _rounded(number: int, rounding: Callable[[float], int]) -> int:
+    """The number with two digits that count, three where the first is 1."""
     if number < 100:
         return number
-    digits = len(str(number)) - (3 if str(number)[0] == "1" else 2)
-    step = 10**digits
-    return (math.floor if rounding is math.floor else math.ceil)(number / step) * step
+    step = 10 ** (len(str(number)) - (3 if str(number)[0] == "1" else 2))
+    return rounding(number / step) * step

@@ -17,6 +17,7 @@ class Work:
 
     @property
     def began(self) -> datetime:
+        """When the run that ended it began."""
         return self.run.started_at
 
 
