@@ -36,15 +36,18 @@ async def show_run(
 ) -> Result:
     """Show everything about one run."""
     from kasparro.cli.quality import examples_table, quality_as_data, quality_table
-    from kasparro.services import quality, run_pages
+    from kasparro.cli.unusual import anomalies_as_data, anomaly_lines
+    from kasparro.services import anomalies, quality, run_pages
 
     async with connected(context, "runs") as connection:
         data = _as_data(await run_pages.find_seen(connection, run))
         judged = await quality.of_run(connection, run)
+        unusual = await anomalies.of_run(connection, run)
     about = Table(("field", "value"), list(data.items()))
     tables = [quality_table(judged), examples_table(judged)] if judged else []
     human = [part for table in tables if table is not None for part in ("", table)]
-    return Result({**data, "quality": quality_as_data(judged)}, [about, *human])
+    data |= {"quality": quality_as_data(judged), "anomalies": anomalies_as_data(unusual)}
+    return Result(data, [about, *human, *anomaly_lines(unusual)])
 
 
 def _as_data(row: dict[str, Any]) -> dict[str, Any]:
