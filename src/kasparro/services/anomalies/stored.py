@@ -54,7 +54,7 @@ order by s.name, a.id
 _RHYTHMS: Final = """
 select s.name, s.last_success_at, known.times
 from sources s cross join lateral (
-    select array_agg(finished_at order by id) as times
+    select array_agg(extract(epoch from finished_at)::text order by id) as times
     from (select id, finished_at from etl_runs
           where source_id = s.id and operation is null and state in ('succeeded', 'partial')
           order by id desc limit $2::integer) latest) known
@@ -134,10 +134,11 @@ async def overdue(connection: Connection, now: datetime | None = None) -> list[O
     """Sources whose next success should have come by now, by their own rhythm; also those that nobody reads any more.
 
     A source without a rhythm, or with fewer than eight times between two successes, is never overdue.
+    Times come as text: for arrays of their own type the driver asks each new connection's catalog.
     """
     moment = now or datetime.now(UTC)
     return [
         Overdue(row["name"], row["last_success_at"], each.expected_high, each.seen, each.score, each.message)
         for row in await connection.fetch(_RHYTHMS, moment, LATEST_SUCCESSES)
-        for each in judge_absence(row["times"], moment)
+        for each in judge_absence([datetime.fromtimestamp(float(each), UTC) for each in row["times"]], moment)
     ]
