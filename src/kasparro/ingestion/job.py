@@ -10,7 +10,7 @@ from kasparro.core.errors import KasparroError, SourceError
 from kasparro.ingestion.checks import compile_checks
 from kasparro.ingestion.drift.watch import Watched
 from kasparro.ingestion.http.tally import Tally
-from kasparro.ingestion.mapped_paths import mapped_paths, read_paths
+from kasparro.ingestion.mapped_paths import alternatives, mapped_paths, read_paths
 from kasparro.ingestion.registry import Fetchers, build_source, build_transformer
 from kasparro.ingestion.source import Source, SourceRecord
 from kasparro.ingestion.transform import TransformedBatch, Transformer
@@ -95,7 +95,7 @@ def build_job(
 
 def watched_by(config: AnySourceConfig) -> Watched:
     """What a source's configuration says about drift."""
-    return Watched(config.drift, mapped_paths(config), read_paths(config))
+    return Watched(config.drift, mapped_paths(config), read_paths(config), alternatives(config))
 
 
 def for_first_load(job: SourceJob) -> SourceJob:

@@ -6,7 +6,7 @@ stands in (`mag || '0'`), nothing is. What `where`, `deletes.tombstone` and `ign
 record without it is filtered, not deleted or compared as a whole, and overwrites nothing.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal, cast
 
@@ -58,20 +58,12 @@ class Use:
 
 def mapped_paths(config: AnySourceConfig) -> frozenset[str]:
     """The fields that a record must have, each on its own."""
-    return needed_paths(config, ())
+    return frozenset(path for group in needs(config) if len(group) == 1 for path in group)
 
 
-def needed_paths(config: AnySourceConfig, known: Collection[str]) -> frozenset[str]:
-    """The same, and of alternatives those of which no other is among the `known` fields, such as those that a run has.
-
-    With nothing known, no alternative is needed. With the fields of a run known, one that has none of the alternatives
-    needs them all.
-    """
-    alternatives = needs(config)
-    needed = {path for group in alternatives if len(group) == 1 for path in group}
-    if known:
-        needed |= {path for group in alternatives for path in group if not (group - {path}) & set(known)}
-    return frozenset(needed)
+def alternatives(config: AnySourceConfig) -> tuple[frozenset[str], ...]:
+    """Of each of these sets of fields, of two or more, a record must have one."""
+    return tuple(group for group in needs(config) if len(group) > 1)
 
 
 def needs(config: AnySourceConfig) -> tuple[frozenset[str], ...]:

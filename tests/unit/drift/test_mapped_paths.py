@@ -3,7 +3,7 @@
 import pytest
 
 from kasparro.ingestion.expression_paths import reads_of
-from kasparro.ingestion.mapped_paths import mapped_paths, needed_paths, needs, read_paths, uses, uses_of
+from kasparro.ingestion.mapped_paths import alternatives, mapped_paths, needs, read_paths, uses, uses_of
 from kasparro.schemas.configuration import AnySourceConfig, parse_configuration
 
 READS = {
@@ -106,12 +106,10 @@ def test_fields_that_a_json_source_needs() -> None:
     }  # fmt: skip
 
 
-def test_an_alternative_is_needed_where_no_other_one_is_known() -> None:
+def test_alternatives_are_told_apart_from_what_is_needed_alone() -> None:
     config = _source(JSON)
-    of_both = {"properties.mag", "properties.magnitude"}
-    assert of_both.isdisjoint(needed_paths(config, of_both))
-    assert needed_paths(config, {"properties.magnitude"}) & of_both == {"properties.magnitude"}
-    assert needed_paths(config, {"id"}) & of_both == of_both
+    assert alternatives(config) == (frozenset(("properties.mag", "properties.magnitude")),)
+    assert {"properties.mag", "properties.magnitude"}.isdisjoint(mapped_paths(config))
 
 
 def test_columns_are_named_as_they_are() -> None:

@@ -1,9 +1,10 @@
 """What an accepted shape lets one expect of each record: mapped fields that nearly all had, and of which types."""
 
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, cast
 
+from kasparro.ingestion.drift.accepted import is_within
 from kasparro.ingestion.drift.presence import objects_at
 from kasparro.ingestion.drift.profile import ROOT, Profile, parent_of
 from kasparro.ingestion.drift.readings import NULL_TEXTS, family, read_text
@@ -18,13 +19,17 @@ _KINDS: Final = {bool: "boolean", dict: "object", list: "array"}
 
 @dataclass(frozen=True, slots=True)
 class Needed:
-    """A field that nearly all objects had which it may stand in: `absent` of `looked` had it not."""
+    """A field that nearly all objects had which it may stand in: `absent` of `looked` had it not.
+
+    A record that has something at one of the ways of `others` does not need it: the mapping reads that instead.
+    """
 
     path: str
     parent: Way
     name: str
     absent: int
     looked: int
+    others: tuple[Way, ...] = ()
 
     @property
     def share(self) -> float:
@@ -48,20 +53,40 @@ class Expected:
     typed: dict[str, Typed]
 
 
-def expected_of(shape: Shape, mapped: Collection[str]) -> Expected:
-    """What may be expected of mapped paths; nothing of those that few records have told of."""
+def expected_of(shape: Shape, mapped: Collection[str], alternatives: Iterable[Collection[str]] = ()) -> Expected:
+    """What may be expected of mapped paths; nothing of those that few records have told of.
+
+    Of each of `alternatives`, a record must have one.
+    """
     known = shape.known
-    paths = sorted({path for each in mapped for path in (each, *_above(each)) if path in known.fields})
+    wanted = _wanted(mapped, alternatives)
     found = Expected({}, {})
-    for path in paths:
+    for path in sorted(path for path in wanted if path in known.fields):
         way = _way(known, path)
         if ".*" not in path and not path.endswith("[]") and (needed := _needed(known, path, way)) is not None:
-            found.needed[path] = needed
+            others = tuple(each for other in sorted(wanted[path]) for each in _possible_ways(other))
+            found.needed[path] = replace(needed, others=others)
         field = known.fields[path]
         if "*" not in way and filled(field) >= FEWEST_COMPARED:
             common = (name for name, share in families(field).items() if share >= UNKNOWN_SHARE)
             found.typed[path] = Typed(path, way, frozenset(common))
     return found
+
+
+def _wanted(mapped: Collection[str], alternatives: Iterable[Collection[str]]) -> dict[str, frozenset[str]]:
+    """All mapped paths and what they stand in, each with those that would do in its place."""
+    wanted: dict[str, frozenset[str]] = {}
+    for group in (*((path,) for path in mapped), *alternatives):
+        for path in {path for each in group for path in (each, *_above(each))}:
+            others = frozenset(each for each in group if not is_within(each, path))
+            wanted[path] = others & wanted.get(path, others)
+    return wanted
+
+
+def _possible_ways(path: str) -> set[Way]:
+    """Where a path may lead that no accepted record has told of: a name may have dots in it."""
+    names = path.replace("[]", ".[]").split(".")
+    return {(path,), tuple(None if name == "[]" else name for name in names)}
 
 
 def values_at(payload: Any, way: Way) -> Iterator[Any]:

@@ -105,7 +105,12 @@ class Guard:
         found = [(part, *part.lacking(parent, needed)) for part in parts]
         size = sum(count for _, count, _ in found)
         for each in needed:
-            lacking = [(part, position) for part, _, paths in found for position in paths.get(each.path, ())]
+            lacking = [
+                (part, position)
+                for part, _, paths in found
+                for position in paths.get(each.path, ())
+                if not each.others or not part.has_any(position, each.others)
+            ]
             counted = self.lacking.setdefault(each.path, Counted())
             counted.size += size
             _count(counted.odd, lacking, ["(missing)"] * len(lacking))

@@ -45,6 +45,10 @@ class Part(Protocol):
         """How many records have the object that these fields stand in, and which of them lack one."""
         ...
 
+    def has_any(self, position: int, ways: Collection[Way]) -> bool:
+        """Whether a record has anything at one of these."""
+        ...
+
     def odd(self, typed: Typed) -> tuple[int, dict[int, Any]]:
         """How many records have values of a field, and an odd value of each that has some of unknown types."""
         ...
@@ -75,6 +79,10 @@ class Columns:
             return 0, {}
         size = len(self)
         return size, {each.path: list(range(size)) for each in needed if each.name not in self._names}
+
+    def has_any(self, position: int, ways: Collection[Way]) -> bool:
+        del position  # rows of one part have the same columns
+        return any(len(way) == 1 and way[0] in self._names for way in ways)
 
     def odd(self, typed: Typed) -> tuple[int, dict[int, Any]]:
         if len(typed.way) != 1 or typed.way[0] not in self._names:
@@ -112,6 +120,9 @@ class Payloads:
             if all(map(le, repeat(names), map(dict.keys, objects))):
                 return len(objects), {}
         return self._one_by_one(parent, needed)
+
+    def has_any(self, position: int, ways: Collection[Way]) -> bool:
+        return any(True for way in ways for _ in values_at(self._payloads[position], way))
 
     def odd(self, typed: Typed) -> tuple[int, dict[int, Any]]:
         size, odd = 0, dict[int, Any]()

@@ -3,7 +3,7 @@
 It wraps a run's transformer, so that neither the pipeline nor a source knows of it.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -32,11 +32,22 @@ _HOLDING: Final = ("quarantine", "fail")
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """What a source's configuration says: its policies, the paths that a record must have, and all that are read."""
+    """What a source's configuration says: its policies, the paths that a record must have, and all that are read.
+
+    Of each of `alternatives` a record must have one.
+    """
 
     policies: DriftPolicies
     mapped: frozenset[str]
     read: frozenset[str]
+    alternatives: tuple[frozenset[str], ...] = ()
+
+    def needed(self, known: Collection[str]) -> frozenset[str]:
+        """What a record must have where these fields are known: of alternatives, those that no other one replaces."""
+        sole = {
+            path for group in self.alternatives for path in group if not any(each in known for each in group - {path})
+        }
+        return self.mapped | sole
 
 
 class Watch:
@@ -98,7 +109,7 @@ class Watch:
 
         if self.shape is None:
             return []
-        return compare(self.shape, self.profile, self.watched.mapped, self.rejected_renames)
+        return compare(self.shape, self.profile, self.watched.needed(self.profile.fields), self.rejected_renames)
 
     def _judged(self, parts: Sequence[Part]) -> Violations:
         _, expected, guard = self._begin()
@@ -149,7 +160,11 @@ class Watch:
         if self._begun is None:
             stored = self.standing.shape
             shape = None if stored is None else Shape.read(stored)
-            expected = Expected({}, {}) if shape is None else expected_of(shape, self.watched.mapped)
+            expected = (
+                Expected({}, {})
+                if shape is None
+                else expected_of(shape, self.watched.mapped, self.watched.alternatives)
+            )
             policies = self.watched.policies if self._held_back is None else _without_failing(self.watched.policies)
             guard = Guard(self._source, expected, policies, self._held(shape))
             self._begun = shape, expected, guard
