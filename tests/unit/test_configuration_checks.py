@@ -100,8 +100,9 @@ def test_pattern_that_is_none_of_postgresql_is_refused(pattern: str, reason: str
 @pytest.mark.parametrize(
     "pattern",
     [
-        r"^https?://\S+$", r"\yfoo\y", r"\mfoo\M", "[[:alpha:]]+", "[[:<:]]a", "[]a]", "[^]a]", r"[\w.-]+@[\w.-]+", "}+",
-        "(?i)a", "(?<=ab|c)d", "(?:a|b){2,3}?", r"\Aa\Z", "***=(a", "a{2}", r"\u00e9", r"[\]]", "(?=a)a", r"(a)\1", r"\x41",
+        r"^https?://\S+$", r"\yfoo\y", r"\mfoo\M", "[[:alpha:]]+", "[[:<:]]a", "[]a]", "[^]a]", r"[\w.-]+@[\w.-]+",
+        "(?i)a", "(?<=ab|c)d", "(?:a|b){2,3}?", r"\Aa\Z", "***=(a", "a{2}", r"\u00e9", r"[\]]", "(?=a)a", r"(a)\1",
+        r"\x41", "}+",
     ],
 )  # fmt: skip
 def test_pattern_of_postgresql_is_taken_though_python_may_not_read_it(pattern: str) -> None:
