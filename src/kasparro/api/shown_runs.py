@@ -1,8 +1,7 @@
 """Rows of `etl_runs` as the API shows them: no inner ids, nothing secret."""
 
 import json
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any, Final
 
 from kasparro.api.shown_anomalies import shown_anomaly
@@ -10,24 +9,11 @@ from kasparro.api.shown_drift import shown_drift
 from kasparro.core.masking import mask_text, masked
 from kasparro.schemas.pages.quality import shown_quality
 from kasparro.schemas.pages.runs import Run, RunDetail, RunError, RunRecords, RunRejects
-from kasparro.schemas.quality import QualityResult
-from kasparro.services.anomalies import FoundAnomaly
 from kasparro.services.digest import as_text
-from kasparro.services.drift import DriftEvent
+from kasparro.services.run_details import RunFindings
 from kasparro.services.run_rejects import RejectsOfKind
 
 _MOST_DRIFT: Final = 100
-
-
-@dataclass(frozen=True, slots=True)
-class RunFindings:
-    """What was found about a run, beside its row."""
-
-    rejects: Sequence[RejectsOfKind] = ()
-    more_rejects: bool = False
-    drift: Sequence[DriftEvent] = ()
-    quality: Sequence[QualityResult] = ()
-    anomalies: Sequence[FoundAnomaly] = ()
 
 
 def shown_run(row: dict[str, Any]) -> Run:

@@ -19,13 +19,13 @@ from kasparro.api.dependencies import (
     whole_number,
 )
 from kasparro.api.errors import shortened
-from kasparro.api.shown_runs import RunFindings, shown_run, shown_run_detail
+from kasparro.api.shown_runs import shown_run, shown_run_detail
 from kasparro.core.database import Connection
 from kasparro.core.errors import NotFoundError
 from kasparro.ingestion.operations.queueing import queue_runs
 from kasparro.schemas.pages import DEFAULT_LIMIT, MAX_LIMIT, Page
 from kasparro.schemas.pages.runs import RequestedRuns, RunAnswer, RunPage, RunRequest, RunState, SourceType
-from kasparro.services import anomalies, batches, drift, quality, run_pages, run_rejects, sources
+from kasparro.services import run_details, run_pages, sources
 from kasparro.services.run_pages import RunFilter
 
 SOURCE_TYPES: Final = get_args(SourceType)
@@ -74,7 +74,7 @@ async def read_run(request: Request, run_id: RecordId) -> Response:
     """One run: its batches summed up to now, the seconds in each stage, where reading stood before and after; what it
     rejected, and what was found about the shape and quality of its records and about the run itself.
     """
-    row, found = await ask_database(request, lambda connection: _detail(connection, run_id))
+    row, found = await ask_database(request, lambda connection: run_details.of_run(connection, run_id))
     body = RunAnswer(data=shown_run_detail(row, found), **around(request))
     return JSONResponse(body.model_dump(mode="json"))
 
@@ -120,23 +120,6 @@ async def _chosen(connection: Connection, query: RunsParameters) -> RunFilter:
     if query.source in SOURCE_TYPES and await sources.find(connection, query.source) is None:
         return RunFilter(source_type=query.source, state=query.status)
     return RunFilter(source_id=(await sources.get(connection, query.source)).id, state=query.status)
-
-
-async def _detail(connection: Connection, run_id: int) -> tuple[dict[str, Any], RunFindings]:
-    row = await run_pages.find_seen(connection, run_id)
-    size_bytes, stage_seconds = await batches.effort(connection, run_id)
-    row |= {"size_bytes": size_bytes, "stage_seconds": stage_seconds}
-    if row["finished_at"] is None:
-        counters, count, _ = await batches.sums(connection, run_id)
-        row |= {**counters.as_dict(), "batches": count}
-    groups, more = await run_rejects.of_run(connection, row["source_id"], run_id)
-    return row, RunFindings(
-        rejects=groups,
-        more_rejects=more,
-        drift=await drift.drift_of_run(connection, run_id),
-        quality=await quality.of_run(connection, run_id),
-        anomalies=await anomalies.of_run(connection, run_id),
-    )
 
 
 def _require_storable(name: str) -> None:
