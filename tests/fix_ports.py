@@ -38,3 +38,10 @@ def _bound(port: int) -> Generator[int]:
         holder.bind(("127.0.0.1", port))
         holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         yield holder.getsockname()[1]
+
+
+@pytest.fixture
+def other_port() -> Iterator[int]:
+    """One more of the same kind."""
+    with _bound(0) as port:
+        yield port

@@ -18,7 +18,7 @@ from kasparro.services.alert_outbox import Waiting
 TEST_KIND: Final = "test"
 FIRST_LOOK: Final[Mapping[str, str]] = {
     "failing": "kasparro runs show {run_id}",
-    "systemic": "kasparro rejects list --run {run_id}",
+    "systemic": "kasparro runs show {run_id}",
     "stale": "kasparro status",
     "drift": "kasparro drift list --source {source}",
     "quality": "kasparro runs show {run_id}",
