@@ -304,6 +304,7 @@ async def test_an_absent_collector_is_told_of_once_and_harms_nothing(
     [
         ({"OTEL_TRACES_EXPORTER": "console"}, "OTEL_TRACES_EXPORTER=console: there is only otlp, and none"),
         ({"OTEL_TRACES_EXPORTER": "otlp", "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}, "there is only http/protobuf"),
+        ({"OTEL_TRACES_EXPORTER": "otlp", "OTEL_BSP_MAX_QUEUE_SIZE": "-1"}, "no traces: "),
     ],
 )
 def test_what_cannot_be_done_is_told_and_left(

@@ -114,12 +114,12 @@ def start(service: str) -> None:
             "tracing.not_installed", message="traces are wanted, but not installed: pip install 'kasparro[otel]'"
         )
         return
-    from kasparro.core.tracing_export import make_tracing
-
     try:
+        from kasparro.core.tracing_export import make_tracing
+
         stop()
         _tracing = make_tracing(service)
-    except ValueError as error:
+    except (ValueError, ImportError) as error:  # what a variable says, or half of an installation
         log.warning("tracing.off", message=f"no traces: {error}")
 
 

@@ -191,7 +191,7 @@ class _Reporting(SpanExporter):
         self._lost = 0
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        result = self._exporter.export(spans)
+        result = self._exported(spans)
         if result is not SpanExportResult.SUCCESS:
             self._lost += len(spans)
             if not self._fails:
@@ -202,6 +202,12 @@ class _Reporting(SpanExporter):
             self._lost = 0
         self._fails = result is not SpanExportResult.SUCCESS
         return result
+
+    def _exported(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        try:
+            return self._exporter.export(spans)
+        except Exception:  # noqa: BLE001  whatever a variable has made of it, such as a certificate that is not there
+            return SpanExportResult.FAILURE
 
     def shutdown(self) -> None:
         self._exporter.shutdown()
