@@ -15,6 +15,7 @@ from kasparro.schemas.configuration import (
     base,
     csv,
     deletes,
+    drift,
     mapping,
     retention,
     rss,
@@ -166,6 +167,7 @@ def reference_text() -> str:
             for position, kind in enumerate(_members(TypedCheck))
         ),
         _section("`deletes`", deletes.Deletes),
+        _section("`drift`", drift.DriftPolicies),
         _section("`retention`", retention.Retention),
         _section("`alerts`", alerts.Alerts, _ALERTS),
         *(_section(f"`hooks` of type `{type_of(kind)}`", kind) for kind in (alerts.WebhookHook, alerts.SlackHook)),
