@@ -65,7 +65,7 @@ async def test_run_prints_one_document(place: Place) -> None:
     [run] = ended.document["data"]
     assert set(run) == {
         "source", "state", "run_id", "pass_id", "resumes_run_id", "started_at", "finished_at", "batches", "records",
-        "earlier_runs", "raw_written", "gone", "snapshot", "digest", "error",
+        "earlier_runs", "raw_written", "gone", "snapshot", "quality", "anomalies", "digest", "error",
     }  # fmt: skip
     assert (run["source"], run["state"], run["error"], run["resumes_run_id"]) == ("items", "succeeded", None, None)
     assert run["records"] == {**dict.fromkeys(COUNTERS, 0), "fetched": 2, "inserted": 2}
