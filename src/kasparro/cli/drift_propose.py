@@ -63,7 +63,7 @@ async def _findings(
     context: Context, connection: "Connection", file: "ConfigurationFile", source: str | None
 ) -> "dict[str, list[Drifted]]":
     """The open findings of configured sources, by source."""
-    from kasparro.ingestion.mending.proposals import MENDED
+    from kasparro.ingestion.mending.proposals import is_mended
     from kasparro.services import drift, sources
 
     source_id = None if source is None else (await sources.get(connection, source)).id
@@ -72,7 +72,7 @@ async def _findings(
     for event in await drift.open_findings(connection, source_id):
         if event.source not in configured:
             context.note(f"{event.source}: not in {file.name} any more")
-        elif event.kind in MENDED:
+        elif is_mended(event.kind, event.expected):
             found.setdefault(event.source, []).append(await _drifted(connection, event))
         elif event.mapped:
             context.note(f"{event.source}: drift {event.id}: {event.kind} {event.field}: no change is proposed")
@@ -84,7 +84,7 @@ async def _drifted(connection: "Connection", event: "DriftEvent") -> "Drifted":
     from kasparro.services import drift
 
     limits = None
-    if event.kind == "type_changed":
+    if event.kind != "field_renamed":
         profile = await drift.seen_profile(connection, event.id)
         limits = (profile or {}).get("fields", {}).get(event.field, {}).get("range")
     return Drifted(event.id, event.kind, event.field, event.confidence, event.parts, event.expected, event.seen, limits)

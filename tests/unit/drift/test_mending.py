@@ -277,6 +277,9 @@ TIMES: list[tuple[str, tuple[str, str, Any], str, list[tuple[Any, str]]]] = [
     ("occurred_at: {expr: \"parse_time(at, 'epoch_s')\"}", ("number", "time", None),
      "type(at) == 'number' && parse_time(at, 'epoch_s') || at",
      [(1_517_443_200, "2018-02-01T00:00:00+00:00"), ("2018-02-01", "2018-02-01"), (None, "")]),
+    ("occurred_at: {expr: \"parse_time(at, 'epoch_s')\"}", ("number", "number", MILLISECONDS),
+     "at > `20000000000` && parse_time(at, 'epoch_ms') || parse_time(at, 'epoch_s')",
+     [(1_517_443_200, "2018-02-01T00:00:00+00:00"), (1_517_443_200_000, "2018-02-01T00:00:00+00:00"), (None, "")]),
 ]  # fmt: skip
 
 
@@ -314,4 +317,6 @@ def _renamed(subject: str) -> Drifted:
 
 
 def _retyped(before: str, after: str, limits: Any) -> Drifted:
-    return Drifted(4, "type_changed", "at", 1.0, {}, {"types": {before: 1.0}}, {"types": {after: 1.0}}, limits)
+    kind = "value_shift" if before == after else "type_changed"
+    sides = [{"types": {each: 1.0}, "scale": {}} for each in (before, after)]
+    return Drifted(4, kind, "at", 1.0, {}, sides[0], sides[1], limits)

@@ -10,8 +10,9 @@ from kasparro.ingestion.mending.renaming import chain, either, read_either, read
 from kasparro.ingestion.mending.type_changes import judge
 from kasparro.schemas.configuration import AnySourceConfig, CsvSourceConfig
 
-MENDED: Final = ("field_renamed", "type_changed")
-"""Kinds of findings that a change of the mapping may answer."""
+_TIME_FORMAT: Final = "time format"
+_COUNTED: Final = "time as a number"
+_ASPECTS: Final = frozenset((_TIME_FORMAT, "scale"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,18 +58,25 @@ class Proposal:
     unchanged: list[Unchanged] = field(default_factory=list[Unchanged])
 
 
+def is_mended(kind: str, expected: Mapping[str, Any]) -> bool:
+    """Whether a change of the mapping may answer such a finding; of shifts, those of times."""
+    return kind in ("field_renamed", "type_changed") or (kind == "value_shift" and not _ASPECTS.isdisjoint(expected))
+
+
 def propose(config: AnySourceConfig, findings: Sequence[Drifted]) -> Proposal:
     """The changes for open findings, those of the same setting made into one."""
     proposal, current = Proposal(), {use.at: use for use in uses(config)}
     changed: dict[Place, Change] = {}
     for finding in findings:
-        if finding.kind not in MENDED:
+        if not is_mended(finding.kind, finding.expected):
             continue
         path = renamed(finding.subject, read_paths(config))[0] if finding.kind == "field_renamed" else finding.subject
         found = uses_of(config, path)
         if not found:
             proposal.unchanged.append(Unchanged(finding, None, "no setting reads it", is_fine=True))
         for use in found:
+            if finding.kind == "value_shift" and use.at[:2] != ("map", "occurred_at"):
+                continue
             as_it_is = _as_it_is(current[use.at], changed.get(use.at))
             decided = _decide(config, finding, as_it_is, path)
             if isinstance(decided, Unchanged):
@@ -94,10 +102,10 @@ def _is_new_form(change: Change, current: Mapping[Place, Use]) -> bool:
 
 
 def _decide(config: AnySourceConfig, finding: Drifted, use: Use, path: str) -> Change | Unchanged:
-    if finding.kind == "type_changed":
+    if finding.kind != "field_renamed":
         if not any(is_within(each, path) for each in use.reads.paths):
             return Unchanged(finding, use.shown, "it reads another part of it", is_fine=True)
-        verdict = judge(use, path, finding.expected, finding.seen, finding.limits)
+        verdict = judge(use, path, _types(finding.expected), _types(finding.seen), finding.limits)
         if verdict.text is None:
             return Unchanged(finding, use.shown, verdict.says, verdict.is_fine)
         return Change(finding, use, verdict.text)
@@ -117,6 +125,14 @@ def _decide(config: AnySourceConfig, finding: Drifted, use: Use, path: str) -> C
             finding, use.shown, f"where {use.text} reads {old}, it cannot be told how to read {new} as well"
         )
     return Change(finding, use, text)
+
+
+def _types(side: Mapping[str, Any]) -> Mapping[str, float]:
+    """The types that a finding tells of; numbers in text that count time are such where only formats are told."""
+    formats: Mapping[str, float] | None = side.get(_TIME_FORMAT)
+    if formats is not None:
+        return {"text number" if name == _COUNTED else "time": share for name, share in formats.items()}
+    return side.get("types") or ({"number": 1.0} if "scale" in side else {})
 
 
 def _fixed(config: AnySourceConfig, use: Use, old: str, new: str) -> str | None:

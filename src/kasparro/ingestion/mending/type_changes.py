@@ -11,8 +11,10 @@ from kasparro.ingestion.mending.renaming import chain
 _SECONDS: Final = (5e8, 4e9)
 _MILLISECONDS: Final = (5e11, 4e12)
 """1985 to 2096."""
+_LEAST_MILLISECONDS: Final = 20_000_000_000
+"""As seconds, the year 2603; as milliseconds, 1970."""
 _SCALARS: Final = frozenset(("number", "boolean", "text number", "time", "text"))
-_EPOCH: Final = re.compile(r"parse_time\((?P<chain>[^(),']+), *'epoch_m?s'\)")
+_EPOCH: Final = re.compile(r"parse_time\((?P<chain>[^(),']+), *'(?P<unit>epoch_m?s)'\)")
 _DIGITS: Final = "'^[0-9.]+$'"
 
 
@@ -25,8 +27,8 @@ class Verdict:
     is_fine: bool = False
 
 
-def judge(use: Use, path: str, expected: Mapping[str, Any], seen: Mapping[str, Any], limits: Any) -> Verdict:
-    """What to do about one setting; `expected` and `seen` are the finding's, `limits` the least and largest number."""
+def judge(use: Use, path: str, expected: Mapping[str, float], seen: Mapping[str, float], limits: Any) -> Verdict:
+    """What to do about one setting, given the types that were and are; `limits`: the least and largest number now."""
     before, after = _main(expected), _main(seen)
     if use.at[0] != "map" or len(use.at) == 1:
         return _of_other(use, before, after)
@@ -60,16 +62,25 @@ def _of_time(use: Use, before: str, after: str, limits: Any) -> Verdict:
     """Times in text, and numbers of seconds or milliseconds."""
     if (before, after) in (("number", "text number"), ("text number", "number")) and use.form == "expression":
         return Verdict(None, f"{use.shown} reads numbers in text as well", is_fine=True)
-    epoch = _EPOCH.fullmatch(use.text) if use.form == "expression" else None
+    epoch, unit = _EPOCH.fullmatch(use.text) if use.form == "expression" else None, _unit(limits)
+    if epoch is not None and before == after == "number":
+        return _of_unit(use, epoch["chain"].strip(), epoch["unit"], unit)
     if epoch is not None and after == "time":
         text = epoch["chain"].strip()
         return Verdict(f"type({text}) == 'number' && {use.text} || {text}", "times in text, or as before")
-    unit = _unit(limits)
     if use.form != "expression" and before == "time" and after in ("number", "text number") and unit is not None:
         text = chain([use.text]) if use.form == "column" else use.text
         counted = f"type({text}) == 'number'" if after == "number" else f"regex({text}, {_DIGITS})"
         return Verdict(f"{counted} && parse_time({text}, '{unit}') || {text}", f"{unit}, or times in text")
     return Verdict(None, f"{use.shown} needs a time: how to read one out of {_named(after)} is not known")
+
+
+def _of_unit(use: Use, text: str, before: str, after: str | None) -> Verdict:
+    """Seconds that are milliseconds now, or the other way round: the larger numbers are milliseconds."""
+    if after is None or after == before:
+        return Verdict(None, f"{use.shown} counts {before}, and what is counted now is not known")
+    milliseconds, seconds = f"parse_time({text}, 'epoch_ms')", f"parse_time({text}, 'epoch_s')"
+    return Verdict(f"{text} > `{_LEAST_MILLISECONDS}` && {milliseconds} || {seconds}", "seconds and milliseconds")
 
 
 def _unit(limits: Any) -> str | None:
@@ -81,9 +92,8 @@ def _unit(limits: Any) -> str | None:
     return next((unit for unit, (least, most) in ranges.items() if least <= low <= high <= most), None)
 
 
-def _main(side: Mapping[str, Any]) -> str:
+def _main(types: Mapping[str, float]) -> str:
     """The type that most values are of."""
-    types: Mapping[str, float] = side.get("types") or {}
     return max(types, key=lambda name: types[name]) if types else "nothing"
 
 
