@@ -1,7 +1,9 @@
 """`kasparro status`: what runs, and the last run of each source. Starts nothing."""
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
 
 from kasparro.cli.frame import Context, command
 from kasparro.cli.output import Result, Table
@@ -22,9 +24,24 @@ _SCHEMA: Final = {
 """What to say of each state."""
 
 
-@command(example="kasparro status --json")
-async def status(context: Context) -> Result:
-    """Show what runs here, and how each source fared: its last run, and what all of its runs wrote."""
+WatchOption = Annotated[bool, typer.Option("--watch", help="Show each source again and again, until q or Ctrl-C.")]
+EveryOption = Annotated[
+    float, typer.Option("--every", min=0.2, max=3600, help="With --watch: seconds from one look to the next.")
+]
+
+
+@command(example="kasparro status --watch")
+async def status(context: Context, watch: WatchOption = False, every: EveryOption = 2.0) -> Result | None:
+    """Show what runs here, and how each source fared: its last run, and what all of its runs wrote. With --watch, each
+    source on one screen: progress, what is open, when it is read next."""
+    if watch:
+        from kasparro.cli.watching import watch as look_on
+
+        return await look_on(context, every)
+    return await _shown(context)
+
+
+async def _shown(context: Context) -> Result:
     from kasparro.cli.background import SERVER, TITLES, Background
     from kasparro.core import embedded
     from kasparro.core.errors import DatabaseError
