@@ -11,7 +11,7 @@ from kasparro.ingestion.coordinator import Request
 from kasparro.ingestion.run import Conditions, run_source
 from tests.scripted import ScriptedSource, job_of, row
 
-MOST_STATEMENTS = 36
+MOST_STATEMENTS = 39
 LANES = 3
 
 

@@ -194,8 +194,8 @@ async def _run_claimed(
         if row["duplicate"]:
             await report_repeats(bound, connection, row)
         judged = await report_quality(bound, connection, plan)
-        unusual = await report_anomalies(bound, connection, run_id)
         found = await run_facts.counts(connection, run_id)
+        unusual = await report_anomalies(bound, connection, run_id) if found["anomalies"] else ()
     coordinator.watching.report(job.source.name, run_id)
     log_end(bound, row, found, plan.reject_codes)
     if error is None:
