@@ -11,7 +11,7 @@ from kasparro.ingestion.faults import Faults
 from kasparro.ingestion.job import SourceJob, build_job
 from kasparro.ingestion.run import Conditions, RunOutcome, run_source
 from kasparro.ingestion.source import BatchLimits
-from kasparro.schemas.configuration import parse_configuration
+from kasparro.schemas.configuration import AnySourceConfig, parse_configuration
 from kasparro.schemas.quality import QualityResult
 
 COLUMNS: tuple[str, ...] = ("id", "name", "price", "kind", "url", "at", "label", "size", "gone")
@@ -36,11 +36,14 @@ class Judged:
             writer.writeheader()
             writer.writerows({"id": f"k{number}", **row} for number, row in enumerate(rows, 1))
 
-    def job(self) -> SourceJob:
+    def config(self) -> AnySourceConfig:
         deletes = "deletes: {tombstone: \"gone == 'yes'\"}"
         own = f"name: {self.name}, type: csv, path: judged.csv, key: id, map: {MAP}, {deletes}, {self.more}"
         text = f"sources:\n  - {{{own}, checks: [{self.checks}]}}\n"
-        return build_job(parse_configuration(text, {}).sources[0], self.folder)
+        return parse_configuration(text, {}).sources[0]
+
+    def job(self) -> SourceJob:
+        return build_job(self.config(), self.folder)
 
     async def run(self, **given: Any) -> RunOutcome:
         request, faults = Request(**given.pop("request", {})), given.pop("faults", None) or Faults()

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -15,11 +16,17 @@ from kasparro.core.errors import ConfigurationError, QualityError, StoppedError
 from kasparro.ingestion import connections
 from kasparro.ingestion.coordinator import Request
 from kasparro.ingestion.faults import Faults, parse_plans
+from kasparro.ingestion.moments import Window
+from kasparro.ingestion.operations.backfill import chunk_job, open_backfill
 from kasparro.ingestion.run import Conditions, run_source
+from kasparro.schemas.quality import Check
 from kasparro.services import quality, quality_scan, runs, sources
+from kasparro.workers.scheduler import Scheduled
 from tests.fix_database import cloned
+from tests.integration.test_scheduler import EveryMinutes, run_until, states
 from tests.judged import Judged
 from tests.replays import BEFORE, Items
+from tests.scripted import ScriptedSource, job_of, row
 
 
 @pytest.fixture
@@ -329,3 +336,29 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     monkeypatch.setattr(connections, "connect", listening)
     return texts
+
+
+async def test_scheduler_reads_a_source_whose_data_fails_a_check_at_its_ordinary_times(
+    database: ConnectionOptions, connection: Connection
+) -> None:
+    check = Check("row_count", "row count at least 3", "fail", {"type": "row_count", "min": 3}, "3", low=Decimal(3))
+    scheduled = [
+        Scheduled(job_of(ScriptedSource({"p": [row("a")]}, name=name), checks=checks), EveryMinutes(2))
+        for name, checks in (("good", ()), ("bad", (check,)))
+    ]
+    await run_until(database, scheduled, lambda finished: finished["good"] >= 6)
+    assert {state for state, _ in await states(connection, "bad")} == {"failed"}
+    assert len(await states(connection, "bad")) >= 5, "a source that backs off would have been read three times"
+
+
+async def test_backfill_leaves_it_to_the_next_run_to_judge(judged: Judged, connection: Connection) -> None:
+    judged.write({**GOOD, "at": "2020-01-01"})
+    await judged.judge(ONLY_X)
+    judged.write({**GOOD, "at": "2020-01-01"}, {**BAD, "at": "2020-01-02"})
+    job, window = judged.job(), Window(datetime(2020, 1, 2, tzinfo=UTC), datetime(2020, 1, 3, tzinfo=UTC))
+    backfill, _ = await open_backfill(connection, job, window, timedelta(days=1), anew=False)
+    chunk, operation = chunk_job(job, judged.config(), backfill, window)
+    filled = await run_source(chunk, Request(operation=operation), Conditions(judged.options))
+    assert (filled.state, filled.row and filled.row["inserted"], filled.quality) == ("succeeded", 1, ())
+    assert await quality.failing(connection) == []
+    assert isinstance((await judged.run()).error, QualityError)

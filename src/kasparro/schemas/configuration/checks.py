@@ -181,8 +181,8 @@ class MatchesCheck(RecordCheck):
 
 
 class FreshWithinCheck(SourceCheck):
-    """The newest time of all records is not older than this, and no further in the future, when the run ends. A source
-    without such a time is not fresh."""
+    """The newest time is not older than this when the run ends. Times that are further in the future do not count, and
+    a source without any is not fresh."""
 
     type: Literal["fresh_within"]
     """What is checked."""
