@@ -7,10 +7,10 @@ from itertools import pairwise
 from typing import Final
 
 from kasparro.services.anomalies.facts import Anomaly, Measure, RunFacts
-from kasparro.services.anomalies.robust import FEWEST, median
+from kasparro.services.anomalies.robust import FEWEST, exp
 from kasparro.services.anomalies.seasons import Expected, Point, expect
 from kasparro.services.anomalies.wording import counted, times, usual_range
-from kasparro.services.anomalies.work import Work
+from kasparro.services.anomalies.work import Work, gap_ratio
 
 _STEADY: Final = 0.03
 """The least spread of counts, as a share: so a count that never varied may be an eighth more or less."""
@@ -50,9 +50,9 @@ def stuck(history: Sequence[Work], work: Work) -> list[Anomaly]:
         return []
     same = max(sum(one == other for one, other in pairwise(before)), before.count(counts[-1]))
     chance = ((same + 1) / (len(before) + 1)) ** (streak - 1)
-    if chance > _STUCK_CHANCE:
-        return []
     longest = _longest(before)
+    if chance > _STUCK_CHANCE or streak <= longest:
+        return []
     was = "never twice before" if longest == 1 else f"at most {longest} times before"
     message = f"fetched exactly {counted(counts[-1])} {streak} times in a row, {was}"
     return [Anomaly("stuck", 1, longest, streak, math.sqrt(-2 * math.log(chance)), message)]
@@ -78,8 +78,8 @@ def _counted(history: Sequence[Work], work: Work, measure: Measure, of: Callable
     if expected is None or _is_near(points, work, value):
         return None
     least, most = _stretched(history, work)
-    low = math.expm1(expected.low + math.log(least))
-    high = math.expm1(expected.high + math.log(most))
+    low = exp(expected.low + math.log(least)) - 1
+    high = exp(expected.high + math.log(most)) - 1
     counts = [of(each.run) for each in history]
     if counts.count(0) >= _OFTEN_NONE * len(counts):
         low, high = 0.0, max(high, _BURST * sorted(counts)[-2])
@@ -90,7 +90,7 @@ def _counted(history: Sequence[Work], work: Work, measure: Measure, of: Callable
 
 
 def _floor(level: float) -> float:
-    return max(_STEADY, _BY_CHANCE / math.sqrt(math.exp(max(level, 0.0))))
+    return max(_STEADY, _BY_CHANCE / math.sqrt(exp(max(level, 0.0))))
 
 
 def _is_near(points: Sequence[Point], work: Work, value: float) -> bool:
@@ -102,14 +102,11 @@ def _is_near(points: Sequence[Point], work: Work, value: float) -> bool:
 
 def _stretched(history: Sequence[Work], work: Work) -> tuple[float, float]:
     """How much less and how much more may have come in, for the time since the last success."""
-    gaps = [each.gap_seconds for each in history if each.gap_seconds]
-    if not gaps or not work.gap_seconds:
-        return 1.0, 1.0
-    ratio = min(max(work.gap_seconds / median(gaps), 1 / _MOST_STRETCH), _MOST_STRETCH)
+    ratio = min(max(gap_ratio(history, work), 1 / _MOST_STRETCH), _MOST_STRETCH)
     return (ratio if ratio < _SHORT_GAP else 1.0), (ratio if ratio > _LONG_GAP else 1.0)
 
 
 def _told(measure: Measure, seen: int, low: float, high: float, expected: Expected) -> str:
     did = "fetched" if measure == "volume" else "inserted and updated"
-    middle = math.expm1(expected.center)
+    middle = exp(expected.center) - 1
     return f"{did} {counted(seen)}, {usual_range(low, high)} were usual{expected.when}{times(seen, middle)}"

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from kasparro.services.anomalies.facts import Anomaly
-from kasparro.services.anomalies.robust import FEWEST, usual
+from kasparro.services.anomalies.robust import FEWEST, exp, usual
 from kasparro.services.anomalies.seasons import Point, expect
 from kasparro.services.anomalies.wording import counted, duration, size, size_range, times
 from kasparro.services.anomalies.work import Work
@@ -32,8 +32,8 @@ def slowness(history: Sequence[Work], work: Work) -> list[Anomaly]:
     if len(alike) < FEWEST:
         return []
     found = usual([_log(each.run.seconds) for each in alike], _STEADY_SECONDS)
-    center = math.exp(found.center)
-    high = max(math.exp(found.high), center + _NOTHING_SECONDS)
+    center = exp(found.center)
+    high = max(exp(found.high), center + _NOTHING_SECONDS)
     if run.seconds <= high:
         return []
     score = (_log(run.seconds) - found.center) / found.sigma
@@ -56,9 +56,9 @@ def sizes(history: Sequence[Work], work: Work) -> list[Anomaly]:
     value = math.log(run.size_bytes / run.fetched)
     if expected is None or expected.low <= value <= expected.high:
         return []
-    low, high = (math.exp(bound) * run.fetched for bound in (expected.low, expected.high))
+    low, high = (exp(bound) * run.fetched for bound in (expected.low, expected.high))
     told = f"read {size(run.size_bytes)}, {size_range(low, high)} was usual for {counted(run.fetched)}{expected.when}"
-    told += times(run.size_bytes, math.exp(expected.center) * run.fetched)
+    told += times(run.size_bytes, exp(expected.center) * run.fetched)
     return [Anomaly("bytes", low, high, run.size_bytes, expected.score(value), told)]
 
 

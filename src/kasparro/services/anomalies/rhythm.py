@@ -7,6 +7,7 @@ from itertools import pairwise
 from typing import Final
 
 from kasparro.services.anomalies.facts import Anomaly
+from kasparro.services.anomalies.robust import exp
 from kasparro.services.anomalies.seasons import Point, expect
 from kasparro.services.anomalies.wording import duration
 from kasparro.services.anomalies.work import Work
@@ -42,7 +43,7 @@ def _judged(successes: Sequence[datetime], until: datetime, passed: str) -> list
     if expected is None or expected.sigma > _IRREGULAR:
         return []
     seconds = (until - successes[-1]).total_seconds()
-    high = max(math.exp(expected.high), math.exp(expected.center) + _NOTHING_SECONDS)
+    high = max(exp(expected.high), exp(expected.center) + _NOTHING_SECONDS)
     if seconds <= high:
         return []
     after = f" after one{expected.when}" if expected.when else ""

@@ -4,6 +4,7 @@ The distance (MAD) times 1.4826 estimates a standard deviation: Rousseeuw and Cr
 Absolute Deviation", Journal of the American Statistical Association 88 (1993), section 1.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -21,6 +22,7 @@ TRIMMED: Final = 12
 ROOM: Final = 3.0
 """Around what the values cover, so many standard deviations are usual too."""
 _MAD_TO_SIGMA: Final = 1.4826
+_LARGEST_EXPONENT: Final = 700.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,11 @@ def median(values: Sequence[float]) -> float:
 def mean_distance(values: Sequence[float], center: float) -> float:
     """How far the values are from there, on the average."""
     return sum([abs(value - center) for value in values]) / len(values)
+
+
+def exp(value: float) -> float:
+    """e to that power, where that is a number at all; else the largest power of e."""
+    return math.exp(min(value, _LARGEST_EXPONENT))
 
 
 def usual(values: Sequence[float], floor: float, *, trusted: int = 0) -> Usual:

@@ -9,10 +9,9 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from kasparro.services.anomalies.facts import Anomaly, RunFacts
-from kasparro.services.anomalies.robust import median
 from kasparro.services.anomalies.seasons import Expected, Point, expect
 from kasparro.services.anomalies.wording import percent, percent_range
-from kasparro.services.anomalies.work import Work
+from kasparro.services.anomalies.work import Work, gap_ratio
 
 FEWEST_RECORDS: Final = 20
 """Shares of fewer records say nothing."""
@@ -44,7 +43,7 @@ def unchanged(history: Sequence[Work], work: Work) -> list[Anomaly]:
     expected = _expected(history, work, lambda each: each.unchanged, _UNCHANGED_FLOOR)
     if expected is None:
         return []
-    value, ratio = _value(run.unchanged, run.fetched), _gap_ratio(history, work)
+    value, ratio = _value(run.unchanged, run.fetched), gap_ratio(history, work)
     if not (value < expected.low and ratio <= _LONG_GAP) and not (value > expected.high and ratio >= _SHORT_GAP):
         return []
     low, high, seen = _share(expected.low), _share(expected.high), run.unchanged / run.fetched
@@ -68,8 +67,3 @@ def _value(part: int, whole: int) -> float:
 
 def _share(value: float) -> float:
     return math.sin(min(max(value, 0.0), math.pi / 2)) ** 2
-
-
-def _gap_ratio(history: Sequence[Work], work: Work) -> float:
-    gaps = [each.gap_seconds for each in history if each.gap_seconds]
-    return work.gap_seconds / median(gaps) if gaps and work.gap_seconds else 1.0

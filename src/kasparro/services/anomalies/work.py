@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from kasparro.services.anomalies.facts import SUCCESSES, RunFacts
+from kasparro.services.anomalies.robust import median
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,14 @@ def works(runs: Sequence[RunFacts]) -> list[Work]:
         if known:
             found.append(Work(whole, whole is not run, gap))
     return found
+
+
+def gap_ratio(history: Sequence[Work], work: Work) -> float:
+    """The time since the success before, as a multiple of what is usual; 1 where that is not known."""
+    gaps = [each.gap_seconds for each in history if each.gap_seconds is not None and each.gap_seconds > 0]
+    if not gaps or work.gap_seconds is None or work.gap_seconds <= 0:
+        return 1.0
+    return work.gap_seconds / median(gaps)
 
 
 def _joined(earlier: RunFacts, run: RunFacts) -> RunFacts:
