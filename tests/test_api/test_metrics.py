@@ -10,6 +10,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from kasparro import __version__
 from kasparro.api.app import create_app
 from kasparro.core.database import Connection, ConnectionOptions, connect
+from kasparro.schemas.quality import QualityResult
+from kasparro.services import quality
 from tests.test_api.operating import operator, write_history
 
 ROW = re.compile(r"^\| `(kasparro_[a-z_]+)` \| (gauge|counter|histogram) \| (.*?) \|", re.MULTILINE)
@@ -34,12 +36,23 @@ insert into run_anomalies (run_id, source_id, measure, expected_low, expected_hi
 select r.id, r.source_id, 'volume', 1, 2, 9, 7.5, 'far more than usual'
 from etl_runs r join sources s on s.id = r.source_id
 where s.name = 'quakes' and r.state in ('succeeded', 'partial') order by r.id desc limit 1;
-insert into quality_results (run_id, position, source_id, name, level, passed, message, definition, examples)
-select r.id, 1, r.source_id, 'enough', 'warn', false, 'too few', '{}', '[]'
-from etl_runs r join sources s on s.id = r.source_id
-where s.name = 'quakes' and r.finished_at is not null order by r.id desc limit 1;
 """
 """What the rows say that runs, schedulers and the database itself write."""
+
+FAILED = QualityResult(1, "enough", "warn", False, 0, 0, None, "too few", (), {}, "")
+
+
+async def write_facts(connection: Connection) -> None:
+    """Those, and a quality check that has failed."""
+    await write_history(connection)
+    await connection.execute(FACTS)
+    row = await connection.fetchrow("""
+        select r.id, r.source_id from etl_runs r join sources s on s.id = r.source_id
+        where s.name = 'quakes' and r.finished_at is not null order by r.id desc limit 1
+    """)
+    assert row is not None
+    await quality.save(connection, row["id"], row["source_id"], [FAILED])
+
 
 Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 
@@ -80,8 +93,7 @@ async def test_every_metric_is_documented_with_its_type_and_labels_and_no_other(
     client: httpx.AsyncClient, connection: Connection
 ) -> None:
     """Against the page itself: a metric that is added, dropped or renamed shows here."""
-    await write_history(connection)
-    await connection.execute(FACTS)
+    await write_facts(connection)
     await client.get("/runs")
     samples, types = await scraped(client)
     page = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text(encoding="utf-8")
@@ -97,8 +109,7 @@ async def test_every_metric_is_documented_with_its_type_and_labels_and_no_other(
 
 
 async def test_facts_of_sources_come_from_small_rows(client: httpx.AsyncClient, connection: Connection) -> None:
-    await write_history(connection)
-    await connection.execute(FACTS)
+    await write_facts(connection)
     samples, _ = await scraped(client)
     quakes = ("source", "quakes")
     assert samples["kasparro_stage_seconds_total", (quakes, ("stage", "store"))] == 2.5
