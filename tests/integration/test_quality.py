@@ -18,7 +18,9 @@ from kasparro.ingestion.coordinator import Request
 from kasparro.ingestion.faults import Faults, parse_plans
 from kasparro.ingestion.moments import Window
 from kasparro.ingestion.operations.backfill import chunk_job, open_backfill
+from kasparro.ingestion.operations.retention import apply, plan
 from kasparro.ingestion.run import Conditions, run_source
+from kasparro.schemas.configuration import Retention
 from kasparro.schemas.quality import Check
 from kasparro.services import quality, quality_scan, runs, sources
 from kasparro.workers.scheduler import Scheduled
@@ -362,3 +364,18 @@ async def test_backfill_leaves_it_to_the_next_run_to_judge(judged: Judged, conne
     assert (filled.state, filled.row and filled.row["inserted"], filled.quality) == ("succeeded", 1, ())
     assert await quality.failing(connection) == []
     assert isinstance((await judged.run()).error, QualityError)
+
+
+async def test_old_verdicts_go_with_what_old_batches_did_and_the_newest_stay(
+    judged: Judged, connection: Connection
+) -> None:
+    judged.write(BAD)
+    for _ in range(7):
+        await judged.judge(ONLY_X)
+    await connection.execute("update quality_results set created_at = created_at - interval '300 days'")
+    ages, now = {"judged": Retention.model_validate({"runs": "180d"})}, datetime.now(UTC)
+    planned, done = (await plan(judged.options, ages, now)), (await apply(judged.options, ages, now))
+    assert (planned.sources[0].verdicts, done.sources[0].verdicts) == (2, 2)
+    left = await connection.fetch("select run_id from quality_results order by 1")
+    assert [found["run_id"] for found in left] == [3, 4, 5, 6, 7]
+    assert [each.run_id for each in await quality.failing(connection)] == [7]

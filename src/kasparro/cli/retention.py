@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from kasparro.ingestion.operations.retention import MonthFate, RetentionReport, SourceFate
 
 _MONTHS: Final = ("type", "month", "partition", "source", "rows", "kept", "bytes", "fate", "reason")
-_SOURCES: Final = ("source", "fate", "payloads", "payload_bytes", "runs", "batches", "batch_bytes", "reason")
+_SOURCES: Final = (
+    "source", "fate", "payloads", "payload_bytes", "runs", "batches", "batch_bytes", "verdicts", "reason",
+)  # fmt: skip
 
 
 @command(example="kasparro retention --apply")
@@ -92,6 +94,7 @@ def _source(item: "SourceFate") -> dict[str, Any]:
         "runs": item.thinned.runs,
         "batches": item.thinned.batches,
         "batch_bytes": item.thinned.size_bytes,
+        "verdicts": item.verdicts,
     }
 
 
@@ -102,8 +105,8 @@ def _human(report: "RetentionReport") -> list[str | Table]:
     if months:
         parts += [Table(_MONTHS, months, "Payloads, by month", right=("rows", "kept", "bytes")), ""]
     if sources:
-        title = "Kept payloads that nothing points at any more, and batches of old runs"
-        parts += [Table(_SOURCES, sources, title, right=_SOURCES[2:7]), ""]
+        title = "Kept payloads that nothing points at any more; batches of old runs, and what their checks said"
+        parts += [Table(_SOURCES, sources, title, right=_SOURCES[2:8]), ""]
     size = f"about {report.size_bytes / 2**20:,.1f} MiB"
     said = f"freed {size}" if report.applied else f"would free {size}; `kasparro retention --apply` does it"
     waiting = f"; {report.skipped} left for the next time" if report.skipped else ""

@@ -10,6 +10,7 @@ from typing import Any
 from kasparro.core.canonical import DIGEST_MODULUS
 from kasparro.core.database import Connection
 from kasparro.schemas.quality import Example, QualityResult
+from kasparro.services.loading import affected
 
 _SAVE = """
 insert into quality_results
@@ -45,6 +46,13 @@ select s.name as source, last.id as run_id, last.finished_at, q.level, q.name, q
 from sources s cross join lateral ({_NEWEST}) last join quality_results q on q.run_id = last.id and not q.passed
 order by s.name, q.position
 """  # noqa: S608
+_OLD = """
+from quality_results where source_id = $1::integer and created_at < $2::timestamptz and run_id < (
+    select min(run_id) from (
+        select distinct run_id from quality_results where source_id = $1::integer order by run_id desc limit 5) newest)
+"""
+_COUNT_OLD = f"select count(*) {_OLD}"
+_FORGET = f"delete from quality_results where run_id in (select run_id {_OLD} limit 1000)"  # noqa: S608
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +116,16 @@ async def failing(connection: Connection) -> list[Failing]:
         Failing(row["source"], row["run_id"], row["finished_at"], row["level"], row["name"], row["message"])
         for row in await connection.fetch(_FAILING)
     ]
+
+
+async def old(connection: Connection, source_id: int, before: datetime) -> int:
+    """How many results were stored before this moment, those of the newest runs that judged left out."""
+    return int(await connection.fetchval(_COUNT_OLD, source_id, before))
+
+
+async def forget(connection: Connection, source_id: int, before: datetime) -> int:
+    """Drop the oldest such results, a thousand or a few more; how many that were."""
+    return affected(await connection.execute(_FORGET, source_id, before))
 
 
 def _result(row: Any) -> QualityResult:

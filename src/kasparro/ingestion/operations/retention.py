@@ -22,6 +22,7 @@ from kasparro.services import (
     checkpoints,
     locks,
     migrations,
+    quality,
     raw_retention,
     retention_lock,
     run_thinning,
@@ -69,7 +70,8 @@ class MonthFate:
 
 @dataclass(frozen=True, slots=True)
 class SourceFate:
-    """Of a source: kept payloads that nothing points at any more, and batches of runs that ended long ago."""
+    """Of a source: kept payloads that nothing points at any more, batches of runs that ended long ago, and what quality
+    checks said then."""
 
     source: str
     fate: Fate
@@ -77,6 +79,7 @@ class SourceFate:
     payloads: int = 0
     payload_bytes: int = 0
     thinned: Thinned = _NOTHING
+    verdicts: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,15 +209,18 @@ async def _drop_partition(connection: Connection, partition: str) -> None:
 async def _foreseen(connection: Connection, source: SourceInfo, age: Retention, at: datetime) -> SourceFate:
     rows, size_bytes = (0, 0) if age.raw is None else await raw_retention.unpointed(connection, source.id)
     thinned = _NOTHING if age.runs is None else await run_thinning.foldable(connection, source.id, at - age.runs)
-    return SourceFate(source.name, "drop", None, rows, size_bytes, thinned)
+    verdicts = 0 if age.runs is None else await quality.old(connection, source.id, at - age.runs)
+    return SourceFate(source.name, "drop", None, rows, size_bytes, thinned, verdicts)
 
 
 async def _thinned(connection: Connection, source: SourceInfo, age: Retention, at: datetime) -> SourceFate:
-    thinned = _NOTHING
+    thinned, verdicts = _NOTHING, 0
     while age.runs is not None and (more := await run_thinning.fold(connection, source.id, at - age.runs)).runs:
         thinned += more
+    while age.runs is not None and (dropped := await quality.forget(connection, source.id, at - age.runs)):
+        verdicts += dropped
     if age.raw is None:
-        return SourceFate(source.name, "dropped", None, thinned=thinned)
+        return SourceFate(source.name, "dropped", None, thinned=thinned, verdicts=verdicts)
 
     async def prune() -> tuple[int, int]:
         await checkpoints.lock_all(connection, source.id)
@@ -222,7 +228,7 @@ async def _thinned(connection: Connection, source: SourceInfo, age: Retention, a
 
     fate, reason, pruned = await _under_locks(connection, [source.name], prune)
     rows, size_bytes = pruned or (0, 0)
-    return SourceFate(source.name, fate, reason, rows, size_bytes, thinned)
+    return SourceFate(source.name, fate, reason, rows, size_bytes, thinned, verdicts)
 
 
 async def _under_locks(
@@ -276,6 +282,7 @@ def _log(report: RetentionReport) -> None:
         payloads=sum(item.rows - (item.kept or 0) for item in dropped) + sum(item.payloads for item in report.sources),
         kept=sum(item.kept or 0 for item in dropped),
         batches=sum(item.thinned.batches for item in report.sources),
+        verdicts=sum(item.verdicts for item in report.sources),
         size_bytes=report.size_bytes,
         skipped=report.skipped,
     )

@@ -17,8 +17,8 @@ class Retention(Strict):
     each when all of it is older, for every source of the same type that has payloads of that month. For ever when
     absent."""
     runs: Span | None = None
-    """How long what each batch of a run did is kept, such as `180d`; after that, its sums. Runs themselves stay. For
-    ever when absent."""
+    """How long what each batch of a run did is kept, such as `180d`; after that, its sums; and as long what quality
+    checks said at its end. Runs themselves stay. For ever when absent."""
 
     @model_validator(mode="after")
     def _says_something(self) -> Self:
