@@ -246,7 +246,8 @@ async def test_policy_warn_and_no_watch_hold_nothing_back(quakes: Quakes, connec
     assert len(await events(connection)) == 1
 
 
-async def test_requeue_holds_back_until_the_mapping_is_mended(quakes: Quakes, connection: Connection) -> None:
+@pytest.mark.parametrize("few", [2, 150])
+async def test_requeue_holds_back_until_the_mapping_is_mended(quakes: Quakes, connection: Connection, few: int) -> None:
     await quakes.run()
     quakes.change(rename_mag)
     await quakes.run()
@@ -260,7 +261,7 @@ async def test_requeue_holds_back_until_the_mapping_is_mended(quakes: Quakes, co
     assert landed.row is not None
     assert (landed.state, landed.row["rejected"]) == ("succeeded", 0)
     assert await values_missing(connection) == 0
-    quakes.give(150, rename_mag)
+    quakes.give(few, rename_mag)
     assert (await quakes.run()).state == "succeeded"
     (event,) = await events(connection)
     assert (event.state, event.closed_by) == ("accepted", "mapping")

@@ -13,8 +13,10 @@ from kasparro.schemas.batches import RunStamp
 from kasparro.services import drift
 
 if TYPE_CHECKING:
+    from kasparro.ingestion.drift.findings import Kind
     from kasparro.ingestion.drift.verdict import Verdict
     from kasparro.ingestion.job import SourceJob
+    from kasparro.ingestion.source import Json
 
 _LOGGED: Final = 10
 """Of more findings in one run, only the number is told."""
@@ -57,7 +59,7 @@ class Watching:
         if self._verdict is None:
             return
         if not good:
-            self._verdict = replace(self._verdict, accepted=[], shape=None)
+            self._verdict = self._verdict.of_bad_run()
         await _keep(connection, stamp, self._verdict, at)
 
     def report(self, source: str, run_id: int) -> None:
@@ -76,8 +78,24 @@ async def _keep(connection: Connection, stamp: RunStamp, verdict: "Verdict", at:
     by = f"run {stamp.run_id}"
     for event_id, reason in verdict.gone:
         await drift.close_all(connection, [event_id], state="gone", by=by, reason=reason, at=at)
-    if verdict.shape is not None:
-        await drift.save_shape(connection, stamp.source_id, verdict.shape, run_id=stamp.run_id, at=at)
+    shape = await _with_answered(connection, stamp, verdict, at)
+    if shape is not None:
+        await drift.save_shape(connection, stamp.source_id, shape, run_id=stamp.run_id, at=at)
+
+
+async def _with_answered(connection: Connection, stamp: RunStamp, verdict: "Verdict", at: datetime) -> "Json | None":
+    """The shape with findings accepted that the mapping has an answer to; None where it stays as it is."""
+    from kasparro.ingestion.drift.accepted import with_accepted
+
+    shape = verdict.shape
+    for event, answer in verdict.answered:
+        known = shape or await drift.accepted_shape(connection, stamp.source_id)
+        seen = await drift.seen_profile(connection, event.id)
+        if known is not None and (seen is not None or event.kind == "field_missing"):
+            kind: Kind = "field_missing" if event.kind == "field_missing" else "field_renamed"
+            shape = with_accepted(known, kind, event.field, seen)
+            await drift.close_all(connection, [event.id], state="accepted", by="mapping", reason=answer, at=at)
+    return shape
 
 
 def _report(source: str, run_id: int, verdict: "Verdict") -> None:
@@ -87,7 +105,13 @@ def _report(source: str, run_id: int, verdict: "Verdict") -> None:
     for found in waiting[:_LOGGED]:
         bound.warning(
             "drift.found", kind=found.kind, field=found.field, mapped=found.mapped, policy=found.policy,
-            confidence=found.confidence, share=found.share, example=found.first_example,
+            confidence=found.confidence, share=found.share, example=found.first_example, message=_message(found),
         )  # fmt: skip
     if len(waiting) > _LOGGED:
         bound.warning("drift.found", message=f"{len(waiting) - _LOGGED} more: see `kasparro drift list`")
+
+
+def _message(found: drift.FoundDrift) -> str:
+    what = f"{found.kind.replace('_', ' ')}: {found.field} ({found.share:.0%} of records)"
+    done = {"quarantine": "they are rejected, and keep their payloads", "fail": "the run fails"}.get(found.policy)
+    return f"{what}{f'; {done}' if done else ''}; see `kasparro drift list`"

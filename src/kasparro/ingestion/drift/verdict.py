@@ -1,6 +1,6 @@
 """What a watched run comes to: findings to store, those that are over, and what is accepted from then on. Pure."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final
 
@@ -34,14 +34,21 @@ class Acceptance:
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """`renewed` are open findings that the run has met again, without enough records to find them anew; `gone` those
-    that are over, with the reason; `shape` what is accepted from then on, None where that stays.
+    that are over, with the reason; `answered` those that the mapping has an answer to by now, with what it is; `shape`
+    what is accepted from then on, None where that stays.
     """
 
     found: list[FoundDrift] = field(default_factory=list[FoundDrift])
     accepted: list[Acceptance] = field(default_factory=list[Acceptance])
     renewed: list[int] = field(default_factory=list[int])
     gone: list[tuple[int, str]] = field(default_factory=list[tuple[int, str]])
+    answered: list[tuple[StandingEvent, str]] = field(default_factory=list[tuple[StandingEvent, str]])
     shape: Json | None = None
+
+    def of_bad_run(self) -> "Verdict":
+        """The same for a run that is not good after all: it accepts and teaches nothing."""
+        found = [each for each in self.found if each.policy != "accept"]
+        return replace(self, found=found, accepted=[], answered=[], shape=None)
 
 
 def conclude(watch: Watch, *, well: bool) -> Verdict:
@@ -53,10 +60,14 @@ def conclude(watch: Watch, *, well: bool) -> Verdict:
     found = [*compared, *more]
     verdict = Verdict([_to_store(watch, each) for each in found], renewed=renewed)
     if not well:
-        return verdict
+        return verdict.of_bad_run()
+    answered = list(_answered(watch, found))
+    gone = list(_gone(watch, found, [*renewed, *(event.id for event, _ in answered)]))
+    if not watch.teaches:
+        return replace(verdict.of_bad_run(), gone=gone)
     accepted = [each for finding in found if (each := _acceptance(watch, finding)) is not None]
-    gone = list(_gone(watch, found, renewed))
-    return replace(verdict, accepted=accepted, gone=gone, shape=_shape(watch, verdict, accepted, gone))
+    shape = _shape(watch, verdict, accepted, len(gone) + len(answered))
+    return replace(verdict, accepted=accepted, gone=gone, answered=answered, shape=shape)
 
 
 def _with_examples(watch: Watch, finding: Finding) -> Finding:
@@ -150,22 +161,37 @@ def _acceptance(watch: Watch, finding: Finding) -> Acceptance | None:
     """Why a finding needs nobody to decide, if it does not."""
     if _policy(watch, finding) == "accept":
         return Acceptance(finding.kind, finding.field, "policy", f"drift: {{{finding.kind}: accept}}")
-    if finding.kind == "field_renamed" and not finding.mapped:
-        _, new = renamed(finding.field, () if watch.shape is None else watch.shape.known.fields)
-        if any(is_within(path, new) for path in watch.watched.read):
-            return Acceptance(finding.kind, finding.field, "mapping", f"the mapping reads {new}")
     was_mapped = any(event.mapped for event in watch.open_events if (event.kind, event.field) == _key(finding))
-    if finding.kind == "field_missing" and was_mapped and not finding.mapped:
-        return Acceptance(finding.kind, finding.field, "mapping", f"the mapping does not need {finding.field} now")
-    return None
+    answer = _answer(watch, finding.kind, finding.field, was_mapped=was_mapped)
+    return None if answer is None else Acceptance(finding.kind, finding.field, "mapping", answer)
 
 
-def _gone(watch: Watch, found: list[Finding], renewed: list[int]) -> Iterator[tuple[int, str]]:
-    """Open findings that are over, or are told of otherwise now."""
+def _answered(watch: Watch, found: list[Finding]) -> Iterator[tuple[StandingEvent, str]]:
+    """Open findings that the run has not found, and that the mapping has an answer to."""
+    keys = {_key(finding) for finding in found}
+    for event in watch.open_events:
+        answer = _answer(watch, event.kind, event.field, was_mapped=event.mapped)
+        if answer is not None and (event.kind, event.field) not in keys:
+            yield event, answer
+
+
+def _answer(watch: Watch, kind: str, path: str, *, was_mapped: bool) -> str | None:
+    """What the mapping says to a field that is there no more, where it does not need it now."""
+    old = watch.old_side(kind, path)
+    if kind not in _OF_PRESENCE or any(is_within(each, old) for each in watch.watched.mapped):
+        return None
+    if kind == "field_missing":
+        return f"the mapping does not need {old} now" if was_mapped else None
+    _, new = renamed(path, () if watch.shape is None else watch.shape.known.fields)
+    return f"the mapping reads {new}" if any(is_within(each, new) for each in watch.watched.read) else None
+
+
+def _gone(watch: Watch, found: list[Finding], standing: Collection[int]) -> Iterator[tuple[int, str]]:
+    """Open findings that are over, or are told of otherwise now; not those that still stand."""
     keys = {_key(finding) for finding in found}
     compared = watch.shape is not None and min(watch.shape.known.records, watch.profile.records) >= FEWEST_RECORDS
     for event in watch.open_events:
-        if (event.kind, event.field) in keys or event.id in renewed:
+        if (event.kind, event.field) in keys or event.id in standing:
             continue
         old = watch.old_side(event.kind, event.field)
         others = [each for each in found if is_within(old, watch.old_side(each.kind, each.field))]
@@ -194,10 +220,8 @@ def _was_counted(watch: Watch, event: StandingEvent, path: str) -> bool:
     return (1 - min(1.0, event.share)) ** counted.size < CHANCE
 
 
-def _shape(watch: Watch, verdict: Verdict, accepted: list[Acceptance], gone: list[tuple[int, str]]) -> Json | None:
-    """What is accepted from now on; None where the run changes nothing about it."""
-    if not watch.teaches:
-        return None
+def _shape(watch: Watch, verdict: Verdict, accepted: list[Acceptance], closed: int) -> Json | None:
+    """What is accepted from then on; None where the run changes nothing about it. `closed`: open findings that end."""
     shape = watch.shape
     if shape is None:
         return Shape.of(watch.profile).to_json()
@@ -207,7 +231,7 @@ def _shape(watch: Watch, verdict: Verdict, accepted: list[Acceptance], gone: lis
         for each in accepted:
             stored = with_accepted(stored, each.kind, each.field, profiles[each.kind, each.field])
         return stored
-    waits = len(watch.open_events) > len(gone)
+    waits = len(watch.open_events) > closed
     too_few = watch.profile.records < FEWEST_RECORDS <= shape.known.records
     if verdict.found or verdict.renewed or waits or too_few or shape.known.records >= LEARNED_RECORDS:
         return None
