@@ -7,6 +7,7 @@ from typing import Annotated, Final
 
 import typer
 
+from kasparro.cli.doctor_alerts import check_hooks
 from kasparro.cli.doctor_processes import check_demo, check_scheduler, check_server
 from kasparro.cli.doctor_settings import check_server_settings
 from kasparro.cli.doctor_sources import check_clock, check_sources
@@ -117,7 +118,8 @@ async def _database(context: Context) -> list[Finding]:
             schema = await read_schema_status(connection)
             await require_usable(connection, schema.current)
             clock = await check_clock(connection)
-            sources = await check_sources(connection) if schema.state == "current" else []
+            current = schema.state == "current"
+            sources = [*await check_sources(connection), *await check_hooks(connection)] if current else []
     finally:
         await connection.close()
     reached = Finding("database", "ok", f"PostgreSQL {version.major}.{version.micro}, {options}")
