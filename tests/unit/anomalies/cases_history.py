@@ -80,6 +80,12 @@ def by_hand_right_after() -> list[RunFacts]:
     return [*runs, of_counts(61, runs[-1].finished_at + timedelta(minutes=1), 9)]
 
 
+def at_once_again() -> list[RunFacts]:
+    """A run seconds after that of the day: nothing is new."""
+    runs = series(40, about(4_000), seed=35)
+    return [*runs, of_counts(41, runs[-1].finished_at + timedelta(seconds=2), 0)]
+
+
 def mapped_anew() -> list[RunFacts]:
     """A full reading after a change of the mapping: every record is made anew."""
     runs = series(30, about(9_000, 0.01), unchanged=0.97, seed=27)
@@ -139,6 +145,7 @@ CASES = [
     Case("runs of what is new after a refresh", refreshed(-9, -5, -2), judged=8),
     Case("a day's records after a day without a run", away_for_a_day(), at_end("freshness")),
     Case("a run by hand right after another", by_hand_right_after()),
+    Case("nothing new two seconds after a daily run", at_once_again()),
     Case("a new mapping changes every record", mapped_anew()),
     Case("a missing day", without(series(30, about(900), seed=31), -2), at_end("freshness"), at_end("volume")),
     Case(

@@ -26,6 +26,7 @@ _UNKNOWN_DAY: Final = timedelta(days=2)
 _NEAR: Final = math.log(2.5)
 """As long as runs of less than two days are known, a count is usual that is near one of the last three."""
 _MOST_STRETCH: Final = 50.0
+"""So many times as much is usual at most, however long nothing came."""
 _SHORT_GAP: Final = 0.5
 _LONG_GAP: Final = 1.5
 _STUCK_RUNS: Final = 5
@@ -102,7 +103,7 @@ def _is_near(points: Sequence[Point], work: Work, value: float) -> bool:
 
 def _stretched(history: Sequence[Work], work: Work) -> tuple[float, float]:
     """How much less and how much more may have come in, for the time since the last success."""
-    ratio = min(max(gap_ratio(history, work), 1 / _MOST_STRETCH), _MOST_STRETCH)
+    ratio = min(gap_ratio(history, work), _MOST_STRETCH)
     return (ratio if ratio < _SHORT_GAP else 1.0), (ratio if ratio > _LONG_GAP else 1.0)
 
 
