@@ -172,12 +172,12 @@ def core_of(name: str, text: str) -> list[str]:
 
 
 @pytest.mark.parametrize("name", [*NAMED, *SHAPED])
-@pytest.mark.parametrize("around", ["{}", "it failed: {}", "({}) and more", '["{}"]', "a\n{}\nb"])
-def test_every_known_shape_of_a_secret_is_masked(name: str, around: str) -> None:
+def test_every_known_shape_of_a_secret_is_masked(name: str) -> None:
     text = (NAMED | SHAPED)[name]
-    shown = mask_text(around.replace("{}", text))
-    assert [piece for piece in core_of(name, text) if piece in shown] == [], shown
-    assert "***" in shown
+    for around in ("{}", "it failed: {}", "({}) and more", '["{}"]', "a\n{}\nb"):
+        shown = mask_text(around.replace("{}", text))
+        assert [piece for piece in core_of(name, text) if piece in shown] == [], shown
+        assert "***" in shown
 
 
 @pytest.mark.parametrize("text", HARMLESS)
@@ -255,8 +255,8 @@ def test_a_log_call_never_fails_for_what_it_is_given(stream: io.StringIO) -> Non
 def test_masking_is_linear_in_the_length_of_a_text() -> None:
     for piece in ("a", "a_", "a.", "://", "x=", "password ", "%41", "token:", '"', "\\", "eyJ", "a://a:", "--token"):
         started = process_time()
-        mask_text(piece * (60_000 // len(piece)))
-        assert process_time() - started < 2, piece
+        mask_text(piece * (40_000 // len(piece)))
+        assert process_time() - started < 1, piece
 
 
 def test_fields_of_secret_names_are_masked_whole() -> None:
