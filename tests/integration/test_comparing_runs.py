@@ -1,6 +1,8 @@
 """Two runs side by side, down to the record: what is new, changed, gone, and what cannot be told."""
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,9 +12,14 @@ from kasparro.core.errors import IncomparableError, NotFoundError, SourceError
 from kasparro.ingestion.coordinator import Request
 from kasparro.ingestion.operations.compared_kinds import KINDS
 from kasparro.ingestion.operations.comparing import Listing, compare
+from kasparro.ingestion.operations.requeue import requeue_job, requeue_request
 from kasparro.ingestion.run import Conditions, run_source
 from kasparro.schemas.configuration import Deletes
 from kasparro.schemas.pages.comparison import RunComparison
+from kasparro.services import run_thinning
+from kasparro.services.reject_lists import RejectFilter
+from tests.integration.test_requeue import mended
+from tests.replays import MIXED, ROWS, Items
 from tests.scripted import Records, ScriptedSource, job_of, row
 
 ALL = Listing(kinds=KINDS, limit=1000)
@@ -260,3 +267,97 @@ async def test_records_are_listed_page_by_page(source: Source) -> None:
         if after is None:
             break
     assert listed == ["new g", "new h", "changed d", "changed e", "changed f", "gone a", "gone b", "gone c"]
+
+
+async def test_a_requeue_between_changes_what_it_loads(source: Source) -> None:
+    """A reject is no state of its record until a requeue loads it."""
+    base = await source.read(keys("a", "b"))
+    rejecting = await source.read([row("a"), row("b", "x", bad=True), row("c", "y", bad=True)])
+    job = mended(ScriptedSource({"p": []}))
+    chosen = RejectFilter()
+    outcome = await run_source(
+        requeue_job(job, chosen, source.options), requeue_request(chosen, Request()), Conditions(source.options)
+    )
+    assert outcome.error is None
+    assert outcome.row is not None
+    requeue = outcome.row["id"]
+
+    assert told(await source.compare(base, rejecting)) == {**NOTHING, "unchanged": "a b"}
+    found = await source.compare(rejecting, requeue)
+    assert {kind: names for kind, names in told(found).items() if names} == {"new": "c", "changed": "b"}
+    assert found.target.operation == "requeue"
+    assert found.notes[0] == f"gone: run {requeue} is no complete reading (it did not read the source on)"
+    last = await source.read(keys("a", "b"), mapping="2")
+    assert told(await source.compare(base, last)) == {**NOTHING, "unchanged": "a b"}
+    assert told(await source.compare(requeue, last))["changed"] == "b"
+
+
+async def test_a_replay_says_which_records_the_mapping_changes(
+    tmp_path: Path, database: ConnectionOptions, connection: Connection
+) -> None:
+    items = Items(tmp_path, database, connection)
+    items.write(ROWS)
+    first = (await items.load()).row
+    items.settings = MIXED
+    applied = (await items.apply(await items.plan())).row
+    assert first is not None
+    assert applied is not None
+
+    found = (await compare(connection, first["id"], applied["id"], ALL)).comparison
+
+    totals = found.records.totals
+    assert (totals.new, totals.changed, totals.gone, totals.remapped) == (0, 0, None, 20), "10 changed, 10 left out"
+    assert found.differs
+    assert found.verdict == (
+        "mapping changed: 10 records with the same payload were written again under another mapping, "
+        "20 of them became others"
+    )
+
+
+async def test_folded_batches_and_dropped_payloads_are_said(source: Source, connection: Connection) -> None:
+    runs = [await source.read(keys("a", "b", title=title)) for title in ("one", "two", "three")]
+    last = await source.read([row("a", "three"), row("b", "four")])
+    source_id = await connection.fetchval("select id from sources")
+    assert told(await source.compare(runs[1], runs[2]))["changed"] == "a b"
+
+    await connection.execute("delete from raw_csv_data where run_id = $1 and record_key = 'a'", runs[2])
+    found = await source.compare(runs[1], runs[2])
+    assert found.notes == [
+        "records: retention has dropped 1 payloads that came between the two: changes cannot be told"
+    ]
+    assert found.records.totals.changed is None
+    assert (found.verdict, found.differs) == ("records cannot be compared, nothing else changed", True)
+    assert found.causes[0].changed is None
+    assert told(await source.compare(runs[2], last)) == {**NOTHING, "changed": "b", "unchanged": "a"}
+
+    await connection.execute("delete from raw_csv_data where run_id = $1", runs[2])
+    (changed,) = [each for each in (await source.compare(runs[2], last)).records.items if each.kind == "changed"]
+    assert (changed.key, changed.changes) == ("b", None), "the payload before is there no more"
+
+    assert (await run_thinning.fold(connection, source_id, datetime.now(UTC))).runs == 3
+    found = await source.compare(runs[2], last)
+    assert found.notes == [
+        f"records: retention has folded the batches of run {runs[2]}: which records it read is not known"
+    ]
+    counters = {each.name: (each.base, each.target) for each in found.counters}
+    assert counters["updated"] == (2, 1), "sums stay"
+
+
+async def test_runs_from_before_are_compared_by_their_counters(source: Source, connection: Connection) -> None:
+    base, target = await source.read(keys("a")), await source.read(keys("a", "b"))
+    await connection.execute("update etl_runs set last_raw_id = null, coverage = null where id = $1", base)
+    found = await source.compare(base, target)
+    assert found.notes == [f"records: run {base} is from before kasparro kept what is needed to compare records"]
+    assert {each.name: each.delta for each in found.counters}["inserted"] == 0
+
+
+async def test_drift_between_the_runs_is_listed(source: Source, connection: Connection) -> None:
+    runs = [await source.read(keys("a")) for _ in range(3)]
+    for number, run in enumerate(runs):
+        await connection.execute(
+            "insert into schema_drift_events (source_id, run_id, kind, field, share, confidence) "
+            "values (1, $1, 'field_added', $2, 1, 1)", run, f"f{number}",
+        )  # fmt: skip
+    found = await source.compare(runs[0], runs[1])
+    assert ([each.field for each in found.drift], found.differs) == (["f1"], True)
+    assert [each.field for each in (await source.compare(runs[0], runs[2])).drift] == ["f1", "f2"]

@@ -136,13 +136,14 @@ class Between:
 @dataclass(slots=True)
 class Moved:
     """Ids of records with payloads that came between: of those that had none before (`fresh`), of those whose payload
-    is another one since, and of those among them that are deleted by a tombstone now. `unsure` counts those of which
-    it is only known that they changed more than once.
+    is another one since, of those among them that are deleted by a tombstone now, and of those that have the payload
+    of before again (`back`). `unsure` counts those of which it is only known that they changed more than once.
     """
 
     fresh: BitMap64 = field(default_factory=BitMap64)
     changed: BitMap64 = field(default_factory=BitMap64)
     deleted: BitMap64 = field(default_factory=BitMap64)
+    back: BitMap64 = field(default_factory=BitMap64)
     unsure: int = 0
 
 
@@ -171,6 +172,7 @@ async def moved(connection: Connection, between: Between) -> Moved:
     found = Moved()
     async for rows in _streamed(connection, _STREAM_MOVED[between.source_type], *between.bounds, at_once=_AT_ONCE):
         found.fresh.update(row["id"] for row in rows if row["payload"] == "fresh")
+        found.back.update(row["id"] for row in rows if row["payload"] == "same")
         differing = [row for row in rows if row["payload"] in ("differs", "unsure")]
         found.changed.update(row["id"] for row in differing)
         found.deleted.update(row["id"] for row in differing if row["kind"] == "deleted")

@@ -27,7 +27,7 @@ order by id limit 1
 @dataclass(frozen=True, slots=True)
 class Reading:
     """One pass. `coverage`: how much of each partition that it set out to read it has read, None of those that it has
-    not finished. Sums are over its runs, those that died included.
+    not finished; empty for operations. Sums are over its runs, those that died included.
 
     `last_raw_id` is the last raw row that there was when it ended; None while a run of it is not closed, or where that
     was not kept yet.
@@ -76,7 +76,7 @@ async def of_run(connection: Connection, run: dict[str, Any]) -> Reading:
         gone=sum(row["gone"] for row in rows),
         size_bytes=size_bytes,
         last_raw_id=None if None in marks else max(marks),
-        coverage=_coverage(rows),
+        coverage=_coverage(rows) if run["operation"] is None else {},
         stage_seconds=stages,
     )
 

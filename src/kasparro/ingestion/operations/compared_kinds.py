@@ -79,7 +79,7 @@ async def kinds_of(connection: Connection, between: Between) -> Kinds:
         "deleted": changed & moved.deleted,
     }
     rest = standing - changed
-    rewritten, remapped, notes = await _remapped(connection, rest, between)
+    rewritten, remapped, notes = await _remapped(connection, rest, moved.back & rest, between)
     if remapped is not None:
         ids["remapped"] = remapped
     ids["unchanged"] = rest - (remapped or BitMap64())
@@ -101,7 +101,8 @@ def _obstacle(base: Reading, target: Reading) -> str | None:
     """Why records cannot be compared at all."""
     for reading in (base, target):
         if not reading.is_closed:
-            return f"records: {_runs(reading)} has not ended: compare again when it has"
+            told = "compare again when it has, or, if its process died, after the next run"
+            return f"records: {_runs(reading)} has not ended: {told}"
         if reading.last_raw_id is None:
             return f"records: {_runs(reading)} is from before kasparro kept what is needed to compare records"
     if base.pass_id == target.pass_id:
@@ -109,18 +110,21 @@ def _obstacle(base: Reading, target: Reading) -> str | None:
     return None
 
 
-async def _remapped(connection: Connection, ids: BitMap64, between: Between) -> tuple[int, BitMap64 | None, list[str]]:
+async def _remapped(
+    connection: Connection, ids: BitMap64, back: BitMap64, between: Between
+) -> tuple[int, BitMap64 | None, list[str]]:
     """How many records were written again with the payload that they had, and which of these became others by another
-    mapping.
+    mapping. Of those that have come `back` to their payload it is not known: other payloads made others of them.
     """
     again = await compared_records.rewritten(connection, between)
     if between.same_mapping or not again:
         return again, BitMap64(), []
-    lost, changed = await compared_records.remapped(connection, ids, between)
+    lost, changed = await compared_records.remapped(connection, ids - back, between)
     if lost:
         since = f"{lost:,} of these records were written again after {_runs(between.target)}"
         return again, None, [f"remapped: {since}: which of them the mapping had made others is not known any more"]
-    return again, changed, []
+    told = f"remapped: without {len(back):,} records that had another payload in between: of these it is not known"
+    return again, changed, [told] if back else []
 
 
 async def _gone(
