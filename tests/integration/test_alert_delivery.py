@@ -11,11 +11,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
 from structlog.testing import capture_logs
 
 from kasparro.cli.doctor_alerts import check_hooks
 from kasparro.cli.finding import Finding
 from kasparro.core.database import Connection, ConnectionOptions
+from kasparro.core.errors import DatabaseError
 from kasparro.ingestion.http.posting import Posted, Poster
 from kasparro.schemas.configuration import SlackHook, WebhookHook
 from kasparro.services import alert_outbox
@@ -27,6 +29,10 @@ from tests.http_server import Hang, Upstream, answer, raw
 
 KEY = bytes(range(32))
 SECRET = f"whsec_{base64.b64encode(KEY).decode()}"
+END_SESSIONS = """
+select pg_terminate_backend(pid, 10000) from pg_stat_activity
+where datname = current_database() and application_name = 'kasparro:alerts'
+"""
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
@@ -275,6 +281,42 @@ async def test_hook_that_stays_dead_is_given_up_within_a_day(
     assert (await state(connection, delivery))[0] == "given up"
     assert time.now - NOON <= LONGEST
     assert len(scripted.sent) <= MOST_TRIES
+
+
+async def test_message_whose_sending_never_comes_to_an_end_is_given_up(
+    database: ConnectionOptions, connection: Connection
+) -> None:
+    (delivery,) = await told(connection, "failing")
+    await connection.execute("update alert_deliveries set attempts = $1", MOST_TRIES)
+    scripted = Scripted()
+    hook = Hook("pager", scripted.send)
+    async with alerting(database, Time(), hook) as work:
+        assert await work.deliver(hook)
+    assert (await state(connection, delivery), scripted.sent) == (
+        ("given up", MOST_TRIES + 1, "no try came to an end"),
+        [],
+    )
+
+
+async def test_lost_connection_to_the_database_is_opened_anew(
+    database: ConnectionOptions, connection: Connection
+) -> None:
+    first, second = await told(connection, "failing", "stale")
+    scripted, time = Scripted(), Time()
+
+    async def take_while_the_database_goes_away(message: Message, at: datetime) -> Posted:
+        await connection.fetch(END_SESSIONS)
+        return await scripted.send(message, at)
+
+    hook = Hook("pager", take_while_the_database_goes_away)
+    async with alerting(database, time, hook) as work:
+        with pytest.raises(DatabaseError):
+            await work.deliver(hook)
+        hook = Hook("pager", scripted.send)
+        time.later(LEASE_SECONDS)
+        assert [await work.deliver(hook), await work.deliver(hook)] == [True, True]
+    assert [message.kind for message in scripted.sent] == ["failing", "failing", "stale"]
+    assert [(await state(connection, each))[0] for each in (first, second)] == ["delivered", "delivered"]
 
 
 async def test_doctor_names_a_hook_that_does_not_take_its_messages(

@@ -169,3 +169,18 @@ def test_a_scheduler_without_a_configuration_says_so(environ: dict[str, str], tm
     (tmp_path / "kasparro.yaml").unlink()
     with pytest.raises(ConfigurationError, match="there is no such configuration file"):
         take(load_settings(environ), SCHEDULER)
+
+
+@pytest.mark.parametrize(
+    "text", ["alerts: {failing_after: 2}\n", 'alerts:\n  hooks: [{name: a, type: slack, url: "${URL}"}]\n']
+)
+def test_alerts_are_read_by_the_scheduler(
+    text: str, environ: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("URL", "https://example.org/one")
+    before = taken(environ)
+    (tmp_path / "kasparro.yaml").write_text(CONFIGURATION + text, encoding="utf-8")
+    with_alerts = taken(environ)
+    assert SCHEDULER in changed(before, load_settings(environ))
+    monkeypatch.setenv("URL", "https://example.org/two")
+    assert (SCHEDULER in changed(with_alerts, load_settings(environ))) == ("URL" in text)

@@ -115,6 +115,10 @@ class Alerting:
             waiting = await alert_outbox.claim(connection, hook.name, now, now + timedelta(seconds=LEASE_SECONDS))
         if waiting is None:
             return False
+        if waiting.attempts > MOST_TRIES:  # each try ended with its process
+            async with self._use() as connection:
+                await alert_outbox.give_up(connection, waiting.id, now, "no try came to an end")
+            return True
         outcome = await hook.send(message_of(waiting), now)
         async with self._use() as connection:
             await self._note(connection, hook, waiting, outcome)
