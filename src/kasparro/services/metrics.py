@@ -3,7 +3,7 @@
 Nothing here reads a table of records, raw payloads, rejects or batches.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -68,13 +68,14 @@ class SourceFacts:
 class RunFacts:
     """All that `/metrics` says of sources and runs; gauges are among the counters, by their name."""
 
-    counters: tuple[Counter, ...]
+    counters: Mapping[str, Sequence[Counter]]
+    """By name."""
     sources: tuple[SourceFacts, ...]
     workers: int
 
-    def of(self, name: str) -> Iterable[Counter]:
-        """The counters of one name."""
-        return (counter for counter in self.counters if counter.name == name)
+    def of(self, name: str) -> Sequence[Counter]:
+        """The counters of one name, by source."""
+        return self.counters.get(name, ())
 
 
 async def read_counters(connection: Connection) -> tuple[Counter, ...]:
@@ -108,7 +109,14 @@ async def read_facts(connection: Connection) -> RunFacts:
         *_failing(await quality.failing(connection)),
     )
     sources = tuple(_source(**dict(row)) for row in await connection.fetch(_SOURCES))
-    return RunFacts(counters, sources, len(await workers.alive(connection)))
+    return RunFacts(_by_name(counters), sources, len(await workers.alive(connection)))
+
+
+def _by_name(counters: Iterable[Counter]) -> dict[str, list[Counter]]:
+    grouped: dict[str, list[Counter]] = {}
+    for counter in counters:
+        grouped.setdefault(counter.name, []).append(counter)
+    return grouped
 
 
 def _source(*, interval_seconds: float | None, **columns: object) -> SourceFacts:
