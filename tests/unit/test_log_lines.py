@@ -150,3 +150,9 @@ async def test_context_is_on_every_line_also_of_libraries_and_from_threads(confi
     get_logger("kasparro.x").info("after")
     lines = [json.loads(line) for line in stream.getvalue().splitlines()]
     assert [(line.get("run_id"), line.get("source")) for line in lines] == [(7, "flights")] * 4 + [(None, None)]
+
+
+def test_every_line_has_a_message(configured: Configured) -> None:
+    stream = configured()
+    get_logger("kasparro.x").info("x.happened", records=1)
+    assert json.loads(stream.getvalue())["message"] == "x.happened"

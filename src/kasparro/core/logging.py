@@ -100,7 +100,7 @@ class _StandardError(logging.StreamHandler[TextIO]):
 
 
 class _Stamp:
-    """Adds who speaks: `service` and `version`."""
+    """Adds who speaks: `service` and `version`; and a message where somebody gave none."""
 
     def __init__(self, service: str) -> None:
         self._service = service
@@ -109,6 +109,7 @@ class _Stamp:
         del logger, method
         event.setdefault("service", self._service)
         event.setdefault("version", __version__)
+        event.setdefault("message", event["event"])
         return event
 
 

@@ -59,7 +59,8 @@ async def compare(connection: Connection, stamp: RunStamp, snapshot: Snapshot, a
     if gone or left_out:
         await snapshots.mark_gone(connection, stamp, missing, at)
     await snapshots.note(connection, stamp.run_id, COMPARED, gone)
-    bound.info("run.snapshot_compared", records_gone=gone, left_out_gone=left_out)
+    message = f"{gone:,} records are gone"
+    bound.info("run.snapshot_compared", message=message, records_gone=gone, left_out_gone=left_out)
 
 
 async def must_read_all(connection: Connection, source_id: int, snapshot: Snapshot, rows: Sequence[Checkpoint]) -> bool:

@@ -121,7 +121,7 @@ class Scheduler:
     async def run(self) -> None:
         """Work until stopped. Raises DatabaseError when the database cannot be asked at the start."""
         sources = await self._sources()
-        log.info("scheduler.started", sources=len(sources))
+        log.info("scheduler.started", message=f"{len(sources)} sources to read", sources=len(sources))
         async with asyncio.TaskGroup() as tasks:
             for source in sources:
                 tasks.create_task(self._serve(source))
@@ -134,7 +134,7 @@ class Scheduler:
             for source in sources:
                 source.wake.set()
             self._queue_changed.set()
-        log.info("scheduler.stopped")
+        log.info("scheduler.stopped", message="every batch in hand is committed")
 
     def _alerting(self) -> Alerting:
         watched = [Watched(each.job.source.name, each.job.alerts) for each in self._scheduled]
@@ -208,7 +208,9 @@ class Scheduler:
         source.at_work = None
         source.learn(outcome.row)
         source.plan(started, self._clock.now(), outcome.not_before)
-        log.info("scheduler.next", source=outcome.source, state=outcome.state, failures=source.failures, due=source.due)
+        message = f"{outcome.state}; next at {source.due:%Y-%m-%dT%H:%M:%SZ}"
+        log.info("scheduler.next", message=message, source=outcome.source, state=outcome.state,
+                 failures=source.failures, due=source.due)  # fmt: skip
 
     async def _operate(self, source: _Source, queued: QueuedRun) -> None:
         """A queued run that does other than read: it leaves the timetable and its failures alone."""
@@ -218,7 +220,9 @@ class Scheduler:
             log.info("scheduler.source_held", source=outcome.source, message=outcome.error.message)
         elif outcome.state in _FAILED:
             await self._refuse(queued.id, outcome)
-        log.info("scheduler.operated", source=outcome.source, operation=queued.operation, state=outcome.state)
+        message = f"{queued.operation}: {outcome.state}"
+        log.info("scheduler.operated", message=message, source=outcome.source, operation=queued.operation,
+                 state=outcome.state)  # fmt: skip
 
     def _heed_clock(self, source: _Source) -> None:
         """A clock that was put back would keep a source waiting for as long: its next time is planned anew."""

@@ -278,6 +278,7 @@ def _log(report: RetentionReport) -> None:
     dropped = [item for item in report.months if item.fate == "dropped"]
     log.info(
         "retention.finished",
+        message="what is old enough is dropped",
         partitions=sum(item.month.partition is not None for item in dropped),
         payloads=sum(item.rows - (item.kept or 0) for item in dropped) + sum(item.payloads for item in report.sources),
         kept=sum(item.kept or 0 for item in dropped),
