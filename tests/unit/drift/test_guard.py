@@ -258,3 +258,20 @@ def test_the_stage_keeps_its_schema_without_the_rows_held_back() -> None:
     batch = transformed(watch_of(), [good(0), good(1), *[without("mag", number) for number in range(2, 9)]])
     assert [rows.schema for rows in batch.columns] == [STAGE_SCHEMA]
     assert [rows.column("ordinal").to_pylist() for rows in batch.columns] == [[1, 2]]
+
+
+def test_a_record_that_lacks_one_of_many_fields_is_found_among_records_without_the_object() -> None:
+    payloads = [good(number) for number in range(40)]
+    for number in range(20):
+        payloads[number]["place"] = None
+        del payloads[20 + number]["place"]["name"]
+    assert sorted(held(transformed(watch_of(), payloads))) == list(range(21, 41))
+
+
+def test_a_mapping_that_reads_one_of_two_names_needs_either() -> None:
+    watched = Watched(DriftPolicies(), frozenset(("id",)), MAPPED, (frozenset(("mag", "magnitude")),))
+    renamed = [{**without("mag", number), "magnitude": 1.5} for number in range(3)]
+    assert held(transformed(Watch("quakes", watched, Standing(SHAPE, ())), renamed)) == {}
+    neither = [without("mag", number) for number in range(3)]
+    batch = transformed(Watch("quakes", watched, Standing(SHAPE, ())), neither)
+    assert held(batch) == dict.fromkeys((1, 2, 3), "mag")

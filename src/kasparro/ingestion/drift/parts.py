@@ -7,7 +7,7 @@ Not looked at: what is filtered, what deletes, and what its reader knows to be w
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
 from collections.abc import Collection, Sequence
-from itertools import repeat
+from itertools import compress, repeat
 from operator import le
 from typing import Any, Final, Protocol, cast
 
@@ -114,12 +114,17 @@ class Payloads:
         return profile_payloads(self._payloads, _Locators(self._records), first)
 
     def lacking(self, parent: Way, needed: Sequence[Needed]) -> tuple[int, Lacking]:
-        if None not in parent:
-            objects = _objects(self._payloads, cast("tuple[str, ...]", parent))
-            names = frozenset(each.name for each in needed)
-            if all(map(le, repeat(names), map(dict.keys, objects))):
-                return len(objects), {}
-        return self._one_by_one(parent, needed)
+        if None in parent:
+            return self._one_by_one(parent, needed)
+        positions, objects = _objects(self._payloads, cast("tuple[str, ...]", parent))
+        names = frozenset(each.name for each in needed)
+        lacking = Lacking()
+        have_all = list(map(le, repeat(names), map(dict.keys, objects)))
+        for place in [place for place, has in enumerate(have_all) if not has] if not all(have_all) else ():
+            for each in needed:
+                if each.name not in objects[place]:
+                    lacking.setdefault(each.path, []).append(positions[place])
+        return len(objects), lacking
 
     def has_any(self, position: int, ways: Collection[Way]) -> bool:
         return any(True for way in ways for _ in values_at(self._payloads[position], way))
@@ -180,12 +185,18 @@ def _codes(defects: Sequence[Any]) -> set[str]:
     return {defect.code for defect in defects}
 
 
-def _objects(payloads: Sequence[Payload], parent: tuple[str, ...]) -> list[dict[str, Any]]:
-    """The objects at a path, of those payloads that have one there."""
+def _objects(payloads: Sequence[Payload], parent: tuple[str, ...]) -> tuple[Sequence[int], list[dict[str, Any]]]:
+    """The objects at a path, of those payloads that have one there, with their positions."""
+    positions: Sequence[int] = range(len(payloads))
     found: list[Any] = list(payloads)
     for name in parent:
-        found = [value for each in found if isinstance(value := each.get(name), dict)]
-    return found
+        members = [each.get(name) for each in found]
+        are_objects = [isinstance(each, dict) for each in members]
+        if not all(are_objects):
+            positions = list(compress(positions, are_objects))
+            members = list(compress(members, are_objects))
+        found = members
+    return positions, found
 
 
 class _Locators(Sequence[str]):
