@@ -12,7 +12,7 @@ from kasparro.ingestion.coordinator import Request
 from kasparro.ingestion.job import SourceJob, build_job
 from kasparro.ingestion.mending.patching import patch_for, read_file, write
 from kasparro.ingestion.mending.proposals import Drifted
-from kasparro.ingestion.operations.drift import decide
+from kasparro.ingestion.operations.drift import decide, renames_held_back
 from kasparro.ingestion.operations.requeue import requeue_job, requeue_request
 from kasparro.ingestion.run import Conditions, RunOutcome, run_source
 from kasparro.services import digest, drift, sources
@@ -43,9 +43,9 @@ class Items:
         self.path = folder / "kasparro.yaml"
         self.path.write_text(CONFIGURATION)
 
-    def write(self, first: int, change: Callable[[Row], Row] = dict) -> None:
-        """300 rows, the first of this number."""
-        rows = [change(row(number)) for number in range(first, first + 300)]
+    def write(self, first: int, change: Callable[[Row], Row] = dict, *, count: int = 300) -> None:
+        """Rows, the first of this number."""
+        rows = [change(row(number)) for number in range(first, first + count)]
         lines = [",".join(rows[0]), *(",".join(each.values()) for each in rows)]
         (self.folder / "items.csv").write_text("\n".join([*lines, ""]))
 
@@ -217,6 +217,21 @@ async def test_a_rejected_rename_is_not_proposed_again(items: Items) -> None:
     await items.mend()
     assert items.path.read_text() == text
     assert None not in (await items.column("value")).values()
+
+
+async def test_small_runs_tell_a_rename_together(items: Items) -> None:
+    items.write(0)
+    await items.run()
+    for first, together in ((300, 0), (340, 0), (380, 1)):
+        items.write(first, renamed("price", "unit_price"), count=40)
+        assert (await items.run()).state == "partial"
+        [finding] = await items.findings()
+        assert (finding.kind, finding.field) == ("field_missing", "price")
+        size, renames = await renames_held_back(items.connection, "items", ["price"])
+        assert (size, len(renames)) == (first + 40 - 300, together)
+    [rename] = renames
+    assert (rename.field, rename.mapped) == ("price -> unit_price", True)
+    assert rename.confidence > 0.9
 
 
 async def test_times_that_are_counted_now_are_mended(items: Items) -> None:

@@ -12,6 +12,7 @@ from kasparro.cli.frame import Context, command
 from kasparro.cli.output import Result
 from kasparro.cli.progress import step
 from kasparro.cli.secrets import know_secrets
+from kasparro.core.masking import mask_known
 
 if TYPE_CHECKING:
     from kasparro.core.database import Connection
@@ -45,6 +46,8 @@ async def propose_drift(
         effects = await _effects(context, connection, patch) if preview else {}
     if apply and patch.text:
         write(patch)
+    elif mask_known(patch.text) != patch.text:
+        context.note("the patch does not apply: secrets are masked in it. Use --apply")
     steps = _steps(patch, applied=apply)
     _tell(context, patch, effects, applied=apply)
     for line in steps:
@@ -69,13 +72,40 @@ async def _findings(
     source_id = None if source is None else (await sources.get(connection, source)).id
     configured = {config.name for config in file.configuration.sources}
     found: dict[str, list[Drifted]] = {}
+    missing: dict[str, list[DriftEvent]] = {}
     for event in await drift.open_findings(connection, source_id):
         if event.source not in configured:
             context.note(f"{event.source}: not in {file.name} any more")
         elif is_mended(event.kind, event.expected):
             found.setdefault(event.source, []).append(await _drifted(connection, event))
+        elif event.mapped and event.kind == "field_missing":
+            missing.setdefault(event.source, []).append(event)
         elif event.mapped:
             context.note(f"{event.source}: drift {event.id}: {event.kind} {event.field}: no change is proposed")
+    for name, events in missing.items():
+        found.setdefault(name, []).extend(await _told_by_rejects(context, connection, name, events))
+    return {name: drifted for name, drifted in found.items() if drifted}
+
+
+async def _told_by_rejects(
+    context: Context, connection: "Connection", source: str, missing: "list[DriftEvent]"
+) -> "list[Drifted]":
+    """The renames that explain missing fields, which the payloads that are held back tell together."""
+    from kasparro.ingestion.drift.accepted import renamed
+    from kasparro.ingestion.mending.proposals import Drifted
+    from kasparro.ingestion.operations.drift import renames_held_back
+
+    fields = [event.field for event in missing]
+    size, renames = await renames_held_back(connection, source, fields)
+    by_old = {renamed(each.field, fields)[0]: each for each in renames}
+    found: list[Drifted] = []
+    for event in missing:
+        rename = by_old.get(event.field)
+        if rename is None:
+            said = f"no other name of it is told by {size:,} records that are held back (from 100 on, it may be)"
+            context.note(f"{source}: drift {event.id}: {event.kind} {event.field}: no change is proposed: {said}")
+        else:
+            found.append(Drifted(event.id, rename.kind, rename.field, rename.confidence, rename.parts))
     return found
 
 

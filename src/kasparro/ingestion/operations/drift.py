@@ -1,17 +1,27 @@
-"""Deciding on a drift finding by hand, while no run holds its source."""
+"""Deciding on a drift finding by hand, while no run holds its source; a second look at what small runs hold back."""
 
+from collections.abc import Collection
 from datetime import datetime
-from typing import Literal, cast
+from typing import Final, Literal, cast
 
 from kasparro.core.database import Connection, ConnectionOptions
 from kasparro.core.errors import UsageError
 from kasparro.ingestion.coordinator import locked_source
 from kasparro.ingestion.drift.accepted import with_accepted
-from kasparro.ingestion.drift.findings import Kind
-from kasparro.services import drift
+from kasparro.ingestion.drift.compare import compare
+from kasparro.ingestion.drift.findings import Finding, Kind
+from kasparro.ingestion.drift.from_payloads import profile_payloads
+from kasparro.ingestion.drift.profile import Profile
+from kasparro.ingestion.drift.shape import Shape
+from kasparro.ingestion.operations.requeue import record_of
+from kasparro.ingestion.source import BatchLimits
+from kasparro.services import drift, requeue_pages, sources
 from kasparro.services.drift import DriftEvent
+from kasparro.services.reject_lists import RejectFilter
+from kasparro.services.requeue_pages import Wanted
 
 Decision = Literal["accepted", "rejected"]
+_LIMITS: Final = BatchLimits(records=5_000)
 
 
 async def decide(
@@ -44,6 +54,29 @@ def require_open(finding: DriftEvent) -> None:
     why = f": {finding.reason}" if finding.reason else ""
     hint = "see `kasparro drift list` for those that are open; what comes again is told again under a new number"
     raise UsageError(f"drift {finding.id} is not open: {finding.state}{since}{by}{why}", hint=hint)
+
+
+async def renames_held_back(connection: Connection, source: str, mapped: Collection[str]) -> tuple[int, list[Finding]]:
+    """How many payloads of a source are held back, and what fields they have under other names, taken together.
+
+    Runs that are too small to tell a rename leave a missing field each; their payloads together may tell it.
+    """
+    found = await sources.get(connection, source)
+    standing = await drift.standing(connection, found.id)
+    wanted = Wanted(found.id, found.type, RejectFilter(source, "drift"), ())
+    place = await requeue_pages.beginning(connection, found.id)
+    profile = Profile()
+    async for page in requeue_pages.read_pages(
+        connection, wanted, place, records=_LIMITS.records, size_bytes=_LIMITS.size_bytes
+    ):
+        records = list(map(record_of, page.payloads))
+        payloads, locators = [record.payload for record in records], [record.locator for record in records]
+        profile.absorb(profile_payloads(payloads, locators, profile.records))
+    if standing.shape is None:
+        return profile.records, []
+    rejected = {event.field for event in standing.events if event.state != drift.OPEN}
+    findings = compare(Shape.read(standing.shape), profile, mapped, rejected)
+    return profile.records, [finding for finding in findings if finding.kind == "field_renamed"]
 
 
 async def _take_into_shape(connection: Connection, finding: DriftEvent, at: datetime) -> None:
