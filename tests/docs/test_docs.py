@@ -108,7 +108,7 @@ def test_every_route_stands_in_the_readme_and_is_explained() -> None:
 
     described = set(json.loads(read("docs/openapi.json"))["paths"])
     named = set(
-        re.findall(r"[ `](/[a-z{}./]+)[`,? ]", read("README.md").partition("## Routes")[2].partition("\n## ")[0])
+        re.findall(r"[ `](/[a-z{}./-]+)[`,? ]", read("README.md").partition("## Routes")[2].partition("\n## ")[0])
     )
     assert described == named & described
     explained = read("docs/api.md")
