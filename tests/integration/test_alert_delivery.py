@@ -16,7 +16,7 @@ from structlog.testing import capture_logs
 
 from kasparro.cli.doctor_alerts import check_hooks
 from kasparro.cli.finding import Finding
-from kasparro.core.database import Connection, ConnectionOptions
+from kasparro.core.database import Connection, ConnectionOptions, connect
 from kasparro.core.errors import DatabaseError
 from kasparro.ingestion.http.posting import Posted, Poster
 from kasparro.schemas.configuration import SlackHook, WebhookHook
@@ -24,6 +24,7 @@ from kasparro.services import alert_outbox
 from kasparro.workers.alerting import LEASE_SECONDS, LONGEST, MOST_TRIES, Alerting, Hook, wait_seconds
 from kasparro.workers.hooks import hook_of
 from kasparro.workers.messages import Message, trial_message
+from tests.fix_database import LOCK_WAITERS
 from tests.fix_http import authorities
 from tests.http_server import Hang, Upstream, answer, raw
 
@@ -265,6 +266,23 @@ async def test_two_schedulers_send_a_message_once(database: ConnectionOptions, c
         for _ in range(6):
             await asyncio.gather(one.deliver(hook), other.deliver(hook))
     assert [message.kind for message in scripted.sent] == ["failing", "stale", "drift", "anomaly"]
+
+
+async def test_message_that_another_is_taking_in_hand_is_not_taken_too(
+    database: ConnectionOptions, connection: Connection
+) -> None:
+    first, second = await told(connection, "failing", "stale")
+    later = NOON + timedelta(seconds=LEASE_SECONDS)
+    other = await connect(database, application_name="kasparro:test")
+    async with connection.transaction():
+        taken = await alert_outbox.claim(connection, "pager", NOON, later)
+        waiting = asyncio.create_task(alert_outbox.claim(other, "pager", NOON, later))
+        while not await connection.fetchval(LOCK_WAITERS):
+            assert not waiting.done()
+    assert taken is not None
+    assert (taken.id, await waiting) == (first, None), "nor the next one before it"
+    await other.close()
+    assert [(await state(connection, each))[1] for each in (first, second)] == [1, 0]
 
 
 async def test_hook_that_stays_dead_is_given_up_within_a_day(

@@ -15,7 +15,7 @@ with head as (
     select id from alert_deliveries
     where hook = $1::text and delivered_at is null and given_up_at is null
       and (next_at <= $2::timestamptz or attempts > 0)
-    order by id limit 1 for update),
+    order by id limit 1),
 taken as (
     update alert_deliveries d set attempts = d.attempts + 1, next_at = $3::timestamptz
     from head where d.id = head.id and d.next_at <= $2::timestamptz
@@ -74,6 +74,7 @@ class Waiting:
 async def claim(connection: Connection, hook: str, at: datetime, leased_until: datetime) -> Waiting | None:
     """The hook's oldest message that is due, taken in hand by this statement; None when nothing is to be done now.
 
+    Where two ask at once, the second finds that its message is leased when it comes to write, and has none.
     A message that failed holds up those behind it, so that they arrive in order; one that is not due yet does not.
     """
     row = await connection.fetchrow(_CLAIM, hook, at, leased_until)
