@@ -1,10 +1,9 @@
 """The profile of payloads that are JSON objects: structure column by column, values of fewer records."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from decimal import Decimal
 from functools import lru_cache
-from itertools import chain
 from typing import Any, Final, cast
 
 from kasparro.ingestion.drift.profile import ROOT, Profile
@@ -44,12 +43,11 @@ def profile_payloads(payloads: Sequence[Payload], locators: Sequence[str], first
     profile.count(len(payloads), len(positions), first_ordinal)
     objects = [payloads[position] for position in positions]
     _Structure(profile, locators, first_ordinal).add(ROOT, objects, positions, 0)
-    sampled: dict[str, list[tuple[Any, int, str]]] = {}
+    sampled = _Leaves()
     for ordinal in sampled_ordinals(VALUES, first_ordinal, len(payloads)):
         position = ordinal - first_ordinal
-        for path, value in _leaves(payloads[position], ROOT, 0):
-            sampled.setdefault(path, []).append((value, ordinal, locators[position]))
-    for path, values in sampled.items():
+        sampled.add(payloads[position], ordinal, locators[position])
+    for path, values in sampled.values.items():
         profile.field(path).values.add(values)
     profile.trim()
     return profile
@@ -139,22 +137,34 @@ def _with_empty_texts(column: Sequence[Any], found: dict[str, Found]) -> dict[st
     return others
 
 
-def _leaves(value: dict[str, Any], path: str, depth: int) -> Iterator[tuple[str, Any]]:
-    """The values of a payload that are neither null nor objects or lists, with their paths."""
-    for name, member in value.items():
-        yield from _leaves_of(member, member_path(path, name), depth + 1)
+class _Leaves:
+    """The values of payloads that are neither null nor empty, nor objects or lists, by path."""
 
+    def __init__(self) -> None:
+        self.values: dict[str, list[tuple[Any, int, str]]] = {}
 
-def _leaves_of(value: Any, path: str, depth: int) -> Iterator[tuple[str, Any]]:
-    if isinstance(value, dict):
-        if depth < DEEPEST:
-            yield from _leaves(cast("dict[str, Any]", value), path, depth)
-    elif isinstance(value, list):
-        if depth < DEEPEST:
-            elements = cast("list[Any]", value)[:MOST_ELEMENTS]
-            yield from chain.from_iterable(_leaves_of(element, path + "[]", depth + 1) for element in elements)
-    elif (value is not None and value.__class__ is not str) or value:
-        yield path, value
+    def add(self, payload: Payload, ordinal: int, locator: str) -> None:
+        """Add those of a record."""
+        self._members(payload, ROOT, 0, (ordinal, locator))
+
+    def _members(self, value: dict[str, Any], path: str, depth: int, where: tuple[int, str]) -> None:
+        for name, member in value.items():
+            self._value(member, member_path(path, name), depth + 1, where)
+
+    def _value(self, value: Any, path: str, depth: int, where: tuple[int, str]) -> None:
+        if isinstance(value, dict):
+            if depth < DEEPEST:
+                self._members(cast("dict[str, Any]", value), path, depth, where)
+        elif isinstance(value, list):
+            if depth < DEEPEST:
+                for element in cast("list[Any]", value)[:MOST_ELEMENTS]:
+                    self._value(element, path + "[]", depth + 1, where)
+        elif value or (value is not None and value.__class__ is not str):
+            found = self.values.get(path)
+            if found is None:
+                self.values[path] = [(value, *where)]
+            else:
+                found.append((value, *where))
 
 
 @lru_cache(maxsize=4_096)
