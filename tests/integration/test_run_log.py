@@ -117,6 +117,16 @@ async def test_a_failed_run_says_why_in_the_same_line(database: ConnectionOption
     assert "https://***@example.org/" in line["error.message"]
 
 
+async def test_a_run_that_could_not_begin_has_its_line_too(
+    empty_database: ConnectionOptions, configured: Configured
+) -> None:
+    log = configured("INFO")
+    await run_source(job_of(ScriptedSource({"p": [row("k", "a")]})), Request(), Conditions(empty_database))
+    (line,) = log()
+    assert (line["event"], line["level"], line["source"]) == ("run.not_recorded", "warning", "scripted")
+    assert (line["state"], line["error.type"]) == ("failed", "migrations_pending")
+
+
 async def test_every_line_of_a_run_names_it_and_who_asked(
     database: ConnectionOptions, configured: Configured, upstream: Upstream, http: Http
 ) -> None:

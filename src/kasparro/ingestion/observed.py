@@ -2,6 +2,7 @@
 the run, of its stages and batches, where traces are on; and a line for each batch at DEBUG.
 """
 
+import logging
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Sequence
 from contextlib import aclosing
@@ -12,6 +13,7 @@ from typing import Any, Final, Literal, cast
 import structlog
 
 from kasparro.core import tracing
+from kasparro.core.errors import KasparroError, RunConflictError, StoppedError
 from kasparro.core.logging import get_logger, log_context
 from kasparro.ingestion.job import SourceJob, Transforms
 from kasparro.ingestion.outcomes import RunOutcome
@@ -35,10 +37,19 @@ async def observed(source: str, request: Request, running: Awaitable[RunOutcome]
     with log_context(source=source, **asked), tracing.span(f"run {source}", attributes, parent=parent) as span:
         outcome = await running
         row = outcome.row or {}
+        if outcome.row is None and outcome.error is not None:
+            _tell_of_none(outcome.state, outcome.error)
         span.set({"kasparro.state": outcome.state, "kasparro.records_fetched": row.get("fetched")})
         if outcome.error is not None and outcome.state not in {"succeeded", "partial"}:
             span.failed(outcome.error.code, outcome.error.message)
         return outcome
+
+
+def _tell_of_none(state: str, error: KasparroError) -> None:
+    """The one line of a run that has no row: it could not begin, or nobody could write down how it ended."""
+    usual = isinstance(error, RunConflictError | StoppedError)
+    said = {"error.type": error.code, "error.message": error.message}
+    _log.log(logging.INFO if usual else logging.WARNING, "run.not_recorded", message=error.message, state=state, **said)
 
 
 def name_run(stamp: RunStamp) -> None:
