@@ -115,6 +115,7 @@ async def test_the_home_stands_beside_the_configuration(place: Place, home: Path
     elsewhere = home / "elsewhere"
     elsewhere.mkdir()
     (home / "kasparro.yaml").write_text((place.folder / "kasparro.yaml").read_text(), encoding="utf-8")
+    (home / "trades.csv").write_text((place.folder / "trades.csv").read_text(), encoding="utf-8")
     env = {name: value for name, value in place.env.items() if name != "KASPARRO_HOME"}
     ended = await kasparro("status", "--config", "../kasparro.yaml", "--json", env=env, cwd=elsewhere)
     assert ended.exit_code == 0, ended.stderr

@@ -25,6 +25,11 @@ WAIT_SECONDS: Final = 5.0
 SKEW_SECONDS: Final = 60.0
 """By which a server's Date may differ from this clock; a cache may have kept an answer for longer, but says so."""
 _EXIT_UNREACHABLE: Final = 4
+_TODO: Final = {
+    "api": "is the address right, and the server up?",
+    "rss": "is the address right, and the server up?",
+    "csv": "put the file there, or mend `path:`",
+}
 
 
 async def check_upstreams(context: Context) -> list[Finding]:
@@ -52,7 +57,7 @@ async def _check(context: Context, source: "AnySourceConfig", fetchers: "Fetcher
     except KasparroError as error:
         if _is_absent_demo(context, source):
             return [Finding(name, "warn", "the demo upstream, which does not run", "`kasparro up` starts it")]
-        todo = mask_text(error.hint or "is the address right, and the server up?")
+        todo = mask_text(error.hint or _TODO[source.type])
         return [Finding(name, "fail", mask_text(error.message), todo, error.exit_code)]
 
 
@@ -66,8 +71,7 @@ async def _reached(
     partitions = await reader.partitions()
     if answered is None:
         if not partitions:
-            todo = "put one there, or mend `path:`"
-            return [Finding(name, "fail", f"no file matches {mask_text(_path(source))}", todo, _EXIT_UNREACHABLE)]
+            return [Finding(name, "fail", "there is nothing to read", _TODO["csv"], _EXIT_UNREACHABLE)]
         return [Finding(name, "ok", f"{len(partitions)} file{'s' if len(partitions) > 1 else ''}")]
     fetched = await answered.ask(reader, partitions[0])
     more = f"; the first of {len(partitions)}" if len(partitions) > 1 else ""
@@ -135,7 +139,3 @@ def _is_absent_demo(context: Context, source: "AnySourceConfig") -> bool:
 
     settings = context.settings
     return reads_from_demo(source, settings) and Background(settings.home, DEMO).find() is None
-
-
-def _path(source: "AnySourceConfig") -> str:
-    return str(getattr(source, "path", ""))
