@@ -39,6 +39,12 @@ WHOLE = """
     map: {title: t, body: x, value: v, unit: {value: mi}, occurred_at: o, entity_key: e, tags: [t, x],
           attributes: {x: x, "a\\"b": t}}
 """
+RENAMED = """
+    key: k
+    map: {title: {expr: 'not_null(t, x)'}, value: {expr: 'not_null(no, v)'}, author: {expr: 'not_null("no ne", no, x)'},
+          occurred_at: {expr: 'not_null(no, o, k)'}, entity_key: {expr: 'not_null(e)'},
+          tags: [t, {expr: 'not_null(no, x)'}], attributes: {x: {expr: 'not_null(no, x, t)'}, k: k}}
+"""
 MAPPINGS = [
     WHOLE,
     "    key: k\n    map: {title: t, value: v, occurred_at: o, attributes: '*'}\n",
@@ -50,6 +56,10 @@ MAPPINGS = [
     "    key: k\n    version: {field: v, type: number}\n    map: {title: t}\n",
     "    key: k\n    version: {field: t, type: text}\n    map: {value: v}\n",
     "    key: k\n    where: \"v != '1'\"\n    map: {value: v}\n",
+    RENAMED,
+    "    key: k\n    map: {title: {expr: 'not_null(no, none)'}, value: v}\n",
+    "    key: k\n    map: {value: {expr: 'not_null(no, v)'}, attributes: '*'}\n",
+    "    key: k\n    null_values: ['', NA, '0']\n    map: {tags: [{expr: 'not_null(no, t)'}], value: v}\n",
     "    key: k\n    map: {title: {expr: \"join('-', [t, x])\"}, unit: {value: 'a\"b'}}\n",
 ]
 TIME = "2013-01-01T10:00:00Z"
@@ -139,6 +149,7 @@ def check_both_ways(folder: Path, content: bytes, mapping: str, lanes: int = 1) 
 @example(
     table=[("1", "t", "x", "1", "2013-01-01T10:00:00Z", "e")] * 3, quoting="never", newline="\n", mapping=WHOLE, lanes=1
 )
+@example(table=[("1", "", "NA", "0", "", "é")] * 3, quoting="needed", newline="\n", mapping=RENAMED, lanes=1)
 def test_columns_and_single_records_are_the_same(
     tmp_path: Path, table: list[tuple[str, ...]], quoting: str, newline: str, mapping: str, lanes: int
 ) -> None:
@@ -165,6 +176,13 @@ def test_records_are_the_same_whether_a_file_is_read_as_columns_or_row_by_row(
         record for batch in slow for record in batch.records
     ]
     assert [(batch.cursor, batch.size_bytes) for batch in fast] == [(batch.cursor, batch.size_bytes) for batch in slow]
+
+
+def test_columns_that_were_renamed_are_judged_as_columns(tmp_path: Path) -> None:
+    content = written([("1", "t", "x", "1", TIME, "e")] * 3, "never", "\n").encode()
+    batches = check_both_ways(tmp_path, content, RENAMED)
+    transformer = build_transformer(parse_configuration(SOURCE + RENAMED, {}).sources[0])
+    assert [rows.num_rows for rows in transformer.transform(batches[0].records, 1).columns] == [3]
 
 
 def test_plain_rows_are_read_and_judged_as_columns(tmp_path: Path) -> None:

@@ -1,10 +1,14 @@
-"""The mapping of a CSV source over whole columns, where each of its targets is a column or a constant text."""
+"""The mapping of a CSV source over whole columns, where each of its targets is a column or a constant text.
+
+`not_null(price, cost)` over columns is one as well: that one of the file's columns which is named first, for a cell is
+never null. So a source whose columns were renamed (docs/drift.md) is as fast as before.
+"""
 
 # Arrow's stubs leave element types open.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 # pyright: reportUnknownParameterType=false, reportMissingTypeArgument=false
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import reduce
 from typing import Any, Final, cast
 
@@ -26,7 +30,8 @@ from kasparro.ingestion.columns.reading import (
 from kasparro.ingestion.keys import KEY_SEPARATOR
 from kasparro.ingestion.mapping import mapped_names, named_columns
 from kasparro.ingestion.versions import version_column
-from kasparro.schemas.configuration import ConstantTarget, CsvSourceConfig
+from kasparro.schemas.configuration import ConstantTarget, CsvSourceConfig, ExpressionTarget
+from kasparro.schemas.configuration.expressions import first_of
 
 pc = cast("Any", pyarrow.compute)  # its stubs know few of the types that its functions take
 
@@ -46,6 +51,11 @@ class ColumnMapping:
         self._version = config.version
         self.ignore = frozenset(config.ignore)
         self.columns = frozenset(named_columns(config))
+
+    def of(self, names: Collection[str]) -> "ColumnMapping":
+        """The mapping for rows with columns of these names."""
+        del names
+        return self
 
     def record_keys(self, cells: Cells, hashes: bytes) -> Column:
         """The name of each record; `hashes` are those of the contents, which name records without a key."""
@@ -125,16 +135,55 @@ class ColumnMapping:
         return [(name, name) for name in cells if name not in mapped]
 
 
+class _FirstPresent(ColumnMapping):
+    """One that has targets which take the first of several columns that is there."""
+
+    def __init__(self, config: CsvSourceConfig) -> None:
+        super().__init__(_resolved(config, ()))
+        self._config = config
+        self._made: dict[frozenset[str], ColumnMapping] = {}
+
+    def of(self, names: Collection[str]) -> ColumnMapping:
+        key = frozenset(names)
+        if key not in self._made:
+            self._made[key] = ColumnMapping(_resolved(self._config, key))
+        return self._made[key]
+
+
+def _resolved(config: CsvSourceConfig, names: Collection[str]) -> CsvSourceConfig:
+    """The configuration with a column for each `not_null` over columns: the first that is there, else the first."""
+
+    def column(target: Any) -> Any:
+        if isinstance(target, tuple):
+            return tuple(map(column, target))
+        if isinstance(target, dict):
+            return {name: column(each) for name, each in target.items()}
+        found = first_of(target.expr) if isinstance(target, ExpressionTarget) else None
+        return target if found is None else next((name for name in found if name in names), found[0])
+
+    fields = {name: column(getattr(config.map, name)) for name in config.map.model_fields_set}
+    return config.model_copy(update={"map": config.map.model_copy(update=fields)})
+
+
 def compile_columns(config: CsvSourceConfig) -> ColumnMapping | None:
     """The mapping over columns; None where a record must be looked at as a whole: to filter it, or for a tombstone."""
+    resolved = _resolved(config, ())
+    if resolved.map == config.map:
+        return ColumnMapping(config) if _is_plain(config) else None
+    # with all other columns as attributes, those that an expression names are among them
+    return _FirstPresent(config) if _is_plain(resolved) and config.map.attributes != "*" else None
+
+
+def _is_plain(config: CsvSourceConfig) -> bool:
+    """Whether each target is a column or a constant text, and nothing looks at records as a whole."""
     mapped = config.map
     texts = [target for name in (*_TEXTS, "entity_key") if (target := getattr(mapped, name)) is not None]
     plain: list[object] = [mapped.value, mapped.occurred_at]
     plain.extend(mapped.tags if isinstance(mapped.tags, tuple) else [mapped.tags])
     plain.extend(mapped.attributes.values() if isinstance(mapped.attributes, dict) else [])
     if looks_at_records(config) or not all(target is None or isinstance(target, str) for target in plain):
-        return None
-    return ColumnMapping(config) if all(map(_is_plain_text, texts)) else None
+        return False
+    return all(map(_is_plain_text, texts))
 
 
 def looks_at_records(config: CsvSourceConfig) -> bool:

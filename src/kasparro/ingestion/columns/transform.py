@@ -35,7 +35,7 @@ def transform_columns(
 ) -> Judged:
     """Judge all rows at once; the first has the ordinal `first_ordinal`. For `all_stored` see Transformer."""
     cells = dict(zip(part.cells.schema.names, part.cells.columns, strict=True))
-    length = len(part)
+    length, mapping = len(part), mapping.of(cells.keys())
     if not mapping.columns <= cells.keys():
         return Judged(_nothing(), list(range(length)))
     payloads = _payloads(cells, sorted(cells))

@@ -51,6 +51,15 @@ def path_names(path: str) -> tuple[str, ...] | None:
     return _names(compile_expression(path).parsed)
 
 
+def first_of(expression: str) -> tuple[str, ...] | None:
+    """The names that `not_null(a, "b c")` takes the first value of; None for any other expression."""
+    node: Any = compile_expression(expression).parsed
+    if node["type"] != "function_expression" or node["value"] != "not_null":
+        return None
+    names = tuple(str(child["value"]) for child in node["children"] if child["type"] == "field")
+    return names if len(names) == len(node["children"]) else None
+
+
 def _names(node: Any) -> tuple[str, ...] | None:
     if node["type"] == "field":
         return (str(node["value"]),)
