@@ -144,7 +144,7 @@ async def test_run_that_is_given_up_in_its_final_transaction_is_finished_by_the_
     database: ConnectionOptions, connection: Connection, whole: Any
 ) -> None:
     source, stop = ScriptedSource({"p": ROWS}, name="stopped"), asyncio.Event()
-    async with locked(database, "metric_counters"):
+    async with locked(database, "alerts"):  # which nothing before it asks
         given = Conditions(database, stop=stop, at_once=stop, stop_grace_seconds=1)
         running = asyncio.create_task(run_source(job_of(source), Request(lanes=2), given))
         await until_somebody_waits(connection)

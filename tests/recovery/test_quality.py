@@ -36,7 +36,7 @@ async def test_run_killed_in_its_final_transaction_is_judged_by_the_next(
         )
         return [tuple(row) for row in rows]
 
-    async with locked(database, "metric_counters"):  # the results are written by then, and not committed
+    async with locked(database, "alerts"):  # the results are written by then, and not committed
         process = await start("-m", "kasparro", "run", env=env, cwd=tmp_path)
         await until_somebody_waits(connection)
         process.kill()
