@@ -50,7 +50,8 @@ def page() -> Mapping[str, set[str]]:
     source = SourceFacts("s", datetime(2026, 3, 1, tzinfo=UTC), "open", 1.0, 900.0)
     requests = RequestMetrics()
     requests.observe("GET", "/data", 200, 0.1)
-    text = metrics_text(requests, RunFacts(tuple(Counter("s", name, "1", 1.0) for name in names), (source,), 1))
+    counters = {name: [Counter("s", name, "1", 1.0)] for name in names}
+    text = metrics_text(requests, RunFacts(counters, (source,), 1))
     found: dict[str, set[str]] = {}
     for family in text_string_to_metric_families(text.decode()):
         for sample in family.samples:
