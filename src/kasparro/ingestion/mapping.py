@@ -10,7 +10,7 @@ from typing import Any, Final, cast
 
 from kasparro.ingestion.keys import KeyColumn, KeyOf, column_key, hash_key, key_column, path_key
 from kasparro.ingestion.looks import column_look, dictionaries, found_look, number_look, tags_look, time_look
-from kasparro.ingestion.paths import Getter, Look, compile_search, look_at, look_by
+from kasparro.ingestion.paths import Getter, Look, look_at, look_by, look_through
 from kasparro.ingestion.source import Defect, Payload, RecordRejected
 from kasparro.schemas.configuration import (
     AnySourceConfig,
@@ -155,7 +155,7 @@ class _Targets:
             constant = target.value if reading is None else reading(target.value)
             return Look(lambda _: constant, lambda payloads: [constant] * len(payloads))
         if isinstance(target, ExpressionTarget):
-            return found_look(look_by(compile_search(target.expr)), reading, self.nulls)
+            return found_look(look_through(target.expr), reading, self.nulls)
         if self.is_json:
             return found_look(look_at(target), reading, self.nulls)
         return column_look(target, reading, self.nulls)

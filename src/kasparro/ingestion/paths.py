@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from kasparro.ingestion.source import Payload
-from kasparro.schemas.configuration.expressions import compile_expression, evaluate, path_names
+from kasparro.schemas.configuration.expressions import compile_expression, evaluate, first_paths, path_names
 from kasparro.schemas.readings import Defective, shown
 
 Getter = Callable[[Payload], Any]
@@ -36,7 +36,32 @@ def compile_path(path: str) -> Getter:
 def look_at(path: str) -> Look:
     """As `compile_path`, for one payload and for many."""
     names = path_names(path)
-    return look_by(compile_search(path)) if names is None else _by_names(names)
+    return look_through(path) if names is None else _by_names(names)
+
+
+def look_through(expression: str) -> Look:
+    """The result of an expression; `not_null` over paths of names is made of look-ups."""
+    paths = first_paths(expression)
+    return look_by(compile_search(expression)) if paths is None else _first_of([_by_names(names) for names in paths])
+
+
+def _first_of(looks: Sequence[Look]) -> Look:
+    """The first that is not null."""
+    getters = [look.one for look in looks]
+
+    def one(payload: Payload) -> Any:
+        return next((value for getter in getters if (value := getter(payload)) is not None), None)
+
+    def many(payloads: Sequence[Payload]) -> list[Any]:
+        values = looks[0].many(payloads)
+        for look in looks[1:]:
+            if None not in values:
+                break
+            others = look.many(payloads)
+            values = [other if value is None else value for value, other in zip(values, others, strict=True)]
+        return values
+
+    return Look(one, many)
 
 
 def _by_names(names: tuple[str, ...]) -> Look:

@@ -53,11 +53,17 @@ def path_names(path: str) -> tuple[str, ...] | None:
 
 def first_of(expression: str) -> tuple[str, ...] | None:
     """The names that `not_null(a, "b c")` takes the first value of; None for any other expression."""
+    paths = first_paths(expression)
+    return None if paths is None or any(len(names) > 1 for names in paths) else tuple(names[0] for names in paths)
+
+
+def first_paths(expression: str) -> tuple[tuple[str, ...], ...] | None:
+    """The same for paths: the names of each, as `path_names` gives them."""
     node: Any = compile_expression(expression).parsed
     if node["type"] != "function_expression" or node["value"] != "not_null":
         return None
-    names = tuple(str(child["value"]) for child in node["children"] if child["type"] == "field")
-    return names if len(names) == len(node["children"]) else None
+    paths = tuple(names for child in node["children"] if (names := _names(child)) is not None)
+    return paths if len(paths) == len(node["children"]) else None
 
 
 def _names(node: Any) -> tuple[str, ...] | None:
