@@ -36,21 +36,34 @@ _OFF: Final = "    drift: {watch: false}\n"
 
 @dataclass
 class Pairs:
-    """CPU seconds of loads without and with, in the order in which they were measured."""
+    """Loads without and with, in the order in which they were measured."""
 
-    without: list[float] = field(default_factory=list[float])
-    watched: list[float] = field(default_factory=list[float])
+    without: list[Sample] = field(default_factory=list[Sample])
+    watched: list[Sample] = field(default_factory=list[Sample])
 
     def text(self, records: int) -> str:
-        """The mean difference, of all and of each record, and how sure that is."""
-        base = statistics.mean(self.without)
-        differences = [more - less for less, more in zip(self.without, self.watched, strict=True)]
-        mean, half = statistics.mean(differences), interval(differences)
-        return (
-            f"{len(differences)} pairs of {records:,} records: without {base:.3f} s of CPU, with {base + mean:.3f} s; "
-            f"difference {mean:+.3f} s, {mean / base:+.1%} (95 %: {(mean - half) / base:+.1%} to "
-            f"{(mean + half) / base:+.1%}), {mean / records * 1e6:+.2f} us a record; goal: under {GOAL_PER_CENT:g} %"
-        )
+        """The mean difference, of all and of each record, and how sure that is: of both sides, and of the client."""
+        lines = [f"{len(self.without)} pairs of {records:,} records; goal: under {GOAL_PER_CENT:g} %"]
+        for name, seconds in (("both sides", both_sides), ("client", client)):
+            base = statistics.mean(map(seconds, self.without))
+            differences = [seconds(more) - seconds(less) for less, more in zip(self.without, self.watched, strict=True)]
+            mean, half = statistics.mean(differences), interval(differences)
+            lines.append(
+                f"{name}: without {base:.3f} s of CPU, with {base + mean:.3f} s; difference {mean:+.3f} s, "
+                f"{mean / base:+.1%} (95 %: {(mean - half) / base:+.1%} to {(mean + half) / base:+.1%}), "
+                f"{mean / records * 1e6:+.2f} us a record"
+            )
+        return "\n".join(lines)
+
+
+def both_sides(sample: Sample) -> float:
+    """CPU seconds of the load and of the server meanwhile."""
+    return sample.client_cpu_seconds + (sample.server_cpu_seconds or 0.0)
+
+
+def client(sample: Sample) -> float:
+    """CPU seconds of the load alone: there is less noise in it."""
+    return sample.client_cpu_seconds
 
 
 def interval(values: Sequence[float]) -> float:
@@ -71,9 +84,9 @@ async def measure(options: ConnectionOptions, kind: str, pairs: int, rows: int |
             for number in range(pairs):
                 for which in ((0, 1), (1, 0))[number % 2]:
                     sample = await _load(options, connection, folders[which], again=second)
-                    spent = sample.client_cpu_seconds + (sample.server_cpu_seconds or 0.0)
-                    (found.without, found.watched)[which].append(spent)
-                progress(f"{kind} {number + 1}/{pairs}: {found.without[-1]:.3f} s, {found.watched[-1]:.3f} s")
+                    (found.without, found.watched)[which].append(sample)
+                spent = both_sides(found.without[-1]), both_sides(found.watched[-1])
+                progress(f"{kind} {number + 1}/{pairs}: {spent[0]:.3f} s, {spent[1]:.3f} s")
     finally:
         await connection.close()
     return found.text(count)
