@@ -11,7 +11,14 @@ from datetime import datetime, timedelta
 from enum import IntEnum
 from typing import Any, Final, TypeVar
 
-from kasparro.core.errors import DeadlineError, KasparroError, SourceError, StoppedError
+from kasparro.core.errors import (
+    DeadlineError,
+    KasparroError,
+    PassExpiredError,
+    SourceError,
+    StoppedError,
+    SystemicError,
+)
 from kasparro.ingestion.http.contract import LONGEST_PAUSE_SECONDS
 
 STOP_GRACE_SECONDS: Final = 20.0
@@ -110,6 +117,15 @@ def not_before(error: KasparroError, now: datetime) -> datetime | None:
     """When the server wants to be asked again, if it said so, but within a day."""
     seconds = error.retry_after_seconds if isinstance(error, SourceError) else None
     return None if seconds is None else now + timedelta(seconds=min(seconds, LONGEST_PAUSE_SECONDS))
+
+
+def state_after(error: KasparroError) -> str:
+    """The state of a run that such an error has ended."""
+    if isinstance(error, SystemicError):
+        return "systemic"
+    if isinstance(error, StoppedError):
+        return "cancelled"
+    return "interrupted" if isinstance(error, PassExpiredError) else "failed"
 
 
 def _reason(stop: asyncio.Event, deadline_seconds: float | None) -> KasparroError:

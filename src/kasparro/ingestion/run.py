@@ -17,13 +17,12 @@ from kasparro.core.errors import (
     PassExpiredError,
     SourceError,
     StoppedError,
-    SystemicError,
 )
 from kasparro.ingestion.attending import attended_by
 from kasparro.ingestion.connections import LANE_SETTINGS, LiveConnection
 from kasparro.ingestion.contention import repeated
 from kasparro.ingestion.coordinator import Coordinator, Request, RunPlan, hold
-from kasparro.ingestion.ending import STOP_GRACE_SECONDS, Ending, Turn, watching
+from kasparro.ingestion.ending import STOP_GRACE_SECONDS, Ending, Turn, state_after, watching
 from kasparro.ingestion.faults import Faults, faulty_job, faulty_store
 from kasparro.ingestion.job import SourceJob, for_first_load
 from kasparro.ingestion.observed import name_run, observed, observed_job, observed_store
@@ -215,16 +214,8 @@ async def _close_early(
             await locks.end_sessions(connection, [stamp.run_id], [])
             if (await run_pages.find(connection, stamp.run_id))["finished_at"] is not None:
                 return None
-    await coordinator.fail(stamp, _state_after(error), error)
+    await coordinator.fail(stamp, state_after(error), error)
     return error
-
-
-def _state_after(error: KasparroError) -> str:
-    if isinstance(error, SystemicError):
-        return "systemic"
-    if isinstance(error, StoppedError):
-        return "cancelled"
-    return "interrupted" if isinstance(error, PassExpiredError) else "failed"
 
 
 async def _read_all(
