@@ -15,7 +15,8 @@ class Check:
     """A check of a source's live records, as its configuration declares it.
 
     `name` says it in words, such as `value between 0 and 10`; `definition` is the check as it is configured, to be
-    stored, and `fingerprint` a hash of that before anything in it is masked. Where a type of check has no use for a field, that is empty. `low` and `high` are both inclusive.
+    stored, and `fingerprint` a hash of that before anything in it is masked. Where a type of check has no use for a
+    field, that is empty. `low` and `high` are both inclusive.
     """
 
     type: CheckType

@@ -157,7 +157,8 @@ class BetweenCheck(RecordCheck):
     def _has_a_bound(self) -> Self:
         if self.min is None and self.max is None:
             raise ValueError("needs min, max, or both")
-        if self.max is not None and self.min is not None and self.max != "now" and self._read(self.min) > self._read(self.max):
+        ends = [self._read(end) for end in (self.min, self.max) if end is not None and end != "now"]
+        if ends != sorted(ends):
             raise ValueError("min is above max: nothing is between them")
         return self
 
