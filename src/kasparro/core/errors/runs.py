@@ -81,8 +81,10 @@ class DriftError(KasparroError):
 
 
 class QualityError(KasparroError):
-    """Records do not hold to a check of the source's `checks:` whose level is `fail`. They stay as they were loaded,
-    and the next run goes on as after a good one, and judges again."""
+    """Records do not hold to a quality check of level `fail`: they stay as they are, and the next run judges again.
+
+    It goes on as after a good one.
+    """
 
     code = "quality_check_failed"
     exit_code = EXIT_SYSTEMIC
