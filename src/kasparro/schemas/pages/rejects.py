@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
 from kasparro.core.canonical import storable_text
@@ -17,6 +17,11 @@ def _storable(text: str) -> str:
     if storable_text(text) != text:
         raise PydanticCustomError("storable_text", "holds a character that the database cannot hold")
     return text
+
+
+def _whole(value: object) -> object:
+    """JSON has one kind of numbers: 7.0 is a whole one."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 StorableText = Annotated[str, AfterValidator(_storable), Field(min_length=1)]
@@ -98,7 +103,7 @@ class RequeueRequest(BaseModel):
     source: StorableText | None = Field(default=None, description="Only those of this source.")
     code: StorableText | None = Field(default=None, description="Only those with this code.")
     field: StorableText | None = Field(default=None, description="Only those of this field.")
-    ids: list[Annotated[int, Field(ge=0, strict=True)]] | None = Field(
+    ids: list[Annotated[int, Field(ge=0, strict=True), BeforeValidator(_whole)]] | None = Field(
         default=None, min_length=1, max_length=_MOST_CHOSEN, description="Only these, and those of `groups`."
     )
     groups: list[Fingerprint] | None = Field(
