@@ -69,8 +69,9 @@ async def test_a_closed_finding_cannot_be_closed_again(
 
 
 async def test_nothing_is_decided_while_a_run_holds_the_source(
-    database: ConnectionOptions, connection: Connection, finding: DriftEvent
+    database: ConnectionOptions, connection: Connection, finding: DriftEvent, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("kasparro.ingestion.locking.LOCK_WAIT_SECONDS", 0.0)
     async with locked_source(database, "quakes"):
         with pytest.raises(RunConflictError):
             await decide(database, finding, "accepted", by="ada", reason=None, at=NOW)
