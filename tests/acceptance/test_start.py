@@ -53,7 +53,7 @@ async def imported_by(folder: Path, options: ConnectionOptions, *arguments: str)
 
 @pytest.mark.parametrize(
     ("source", "unwanted", "most"),
-    [("items", OF_HTTP | OF_FEEDS, 720), ("things", OF_FEEDS, 880), ("news", {"feedparser"}, 900)],
+    [("items", OF_HTTP | OF_FEEDS, 820), ("things", OF_FEEDS, 990), ("news", {"feedparser"}, 1_000)],
 )
 async def test_run_imports_what_its_source_needs(
     folder: Path, database: ConnectionOptions, source: str, unwanted: set[str], most: int
