@@ -14,12 +14,7 @@ from typing import Any, Final
 from kasparro import __version__
 from kasparro.core.canonical import storable_text
 from kasparro.core.database import Connection, ConnectionOptions, house_errors
-from kasparro.core.errors import (
-    ConservationError,
-    ContentionError,
-    KasparroError,
-    RunConflictError,
-)
+from kasparro.core.errors import ConservationError, ContentionError, KasparroError, RunConflictError
 from kasparro.core.masking import mask_text
 from kasparro.ingestion import raw_tables
 from kasparro.ingestion.alerting import settle_alerts
@@ -35,7 +30,6 @@ from kasparro.ingestion.requests import Request, RunPlan, snapshot_of
 from kasparro.ingestion.snapshot import compare, must_read_all
 from kasparro.ingestion.source import UNFINISHED_CODES, FinalBatch
 from kasparro.ingestion.tallying import Tallying
-from kasparro.schemas.alerts import AlertRules
 from kasparro.schemas.batches import LaneState, RunStamp
 from kasparro.services import (
     batches,
@@ -64,15 +58,15 @@ class Coordinator:
     """Holds the lock of one source. Made by `hold`."""
 
     def __init__(
-        self, live: LiveConnection, source: SourceInfo, session: Session, rules: AlertRules, *,
-        tallying: Tallying, stuck_after_seconds: float,
-    ) -> None:  # fmt: skip
+        self, live: LiveConnection, source: SourceInfo, session: Session, job: SourceJob, stuck_after_seconds: float
+    ) -> None:
         self.live = live
         self.session = session
         self.watching = Watching()
         self._source = source
-        self._rules = rules
-        self._tallying = tallying
+        self._rules = job.alerts
+        self._tallying = Tallying(job.tally, source.id)
+        live.when_pinged = self._tallying.write
         self._stuck_after_seconds = stuck_after_seconds
 
     async def claim(self, job: SourceJob, request: Request) -> RunPlan:
@@ -270,18 +264,13 @@ async def hold(
 
     Raises StoppedError when `stop` is set before that.
     """
+    read = job.source
     async with _connected(options) as live:
         async with live.use() as connection:
-            source = await sources.register(
-                connection, name=job.source.name, source_type=job.source.type, identity=job.identity
-            )
+            source = await sources.register(connection, name=read.name, source_type=read.type, identity=job.identity)
             session = await locks.session_of(connection)
             await lock(connection, source, lock_wait_seconds, stop)
-        tallying = Tallying(job.tally, source.id)
-        live.when_pinged = tallying.write
-        yield Coordinator(
-            live, source, session, job.alerts, tallying=tallying, stuck_after_seconds=stuck_after_seconds
-        )  # fmt: skip
+        yield Coordinator(live, source, session, job, stuck_after_seconds)
 
 
 @asynccontextmanager
