@@ -2,8 +2,9 @@
 
 A record must have the fields that are *needed*: without them a mapping gives NULL in the place of a good value. Where
 a setting reads one of several (`not_null(magnitude, mag)`, `a || b`), none of them alone is needed; where a constant
-stands in (`mag || '0'`), nothing is. What `where`, `deletes.tombstone` and `ignore` name is read and not needed: a
-record without it is filtered, not deleted or compared as a whole, and overwrites nothing.
+stands in (`mag || '0'`), nothing is. What `where`, `deletes.tombstone`, `ignore` and `incremental.field` name is
+read and not needed: a record without it is filtered, not deleted, compared as a whole or read again, and overwrites
+nothing.
 """
 
 from collections.abc import Iterator
@@ -129,7 +130,7 @@ def _version_uses(config: AnySourceConfig) -> Iterator[Use]:
 
 def _other_uses(config: AnySourceConfig) -> Iterator[Use]:
     if isinstance(config, ApiSourceConfig) and config.incremental is not None:
-        yield _use(("incremental", "field"), config.incremental.field, "path")
+        yield _use(("incremental", "field"), config.incremental.field, "path", is_needed=False)
     if config.where is not None:
         yield _use(("where",), config.where, "expression", is_needed=False)
     if config.deletes is not None and config.deletes.tombstone is not None:

@@ -112,6 +112,11 @@ def test_alternatives_are_told_apart_from_what_is_needed_alone() -> None:
     assert {"properties.mag", "properties.magnitude"}.isdisjoint(mapped_paths(config))
 
 
+def test_a_watermark_is_read_and_not_needed() -> None:
+    config = _source(JSON.replace("    version: {field: properties.updated, type: number}\n", ""))
+    assert "properties.updated" in read_paths(config) - mapped_paths(config)
+
+
 def test_columns_are_named_as_they_are() -> None:
     config = _source(CSV)
     assert mapped_paths(config) == {"a.b", "day", "changed", "Trade Name", "side"}
