@@ -100,7 +100,8 @@ def _of_mapping(totals: RecordTotals, rewritten: int, *, is_mapping: bool) -> st
     records = f"{rewritten:,} record{'' if rewritten == 1 else 's'}"
     if not is_mapping:
         return f"{records} came back, or were written again, with the payload that they had"
-    others = "" if totals.remapped is None else f", {totals.remapped:,} of them became others"
+    which = "those that have it still" if totals.changed or totals.deleted else "them"
+    others = "" if totals.remapped is None else f", {totals.remapped:,} of {which} became others"
     return f"{records} with the same payload were written again under another mapping{others}"
 
 
