@@ -6,8 +6,8 @@ from typing import Any
 import httpx
 import pytest
 
-from kasparro.core.exact_json import parse
 from kasparro.core.database import Connection, ConnectionOptions
+from kasparro.core.exact_json import parse
 from kasparro.ingestion.coordinator import Request
 from kasparro.ingestion.job import SourceJob
 from kasparro.ingestion.operations.requeue import requeue_job, requeue_request

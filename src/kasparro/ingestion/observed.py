@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from time import perf_counter
-from typing import Any, Final, Literal, cast
+from typing import Any, Final, cast
 
 import structlog
 
@@ -18,7 +18,8 @@ from kasparro.core.logging import get_logger, log_context
 from kasparro.ingestion.job import SourceJob, Transforms
 from kasparro.ingestion.outcomes import RunOutcome
 from kasparro.ingestion.requests import Request
-from kasparro.ingestion.source import Batch, FinalBatch, Payload, Source, SourceRecord, Start
+from kasparro.ingestion.source import Batch, FinalBatch, SourceRecord, Start
+from kasparro.ingestion.standing_in import StandIn
 from kasparro.ingestion.store import LaneStore, Written
 from kasparro.ingestion.transform import TransformedBatch
 from kasparro.schemas.batches import LaneBatch, LaneState, RunStamp
@@ -70,22 +71,8 @@ def observed_store(store: LaneStore, reject_codes: Counter[str]) -> LaneStore:
     return _ObservedStore(store, reject_codes)
 
 
-class _TracedSource:
+class _TracedSource(StandIn):
     """A source with a span for each batch that is read."""
-
-    def __init__(self, source: Source) -> None:
-        self._source = source
-
-    @property
-    def name(self) -> str:
-        return self._source.name
-
-    @property
-    def type(self) -> Literal["api", "csv", "rss"]:
-        return self._source.type
-
-    async def partitions(self) -> list[str]:
-        return await self._source.partitions()
 
     async def read(self, partition: str, start: Start) -> AsyncIterator[Batch | FinalBatch]:
         reader = cast("AsyncGenerator[Batch | FinalBatch]", self._source.read(partition, start))
@@ -99,9 +86,6 @@ class _TracedSource:
             if isinstance(item, Batch):
                 span.set({"kasparro.records": len(item.records), "kasparro.size_bytes": item.size_bytes})
             return item
-
-    def normalize(self, payload: Payload) -> dict[str, object]:
-        return self._source.normalize(payload)
 
 
 class _TracedTransformer:

@@ -3,11 +3,12 @@
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from typing import Final, Literal
+from typing import Final
 
 from kasparro.core.database import ConnectionOptions
 from kasparro.ingestion.connections import LANE_SETTINGS, LiveConnection
-from kasparro.ingestion.source import Batch, FinalBatch, Payload, Source, SourceRecord, Start
+from kasparro.ingestion.source import Batch, FinalBatch, Source, SourceRecord, Start
+from kasparro.ingestion.standing_in import StandIn
 from kasparro.services.stored_pages import StoredPage, Wanted, read_pages
 
 PARTITION: Final = "stored"
@@ -15,21 +16,13 @@ _SETTINGS: Final = {name: value for name, value in LANE_SETTINGS.items() if not 
 """It may wait for lanes as long as they take: it holds no lock and no transaction."""
 
 
-class ReplaySource:
+class ReplaySource(StandIn):
     """Implements the contract `Source` over a connection of its own; name and normalizing are those of `source`."""
 
     def __init__(self, source: Source, options: ConnectionOptions, wanted: Wanted) -> None:
-        self._source = source
+        super().__init__(source)
         self._options = options
         self._wanted = wanted
-
-    @property
-    def name(self) -> str:
-        return self._source.name
-
-    @property
-    def type(self) -> Literal["api", "csv", "rss"]:
-        return self._source.type
 
     async def partitions(self) -> list[str]:
         return [PARTITION]
@@ -52,9 +45,6 @@ class ReplaySource:
         finally:
             await live.close()
         yield FinalBatch({}, "none")
-
-    def normalize(self, payload: Payload) -> dict[str, object]:
-        return self._source.normalize(payload)
 
 
 def records_of(page: StoredPage, source_type: str) -> Sequence[SourceRecord]:

@@ -5,13 +5,14 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Se
 from contextlib import AbstractAsyncContextManager, aclosing
 from dataclasses import replace
 from functools import partial
-from typing import Literal, cast
+from typing import cast
 
 from kasparro.ingestion.connections import LiveConnection
 from kasparro.ingestion.faults.plans import Faults
 from kasparro.ingestion.faults.strikes import carry_out, fail_as_bug, fail_as_database, fail_as_upstream
 from kasparro.ingestion.job import SourceJob, Transforms
-from kasparro.ingestion.source import Batch, FinalBatch, Payload, ReadsDocuments, Source, SourceRecord, Start
+from kasparro.ingestion.source import Batch, FinalBatch, ReadsDocuments, Source, SourceRecord, Start
+from kasparro.ingestion.standing_in import StandIn
 from kasparro.ingestion.store import LaneStore, Written
 from kasparro.ingestion.transform import TransformedBatch
 from kasparro.schemas.batches import LaneBatch, LaneState
@@ -31,23 +32,12 @@ def faulty_store(store: LaneStore, live: LiveConnection, faults: Faults) -> Lane
     return FaultyStore(store, faults, live.sever) if faults else store
 
 
-class FaultySource:
+class FaultySource(StandIn):
     """A source that fails before it reads the batch of a plan."""
 
     def __init__(self, source: Source, faults: Faults) -> None:
-        self._source = source
+        super().__init__(source)
         self._faults = faults
-
-    @property
-    def name(self) -> str:
-        return self._source.name
-
-    @property
-    def type(self) -> Literal["api", "csv", "rss"]:
-        return self._source.type
-
-    async def partitions(self) -> list[str]:
-        return await self._source.partitions()
 
     async def read(self, partition: str, start: Start) -> AsyncIterator[Batch | FinalBatch]:
         reader = cast("AsyncGenerator[Batch | FinalBatch]", self._source.read(partition, start))
@@ -57,9 +47,6 @@ class FaultySource:
                 yield item
                 if not isinstance(item, FinalBatch):
                     self._at_fetch(partition)
-
-    def normalize(self, payload: Payload) -> dict[str, object]:
-        return self._source.normalize(payload)
 
     def _at_fetch(self, partition: str) -> None:
         self._faults.reach("fetch")

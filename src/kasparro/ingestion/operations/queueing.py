@@ -12,7 +12,9 @@ TRIGGER: Final = "api"
 REQUEUE: Final = "requeue"
 
 
-async def queue_runs(connection: Connection, *, source: str | None, key: str | None, origin: Origin | None = None) -> list[int]:
+async def queue_runs(
+    connection: Connection, *, source: str | None, key: str | None, origin: Origin | None = None
+) -> list[int]:
     """Queue a run of the source, or of every source (None), and return the ids in the order of the sources' ids.
 
     `key` names the request: repeated, it is answered with the runs that it queued before. `origin` says in their logs
@@ -36,7 +38,9 @@ async def queue_runs(connection: Connection, *, source: str | None, key: str | N
     return [runs[source_id] for source_id in sources if source_id in runs]
 
 
-async def queue_requeue(connection: Connection, *, chosen: RejectFilter, key: str | None, origin: Origin | None = None) -> list[int]:
+async def queue_requeue(
+    connection: Connection, *, chosen: RejectFilter, key: str | None, origin: Origin | None = None
+) -> list[int]:
     """Queue a requeue for each source that has open rejects of this choice; none where there are none.
 
     A source whose rejects are being requeued is answered with that run, as long as there is another one to queue. One

@@ -9,7 +9,7 @@ import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Final, Literal
+from typing import Final
 
 import structlog
 
@@ -28,6 +28,7 @@ from kasparro.ingestion.source import (
     Start,
 )
 from kasparro.ingestion.sources.api.documents import parse_document
+from kasparro.ingestion.standing_in import StandIn
 from kasparro.schemas.batches import OperationName, RunStamp
 from kasparro.schemas.configuration import RejectLimit
 from kasparro.services import checkpoints, requeue_pages, sources
@@ -82,21 +83,13 @@ def _of_any_source(chosen: RejectFilter) -> RejectFilter:
     return replace(chosen, source=None, state="open")
 
 
-class StoredRejects:
+class StoredRejects(StandIn):
     """The chosen rejects as a source of one partition, over a connection of its own."""
 
     def __init__(self, source: Source, chosen: RejectFilter, options: ConnectionOptions) -> None:
-        self._source = source
+        super().__init__(source)
         self._chosen = chosen
         self._options = options
-
-    @property
-    def name(self) -> str:
-        return self._source.name
-
-    @property
-    def type(self) -> Literal["api", "csv", "rss"]:
-        return self._source.type
 
     async def partitions(self) -> list[str]:
         return [PARTITION]
@@ -123,9 +116,6 @@ class StoredRejects:
             message = f"{missing} rejects stay open: their payloads are kept no more"
             log.warning("requeue.payloads_missing", source=self.name, message=message)
         yield FinalBatch({}, "none")
-
-    def normalize(self, payload: Payload) -> dict[str, object]:
-        return self._source.normalize(payload)
 
 
 def record_of(waiting: Waiting) -> SourceRecord:
