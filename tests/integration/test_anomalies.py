@@ -1,6 +1,7 @@
 """Runs that are far from their source's history: found as they are closed, with real runs over seeded ones."""
 
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from typing import Any
 
 import pytest
@@ -31,14 +32,14 @@ where r.id = (select min(id) from etl_runs)
 """
 
 
+KEYS = count()
+"""Of records that no source has had before."""
+
+
 async def load(options: ConnectionOptions, records: int) -> RunOutcome:
     """Run the source with so many records that it has not had before."""
-    load.keys += records
-    rows = [row(f"k{load.keys - number}") for number in range(records)]
+    rows = [row(f"k{next(KEYS)}") for _ in range(records)]
     return await run_source(job_of(ScriptedSource({"p": rows}, batch_size=500)), Request(), Conditions(options))
-
-
-load.keys = 0
 
 
 async def known(connection: Connection, options: ConnectionOptions, runs: int, *, operation: str | None = None) -> None:

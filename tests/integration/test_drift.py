@@ -75,8 +75,9 @@ class Quakes:
         """The upstream gives new records only: so many that are changed, behind so many `plain` ones."""
         self.collection.records = [quake(self.given + number) for number in range(plain + count)]
         self.given += plain + count
-        for record in self.collection.records[plain:] if change is not None else ():
-            change(record)
+        if change is not None:
+            for record in self.collection.records[plain:]:
+                change(record)
 
 
 def quake(number: int) -> dict[str, Any]:

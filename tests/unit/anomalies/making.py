@@ -73,24 +73,23 @@ def of_counts(
     """A run; what is neither unchanged nor rejected is inserted, and updated to a quarter."""
     rejected = min(rejected, fetched - unchanged)
     written = fetched - unchanged - rejected
-    return RunFacts(
-        **{
-            "id": number,
-            "state": "partial" if rejected else "succeeded",
-            "started_at": moment,
-            "finished_at": moment + timedelta(seconds=seconds),
-            "pass_id": number,
-            "mapping_version": 1,
-            "config_hash": "c1",
-            "fetched": fetched,
-            "inserted": written - written // 4,
-            "updated": written // 4,
-            "unchanged": unchanged,
-            "rejected": rejected,
-            "size_bytes": fetched * 400 if size_bytes is None else size_bytes,
-            **more,
-        }
-    )
+    facts: dict[str, Any] = {
+        "id": number,
+        "state": "partial" if rejected else "succeeded",
+        "started_at": moment,
+        "finished_at": moment + timedelta(seconds=seconds),
+        "pass_id": number,
+        "mapping_version": 1,
+        "config_hash": "c1",
+        "fetched": fetched,
+        "inserted": written - written // 4,
+        "updated": written // 4,
+        "unchanged": unchanged,
+        "rejected": rejected,
+        "size_bytes": fetched * 400 if size_bytes is None else size_bytes,
+        **more,
+    }
+    return RunFacts(**facts)
 
 
 def scaled(run: RunFacts, factor: float, *, seconds: float | None = None) -> RunFacts:

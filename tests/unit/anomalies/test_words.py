@@ -14,8 +14,8 @@ from kasparro.services.anomalies.wording import duration, percent, size, usual_r
 from tests.unit.anomalies.making import DAY, HOUR, MONDAY, exactly, lasting, of_counts, series
 
 
-def steady(count: int = 40, **shares: float) -> list[RunFacts]:
-    return series(count, exactly(4_000), seed=9, **shares)
+def steady(count: int = 40) -> list[RunFacts]:
+    return series(count, exactly(4_000), seed=9)
 
 
 def said(history: list[RunFacts], run: RunFacts) -> list[str]:
