@@ -4,6 +4,8 @@ open rejects counted as they change.
 Revision: 0006, after 0005.
 """
 
+# pyright: reportUnknownArgumentType=false
+
 import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
