@@ -1,7 +1,9 @@
 """What one source meets, and what becomes of the others of the same command."""
 
+import json
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -54,6 +56,13 @@ async def test_error_of_a_run_names_its_source_once(place: Place, connection: Co
 async def test_database_that_cannot_be_used_is_told_of_once(place: Place, empty_database: ConnectionOptions) -> None:
     place.env["DATABASE_URL"] = url_of(empty_database)
     ended = await place.run()
-    assert (ended.exit_code, ended.stderr.count("no kasparro tables")) == (5, 1)
+    logged, told = _logged_and_told(ended.stderr, "no kasparro tables")
+    assert (ended.exit_code, len(told), [line["event"] for line in logged]) == (5, 1, ["run.not_recorded"])
     assert "run `kasparro migrate`, or `kasparro up`" in ended.stderr
     assert [run["source"] for run in ended.document["data"]] == ["latin"]
+
+
+def _logged_and_told(stderr: str, text: str) -> tuple[list[dict[str, Any]], list[str]]:
+    """The lines with this text: those of the log, and those for whoever typed the command."""
+    lines = [line for line in stderr.splitlines() if text in line]
+    return [json.loads(line) for line in lines if line[0] == "{"], [line for line in lines if line[0] != "{"]
