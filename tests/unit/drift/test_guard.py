@@ -123,6 +123,17 @@ def test_one_odd_record_is_no_drift_and_many_are_one_by_one() -> None:
     assert sum(rows.num_rows for rows in batch.columns) == 189
 
 
+def test_the_only_record_of_a_run_is_held_back_where_each_accepted_one_had_the_field() -> None:
+    shape = shape_of([good(number) for number in range(500)])
+    watch = watch_of(shape=shape)
+    assert held(transformed(watch, [without("mag", 1)])) == {1: "mag"}
+    (found,) = conclude(watch, well=True).found
+    assert (found.kind, found.field, found.policy) == ("field_missing", "mag", "quarantine")
+    assert held(transformed(watch_of(shape=shape), [without("mag", 1), *map(good, range(5))])) == {}
+    sometimes = shape_of([good(number) if number else without("mag", 0) for number in range(500)])
+    assert held(transformed(watch_of(shape=sometimes), [without("mag", 1)])) == {}
+
+
 def test_small_batches_add_up_to_evidence_and_what_was_held_back_once_stays_so() -> None:
     watch = watch_of()
     few = transformed(watch, [good(0), good(1), without("mag", 2)])

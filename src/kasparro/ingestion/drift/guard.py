@@ -121,14 +121,16 @@ class Guard:
                 violations.update({part.ordinal(position): defect for part, position in lacking})
 
     def _holds_missing(self, needed: Needed, lacking: int, size: int, kind_of: Callable[[str], Kind] | None) -> bool:
-        """Whether these records are held back for it: it is known to be drift, or more than chance gives."""
+        """Whether these records are held back for it: it is known to be drift, or more than chance gives; or all of a
+        batch lack what each accepted record had, be it a single one.
+        """
         counted = self.lacking[needed.path]
         if needed.path not in self._missing:
             if kind_of is None:
                 return False
             known = (needed.absent, needed.looked)
             chance = min(at_least(lacking, size, *known), at_least(counted.odd.count, counted.size, *known))
-            if chance >= CHANCE:
+            if chance >= CHANCE and not (needed.absent == 0 and lacking == size):
                 return False
             counted.sure = max(counted.sure, 1 - chance)
             kind = kind_of(needed.path)
