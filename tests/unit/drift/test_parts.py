@@ -109,6 +109,18 @@ def test_a_rename_tells_what_its_confidence_is_made_of() -> None:
     assert str(example_text(finding.first)).startswith("case:1: ")
 
 
+def test_what_is_left_of_rejected_renames_is_not_proposed_crosswise() -> None:
+    fields = {"id": numbered(), "bid": normal(100, 9, 2), "ask": normal(101, 9, 2)}
+    now = {"id": numbered(), "b": normal(100, 9, 2), "a": normal(101, 9, 2)}
+    shape = Shape.of(profile_of(payloads("before", fields, 300)))
+    rejected = {"bid -> b", "ask -> a"}
+    found = compare(shape, profile_of(payloads("after", now, 300, 300)), {"bid", "ask"}, rejected)
+    assert {finding.kind for finding in found} == {"field_missing", "field_added"}
+    third = {"id": numbered(), "bids": normal(100, 9, 2), "a": normal(101, 9, 2)}
+    found = compare(shape, profile_of(payloads("after", third, 300, 300)), {"bid", "ask"}, rejected)
+    assert [finding.field for finding in found if finding.kind == "field_renamed"] == ["bid -> bids"]
+
+
 def test_a_shift_shows_an_example_of_what_is_odd() -> None:
     before = [{"state": ("open", "closed")[n % 2]} for n in range(200)]
     after = [{"state": "lost" if n % 20 == 3 else "open"} for n in range(200)]

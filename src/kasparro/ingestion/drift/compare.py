@@ -7,7 +7,7 @@ from kasparro.ingestion.drift.findings import Finding, Shift
 from kasparro.ingestion.drift.number_shifts import range_shift, scale_shift
 from kasparro.ingestion.drift.presence import Sides, Turn
 from kasparro.ingestion.drift.profile import FieldProfile, Profile, parent_of
-from kasparro.ingestion.drift.renames import Rename, is_container, pair
+from kasparro.ingestion.drift.renames import Rename, is_container, is_rejected, pair
 from kasparro.ingestion.drift.shape import Shape
 from kasparro.ingestion.drift.shifts import duplicate_shift, enumeration_shift, format_shift, null_shift
 from kasparro.ingestion.drift.thresholds import FEWEST_RECORDS
@@ -52,7 +52,7 @@ def _moves(
     left = list(renames)
     for old in gone:
         for new in come:
-            if f"{old.path} -> {new.path}" in rejected:
+            if is_rejected(old.path, new.path, rejected):
                 continue
             of_members = [each for each in left if _goes_along(each, old, new)]
             members = [turn for turn in gone if turn.path.startswith(old.path + ".") and not is_container(turn)]

@@ -34,15 +34,24 @@ class Rename:
 def pair(gone: Sequence[Turn], come: Sequence[Turn], rejected: Collection[str] = ()) -> list[Rename]:
     """The renames among fields that are no objects: one assignment over all pairs, by confidence.
 
-    `rejected` are pairs, as `Rename.field` names them, that are none.
+    `rejected` are pairs, as `Rename.field` names them, that are none; nor is the old name of one the new one of another.
     """
     olds, news = _most_frequent(gone), _most_frequent(come)
     pairs = [[_rename(old, new) for new in news] for old in olds]
-    likely = {each.field for row in pairs for each in row if each.confidence >= RENAME_CONFIDENCE}.difference(rejected)
-    scores = [[each.confidence if each.field in likely else 0.0 for each in row] for row in pairs]
+    rivals = [
+        [0.0 if is_rejected(each.old.path, each.new.path, rejected) else each.confidence for each in row]
+        for row in pairs
+    ]
+    scores = [[score if score >= RENAME_CONFIDENCE else 0.0 for score in row] for row in rivals]
     chosen = assign(scores)
-    rivals = [[0.0 if each.field in rejected else each.confidence for each in row] for row in pairs]
     return [pairs[i][j] for i, j in chosen if not _has_rival(rivals, chosen, i, j)]
+
+
+def is_rejected(old: str, new: str, rejected: Collection[str]) -> bool:
+    """Whether somebody has said of both names that they are no partners: of one another, or of others."""
+    return any(each.startswith(f"{old} -> ") for each in rejected) and any(
+        each.endswith(f" -> {new}") for each in rejected
+    )
 
 
 def _rename(old: Turn, new: Turn) -> Rename:
