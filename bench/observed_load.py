@@ -28,7 +28,7 @@ async def _no_results(*_: Any, **__: Any) -> tuple[()]:
 
 
 async def _no_counts(*_: Any, **__: Any) -> dict[str, int]:
-    return {}
+    return {"drift_open": 0, "checks_failed": 0, "anomalies": 0}
 
 
 async def _no_effort(*_: Any, **__: Any) -> tuple[int, dict[str, float]]:
