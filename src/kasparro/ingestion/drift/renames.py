@@ -34,7 +34,8 @@ class Rename:
 def pair(gone: Sequence[Turn], come: Sequence[Turn], rejected: Collection[str] = ()) -> list[Rename]:
     """The renames among fields that are no objects: one assignment over all pairs, by confidence.
 
-    `rejected` are pairs, as `Rename.field` names them, that are none; nor is the old name of one the new one of another.
+    `rejected` are pairs, as `Rename.field` names them, that are none; nor is the old name of one the new one of
+    another.
     """
     olds, news = _most_frequent(gone), _most_frequent(come)
     pairs = [[_rename(old, new) for new in news] for old in olds]
