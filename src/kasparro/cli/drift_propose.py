@@ -93,7 +93,7 @@ async def _told_by_rejects(
     """The renames that explain missing fields, which the payloads that are held back tell together."""
     from kasparro.ingestion.drift.accepted import renamed
     from kasparro.ingestion.mending.proposals import Drifted
-    from kasparro.ingestion.operations.drift import renames_held_back
+    from kasparro.ingestion.operations.drift import payloads_since, renames_held_back
 
     fields = [event.field for event in missing]
     size, renames = await renames_held_back(connection, source, fields)
@@ -105,19 +105,23 @@ async def _told_by_rejects(
             said = f"no other name of it is told by {size:,} records that are held back (from 100 on, it may be)"
             context.note(f"{source}: drift {event.id}: {event.kind} {event.field}: no change is proposed: {said}")
         else:
-            found.append(Drifted(event.id, rename.kind, rename.field, rename.confidence, rename.parts))
+            payloads = await payloads_since(connection, source, event.last_run_id)
+            found.append(
+                Drifted(event.id, rename.kind, rename.field, rename.confidence, rename.parts, payloads=payloads)
+            )
     return found
 
 
 async def _drifted(connection: "Connection", event: "DriftEvent") -> "Drifted":
     from kasparro.ingestion.mending.proposals import Drifted
+    from kasparro.ingestion.operations.drift import payloads_since
     from kasparro.services import drift
 
-    limits = None
-    if event.kind != "field_renamed":
-        profile = await drift.seen_profile(connection, event.id)
-        limits = (profile or {}).get("fields", {}).get(event.field, {}).get("range")
-    return Drifted(event.id, event.kind, event.field, event.confidence, event.parts, event.expected, event.seen, limits)
+    told = Drifted(event.id, event.kind, event.field, event.confidence, event.parts, event.expected, event.seen)
+    if event.kind == "field_renamed":
+        return replace(told, payloads=await payloads_since(connection, event.source, event.last_run_id))
+    profile = await drift.seen_profile(connection, event.id)
+    return replace(told, limits=(profile or {}).get("fields", {}).get(event.field, {}).get("range"))
 
 
 async def _effects(context: Context, connection: "Connection", patch: "Patch") -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """From drift to mapping: what is proposed for which setting, and that a patch changes nothing else in the file."""
 
 import subprocess
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -217,6 +218,43 @@ def test_a_key_stays_and_the_way_out_is_said(tmp_path: Path) -> None:
     [kept] = patch.unchanged["quakes"]
     assert (kept.setting, kept.is_fine) == ("key", False)
     assert "under another name, with the key magnitude" in kept.reason
+
+
+DOTTED: list[tuple[str, dict[str, Any], str | None]] = [
+    ("a -> item.price", {"item.price": 1}, 'not_null("item.price", a)'),
+    ("a -> item.price", {"item": {"price": 1}}, "not_null(item.price, a)"),
+    ("a -> item.price.net", {"item.price": {"net": 1}}, 'not_null("item.price".net, a)'),
+    ("a -> 2nd", {"2nd": 1}, 'not_null("2nd", a)'),
+    ("a -> item.price", {"price": 1}, None),
+    ("b.a -> b.c", {"b": {"c": 1}}, "not_null(b.c, b.a)"),
+    ("b.a -> b.c", {"b.c": 1}, 'not_null("b.c", b.a)'),
+    ("b.a -> b.c.d", {"b": {"c.d": 1}}, 'not_null(b."c.d", b.a)'),
+    ("b.a -> b.c.d", {}, None),
+]
+
+
+@pytest.mark.parametrize(("subject", "payload", "expected"), DOTTED)
+def test_names_with_dots_are_told_from_members_by_what_payloads_have(
+    tmp_path: Path, subject: str, payload: dict[str, Any], expected: str | None
+) -> None:
+    old = subject.split(" -> ", maxsplit=1)[0]
+    text = f"sources:\n  - {{name: quakes, type: api, url: 'http://a.example/', key: id, map: {{value: {old}}}}}\n"
+    patch = _patch(tmp_path, text, replace(_renamed(subject), payloads=[{"id": 1}, payload]))
+    if expected is None:
+        assert [patch.text, "cannot be told" in patch.unchanged["quakes"][0].reason] == ["", True]
+        return
+    [change] = patch.changes["quakes"]
+    assert change.text == expected
+    assert evaluate(compile_expression(expected), payload) == 1
+    assert patch.sources["quakes"].map is not None
+
+
+def test_names_that_payloads_have_in_two_ways_are_left_to_people(tmp_path: Path) -> None:
+    text = "sources:\n  - {name: quakes, type: api, url: 'http://a.example/', key: id, map: {value: a}}\n"
+    payloads = [{"item.price": 1}, {"item": {"price": 1}}]
+    patch = _patch(tmp_path, text, replace(_renamed("a -> item.price"), payloads=payloads))
+    [kept] = patch.unchanged["quakes"]
+    assert 'in two ways, "item.price" and item.price' in kept.reason
 
 
 def test_two_renames_change_one_expression(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from kasparro.ingestion.drift.accepted import is_within, renamed
 from kasparro.ingestion.mapped_paths import Place, Use, read_paths, uses, uses_of
-from kasparro.ingestion.mending.renaming import chain, either, read_either, reads_both
+from kasparro.ingestion.mending.renaming import Names, chain, chains_in, either, read_either, reads_both
 from kasparro.ingestion.mending.type_changes import judge
 from kasparro.schemas.configuration import AnySourceConfig, CsvSourceConfig
 
@@ -17,7 +17,10 @@ _ASPECTS: Final = frozenset((_TIME_FORMAT, "scale"))
 
 @dataclass(frozen=True, slots=True)
 class Drifted:
-    """A finding, as far as proposals need it: `subject` is its field, `limits` the least and largest number seen."""
+    """A finding, as far as proposals need it: `subject` is its field, `limits` the least and largest number seen.
+
+    `payloads` are some that have come since, which tell of a rename by what names they have the new field.
+    """
 
     id: int
     kind: str
@@ -27,6 +30,7 @@ class Drifted:
     expected: Mapping[str, Any] = field(default_factory=dict[str, Any])
     seen: Mapping[str, Any] = field(default_factory=dict[str, Any])
     limits: Sequence[float] | None = None
+    payloads: Sequence[Mapping[str, Any]] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +50,14 @@ class Unchanged:
 
     finding: Drifted
     setting: str | None
+    reason: str
+    is_fine: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Left:
+    """Why a setting stays as it is."""
+
     reason: str
     is_fine: bool = False
 
@@ -113,18 +125,31 @@ def _decide(config: AnySourceConfig, finding: Drifted, use: Use, path: str) -> C
     reason = _fixed(config, use, old, new)
     if reason is not None:
         return Unchanged(finding, use.shown, reason)
+    text = _reading_both(config, use, (old, new), chains_in(finding.payloads, new))
+    if isinstance(text, str):
+        return Change(finding, use, text, is_added=use.at[0] == "ignore")
+    return Unchanged(finding, use.shown, text.reason, is_fine=text.is_fine)
+
+
+def _reading_both(config: AnySourceConfig, use: Use, rename: tuple[str, str], chains: Sequence[Names]) -> "str | _Left":
+    """The setting's text that reads a field under both names; `chains` are the names by which payloads have the new."""
+    old, new = rename
+    if len(chains) > 1:
+        ways = " and ".join(map(chain, chains[:2]))
+        return _Left(f"payloads have {new} in two ways, {ways}: say by hand which one is meant")
+    known = chains[0] if chains else None
     if use.at[0] == "ignore":
-        return Change(finding, use, use.text.replace(old, new, 1), is_added=True)
+        if known is not None and use.form == "member" and any("." in name for name in known):
+            return _Left(f"{chain(known)} has a dot in its name, and ignore parts names at dots")
+        return use.text.replace(old, new, 1)
     if use.form == "column":
-        return Change(finding, use, either(chain([new]), chain([use.text])))
+        return either(chain(known or [new]), chain([use.text]))
     if reads_both(use.text, old, new):
-        return Unchanged(finding, use.shown, "it reads both names already", is_fine=True)
-    text = read_either(use.text, old, new, is_flat=isinstance(config, CsvSourceConfig))
+        return _Left("it reads both names already", is_fine=True)
+    text = read_either(use.text, old, new, is_flat=isinstance(config, CsvSourceConfig), known=known)
     if text is None:
-        return Unchanged(
-            finding, use.shown, f"where {use.text} reads {old}, it cannot be told how to read {new} as well"
-        )
-    return Change(finding, use, text)
+        return _Left(f"where {use.text} reads {old}, it cannot be told how to read {new} as well")
+    return text
 
 
 def _types(side: Mapping[str, Any]) -> Mapping[str, float]:

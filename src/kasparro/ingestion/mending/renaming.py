@@ -7,7 +7,7 @@ Stored payloads have the old name, and replay reads them by the same mapping: `p
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from typing import Any, Final, cast
@@ -20,6 +20,8 @@ from kasparro.ingestion.drift.profile import ROOT, parent_of
 from kasparro.ingestion.expression_paths import reads_of
 from kasparro.schemas.configuration.expressions import compile_expression
 
+Names = tuple[str, ...]
+"""The names of members that lead to a field, the outermost first."""
 _NAMES: Final = ("unquoted_identifier", "quoted_identifier")
 _PLAIN: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _OPENING: Final = {"lparen": "rparen", "lbracket": "rbracket", "filter": "rbracket", "lbrace": "rbrace"}
@@ -54,15 +56,23 @@ def either(new: str, old: str) -> str:
     return f"not_null({new}, {old})"
 
 
-def read_either(expression: str, old: str, new: str, *, is_flat: bool = False) -> str | None:
+def chains_in(payloads: Iterable[Mapping[str, Any]], path: str) -> list[Names]:
+    """How payloads have a path, which tells names with dots in them from members of members: each chain of names."""
+    return list(dict.fromkeys(names for payload in payloads for names in _chains(payload, ROOT, path)))
+
+
+def read_either(
+    expression: str, old: str, new: str, *, is_flat: bool = False, known: Names | None = None
+) -> str | None:
     """The expression with the field at the path `old` read under the path `new` first, wherever it is read.
 
     None where some place cannot be changed so that this is certain: inside a filter, behind a pipe, in a list's
-    elements. In rows (`is_flat`) a path is the name of a column, dots and all.
+    elements. In rows (`is_flat`) a path is the name of a column, dots and all. `known` are the names that lead to the
+    new one; without them, a path with a dot in it that may be either name or member is not written.
     """
     text = new_alone = expression
     for start, end, names, is_argument in reversed(_places(expression, old)):
-        renamed = [new] if is_flat else _names_of(new, old, names)
+        renamed = known or ((new,) if is_flat else _names_of(new, old, names))
         if renamed is None:
             return None
         written = text[start:end]
@@ -92,16 +102,25 @@ def _compiles(expression: str) -> bool:
     return True
 
 
-def _names_of(new: str, old: str, names: Sequence[str]) -> list[str] | None:
+def _names_of(new: str, old: str, names: Sequence[str]) -> Names | None:
     """The names that lead to the new path, given those that lead to the old one; None where they cannot be told."""
     if "*" in new.split(".") or "[]" in new:
         return None
     above = parent_of(old)
-    prefix = f"{above}." if above else ""
-    if len(names) > 1 and prefix and new.startswith(prefix):
-        own = new.removeprefix(prefix)
-        return [*names[:-1], *own.split(".")]
-    return new.split(".")
+    is_beside = len(names) > 1 and bool(above) and new.startswith(f"{above}.")
+    own = new.removeprefix(f"{above}.") if is_beside else new
+    if "." in own:
+        return None
+    return (*names[:-1], own) if is_beside else (own,)
+
+
+def _chains(value: Mapping[str, Any], at: str, path: str) -> Iterator[Names]:
+    for name, member in value.items():
+        here = member_path(at, name)
+        if here == path:
+            yield (name,)
+        elif path.startswith(f"{here}.") and isinstance(member, dict):
+            yield from ((name, *rest) for rest in _chains(cast("dict[str, Any]", member), here, path))
 
 
 def _places(expression: str, old: str) -> list[tuple[int, int, list[str], bool]]:

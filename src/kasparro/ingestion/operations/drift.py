@@ -1,6 +1,7 @@
 """Deciding on a drift finding by hand, while no run holds its source; a second look at what small runs hold back."""
 
 from collections.abc import Collection
+from contextlib import aclosing
 from datetime import datetime
 from typing import Final, Literal, cast
 
@@ -14,14 +15,17 @@ from kasparro.ingestion.drift.from_payloads import profile_payloads
 from kasparro.ingestion.drift.profile import Profile
 from kasparro.ingestion.drift.shape import Shape
 from kasparro.ingestion.operations.requeue import record_of
-from kasparro.ingestion.source import BatchLimits
-from kasparro.services import drift, requeue_pages, sources
+from kasparro.ingestion.replay_source import records_of
+from kasparro.ingestion.source import BatchLimits, Payload
+from kasparro.services import drift, requeue_pages, sources, stored_pages
 from kasparro.services.drift import DriftEvent
 from kasparro.services.reject_lists import RejectFilter
 from kasparro.services.requeue_pages import Wanted
 
 Decision = Literal["accepted", "rejected"]
 _LIMITS: Final = BatchLimits(records=5_000)
+_EXAMPLES: Final = 1_000
+"""Payloads that tell by what names they have a field."""
 
 
 async def decide(
@@ -77,6 +81,24 @@ async def renames_held_back(connection: Connection, source: str, mapped: Collect
     rejected = {event.field for event in standing.events if event.state != drift.OPEN}
     findings = compare(Shape.read(standing.shape), profile, mapped, rejected)
     return profile.records, [finding for finding in findings if finding.kind == "field_renamed"]
+
+
+async def payloads_since(connection: Connection, source: str, run_id: int | None) -> list[Payload]:
+    """Some payloads that have come since a drift: those that are held back, else what a run has stored."""
+    found = await sources.get(connection, source)
+    wanted = Wanted(found.id, found.type, RejectFilter(source, "drift", state="open"), ())
+    place = await requeue_pages.beginning(connection, found.id)
+    limits = {"records": _EXAMPLES, "size_bytes": _LIMITS.size_bytes}
+    async with aclosing(requeue_pages.read_pages(connection, wanted, place, **limits)) as pages:
+        async for page in pages:
+            if page.payloads:
+                return [record_of(waiting).payload for waiting in page.payloads]
+    of_run = stored_pages.Wanted(found.id, found.type, run_id=run_id)
+    async with aclosing(stored_pages.read_pages(connection, of_run, after=0, **limits)) as stored:
+        async for page in stored:
+            if page.payloads:
+                return [record.payload for record in records_of(page, found.type)]
+    return []
 
 
 async def _take_into_shape(connection: Connection, finding: DriftEvent, at: datetime) -> None:
