@@ -1,7 +1,10 @@
 """Alerts over a real database: what begins one, what ends it, and which messages are written with the change."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any
+
+from structlog.testing import capture_logs
 
 from kasparro.core.database import Connection, ConnectionOptions
 from kasparro.core.errors import KasparroError, SourceError
@@ -9,8 +12,10 @@ from kasparro.ingestion.coordinator import Request
 from kasparro.ingestion.run import Conditions, run_source
 from kasparro.schemas.alerts import ALERT_KINDS, AlertRules, Route
 from kasparro.schemas.configuration import RejectLimit
-from kasparro.services import alerts, freshness, sources
+from kasparro.services import alert_outbox, alerts, freshness, sources
 from kasparro.workers.alerting import Alerting, Watched
+from kasparro.workers.messages import message_of, webhook_body
+from kasparro.workers.scheduler import Scheduler
 from tests.scripted import ScriptedSource, job_of, row
 
 ALL = frozenset(ALERT_KINDS)
@@ -275,3 +280,40 @@ async def test_run_of_a_source_that_is_well_writes_no_alert(
     await run(database, source)
     await run(database, source)
     assert await alerts.latest(connection, all_states=True) == []
+
+
+async def test_source_that_no_scheduler_reads_any_more_has_no_alert_and_no_open_circuit(
+    database: ConnectionOptions, connection: Connection
+) -> None:
+    source, others = Moody(), Moody("by hand")
+    for each in (source, others):
+        await fail(database, each)
+        await fail(database, each)
+    await hourly(connection)
+    before = await alert_outbox.claim(connection, "pager", LATER, LATER)
+    assert before is not None
+    stop = asyncio.Event()
+    stop.set()
+    with capture_logs() as logs:
+        await Scheduler([], Conditions(database, stop=stop)).run()
+    said = [each["message"] for each in logs if each["event"] == "alert.resolved"]
+    note = "no scheduler reads this source any more, it is not in the configuration; it was: source: no route to host"
+    assert f"failing: {note}" in said
+    assert await firing(connection) == [("circuit", ""), ("failing", "")]
+    assert {each["source"] for each in await alerts.latest(connection, all_states=False)} == {"by hand"}
+    assert await connection.fetchval("select circuit_state from sources where name = 'moody'") == "closed"
+    told = await connection.fetch(
+        "select d.hook, a.kind from alert_deliveries d join alerts a on a.id = d.alert_id "
+        "where d.transition = 'resolved' order by 1, 2"
+    )
+    assert [tuple(each) for each in told] == [("pager", "circuit"), ("pager", "failing"), ("team", "failing")]
+
+    again = await alert_outbox.claim(connection, "pager", LATER + timedelta(hours=1), LATER)
+    assert again is not None
+    assert webhook_body(message_of(again)) == webhook_body(message_of(before)), "a message is the same at each try"
+    last = None
+    while (waiting := await alert_outbox.claim(connection, "team", LATER, LATER)) is not None:
+        last = message_of(waiting)
+        await alert_outbox.delivered(connection, waiting.id, LATER)
+    assert last is not None
+    assert (last.transition, last.source, last.summary, "ended" in last.detail) == ("resolved", "moody", note, False)

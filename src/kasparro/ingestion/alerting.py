@@ -1,5 +1,6 @@
 """Alerts of a source, settled where its state changes."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Final, Protocol
 
@@ -37,7 +38,17 @@ async def settle_alerts(
     For `stale` and `stale_known` see services/alerts.py.
     """
     for change in await alerts.settle(connection, source.id, rules, at, stale=stale, stale_known=stale_known):
-        tell = getattr(log, _LEVELS[change.transition])
-        label = f" ({change.label})" if change.label else ""
-        message = f"{change.kind}{label}: {change.summary}"
-        tell(f"alert.{change.transition}", source=source.name, kind=change.kind, label=change.label, message=message)
+        _tell(source.name, change)
+
+
+async def abandon_alerts(connection: Connection, source_ids: Sequence[int], at: datetime) -> None:
+    """End the alerts of sources that nobody reads any more, in the transaction that says so."""
+    for source, change in await alerts.abandon(connection, source_ids, at):
+        _tell(source, change)
+
+
+def _tell(source: str, change: alerts.Change) -> None:
+    tell = getattr(log, _LEVELS[change.transition])
+    label = f" ({change.label})" if change.label else ""
+    message = f"{change.kind}{label}: {change.summary}"
+    tell(f"alert.{change.transition}", source=source, kind=change.kind, label=change.label, message=message)

@@ -20,8 +20,9 @@ taken as (
     update alert_deliveries d set attempts = d.attempts + 1, next_at = $3::timestamptz
     from head where d.id = head.id and d.next_at <= $2::timestamptz
     returning d.*)
-select d.id, d.attempts, d.created_at, d.transition, a.id as alert_id, a.kind, a.label, a.summary, a.detail, a.run_id,
-       a.since, a.resolved_at, s.name as source
+select d.id, d.attempts, d.created_at, d.transition, a.id as alert_id, a.kind, a.label,
+       case d.transition when 'resolved' then coalesce(a.detail ->> 'ended', a.summary) else a.summary end as summary,
+       a.detail - 'ended' as detail, a.run_id, a.since, a.resolved_at, s.name as source
 from taken d join alerts a on a.id = d.alert_id left join sources s on s.id = a.source_id
 """
 _DELIVERED = """

@@ -90,8 +90,25 @@ from changes c join (
     select b.id, w.kind, w.label, w.summary from begun b join wanted w using (kind, label)) a using (id)
 order by c.id
 """
+_ABANDON = """
+with ended as (
+    update alerts a set state = 'resolved', resolved_at = $2::timestamptz,
+        detail = coalesce(detail, '{}') || jsonb_build_object('ended', $3::text || '; it was: ' || summary)
+    where source_id = any($1::integer[]) and state = 'firing'
+    returning id, source_id, kind, label, detail ->> 'ended' as summary),
+told as (
+    insert into alert_deliveries (alert_id, hook, transition, next_at, created_at)
+    select e.id, d.hook, 'resolved', $2::timestamptz, $2::timestamptz
+    from ended e join alert_deliveries d on d.alert_id = e.id and d.transition = 'firing'
+    order by e.id, d.hook)
+select e.id, 'resolved' as transition, e.kind, e.label, e.summary, s.name as source
+from ended e join sources s on s.id = e.source_id order by e.id
+"""
+"""Told to whom the beginning was told: no rules of theirs are known any more."""
+_ABANDONED = "no scheduler reads this source any more, it is not in the configuration"
 _LIST = """
-select a.id, s.name as source, a.kind, a.label, a.state, a.summary, a.run_id, a.since, a.resolved_at,
+select a.id, s.name as source, a.kind, a.label, a.state, coalesce(a.detail ->> 'ended', a.summary) as summary,
+       a.run_id, a.since, a.resolved_at,
        (select count(*) from alert_deliveries d where d.alert_id = a.id and d.delivered_at is not null) as told,
        (select count(*) from alert_deliveries d
         where d.alert_id = a.id and d.delivered_at is null and d.given_up_at is null) as waiting,
@@ -172,6 +189,15 @@ async def settle(
         at + timedelta(seconds=rules.recovered_after_seconds),
     )  # fmt: skip
     return [Change(**dict(change)) for change in changes]
+
+
+async def abandon(connection: Connection, source_ids: Sequence[int], at: datetime) -> list[tuple[str, Change]]:
+    """End what fires of sources that nobody reads any more, and tell whoever was told that it began; with their names.
+
+    Their rows are locked, or were changed in the same transaction.
+    """
+    ended = [dict(row) for row in await connection.fetch(_ABANDON, list(source_ids), at, _ABANDONED)]
+    return [(row.pop("source"), Change(**row)) for row in ended]
 
 
 async def latest(

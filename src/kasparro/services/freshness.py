@@ -16,7 +16,9 @@ from unnest($1::text[], $2::text[]) as given(name, seconds)
 where sources.name = given.name and interval_seconds is distinct from given.seconds::double precision
 """
 _UNSCHEDULED = """
-update sources set interval_seconds = null where interval_seconds is not null and name <> all($1::text[])
+update sources set interval_seconds = null, circuit_state = 'closed'
+where interval_seconds is not null and name <> all($1::text[])
+returning id
 """
 
 
@@ -46,6 +48,9 @@ async def save_intervals(connection: Connection, seconds_by_source: Mapping[str,
     await connection.execute(_SCHEDULED, list(seconds_by_source), seconds)
 
 
-async def forget_intervals(connection: Connection, scheduled: Sequence[str]) -> None:
-    """No scheduler reads any but these any more: the others cannot become stale."""
-    await connection.execute(_UNSCHEDULED, list(scheduled))
+async def forget_intervals(connection: Connection, scheduled: Sequence[str]) -> list[int]:
+    """No scheduler reads any but these any more: the others cannot become stale, and are asked at no distance.
+
+    The ids of those that one has read until now; whoever never had a schedule is left as it is.
+    """
+    return [row["id"] for row in await connection.fetch(_UNSCHEDULED, list(scheduled))]

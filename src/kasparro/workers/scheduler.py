@@ -17,6 +17,7 @@ from kasparro.core.canonical import storable_text
 from kasparro.core.database import Connection, ConnectionOptions, connect, house_errors
 from kasparro.core.errors import DatabaseError, QualityError, RunConflictError
 from kasparro.core.masking import mask_text
+from kasparro.ingestion.alerting import abandon_alerts
 from kasparro.ingestion.coordinator import Request
 from kasparro.ingestion.job import SourceJob
 from kasparro.ingestion.outcomes import RunOutcome
@@ -162,14 +163,16 @@ class Scheduler:
         return _Source(item.job, timetable, timetable.first(started, now, failures, held), failures, newest, now, held)
 
     async def _tell_intervals(self, connection: Connection, now: datetime) -> None:
-        """By these others judge whether a source is stale. What nobody reads any more has none: where this is the only
-        scheduler, that is known."""
+        """By these others judge whether a source is stale. What nobody reads any more has none, and no alert: where
+        this is the only scheduler, that is known."""
         seconds = {
             item.job.source.name: longest_distance(item.schedule, now).total_seconds() for item in self._scheduled
         }
         await freshness.save_intervals(connection, seconds)
         if not await workers.alive(connection):
-            await freshness.forget_intervals(connection, list(seconds))
+            async with connection.transaction():
+                forgotten = await freshness.forget_intervals(connection, list(seconds))
+                await abandon_alerts(connection, forgotten, now)
 
     async def _serve(self, source: _Source) -> None:
         """One source, one run at a time, for as long as the scheduler runs."""
