@@ -155,10 +155,10 @@ class Link:
     after: int
 
 
-async def seen(connection: Connection, reading: Reading) -> BitMap64 | None:
-    """The records that the reading's batches have named; None where retention has folded them."""
+async def seen(connection: Connection, run_ids: Sequence[int]) -> BitMap64 | None:
+    """The records that the batches of these runs have named; None where retention has folded them."""
     found = BitMap64()
-    async for rows in _streamed(connection, _SEEN, list(reading.run_ids), at_once=50):
+    async for rows in _streamed(connection, _SEEN, list(run_ids), at_once=50):
         for row in rows:
             if row["seen"] is not None:
                 found |= BitMap64.deserialize(row["seen"])

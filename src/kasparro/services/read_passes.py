@@ -54,6 +54,12 @@ class Reading:
         """Whether it has read every record that the source had."""
         return bool(self.coverage) and set(self.coverage.values()) == {"full"}
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether it came to its end and has seen nothing, for the source was as it was or had nothing new."""
+        is_done = self.is_closed and bool(self.coverage) and set(self.coverage.values()) <= {"none", "window"}
+        return is_done and self.counters.fetched == 0
+
 
 async def of_run(connection: Connection, run: dict[str, Any]) -> Reading:
     """The reading that a run carried, which has begun."""

@@ -14,6 +14,8 @@ _COUNTERS: Final = (
 )  # fmt: skip
 _PAYLOADS: Final = ("new", "changed", "deleted", "gone")
 _MOST_CHANGES: Final = 200
+_MAKING: Final = ("mapping", "code")
+"""What makes other records, and another digest, of the same payloads."""
 _HASHES: Final = {"mapping": "mapping_hash", "configuration": "config_hash", "code": "code_version"}
 
 
@@ -51,25 +53,43 @@ def mapping_changes(base: str | None, target: str | None) -> list[MappingChange]
 def causes(base: Mapping[str, Any], target: Mapping[str, Any], totals: RecordTotals) -> list[Cause]:
     """Each with its hashes; `base` and `target` are rows of the runs."""
     digests = [None if run["digest"] is None else as_text(int(run["digest"])) for run in (base, target)]
-    changed = payloads_changed(totals)
-    source = Cause(what="source", changed=changed, base=digests[0], target=digests[1], detail=_of_source(totals))
-    return [source, *(_hashed(what, base[column], target[column]) for what, column in _HASHES.items())]
+    hashed = [_hashed(what, base[column], target[column]) for what, column in _HASHES.items()]
+    has_other_records = _differ(*digests) and not any(cause.changed for cause in hashed if cause.what in _MAKING)
+    changed = _payloads_changed(totals, has_other_records=has_other_records)
+    detail = _of_source(totals)
+    if has_other_records and not _counted(totals):
+        detail = f"its live records are others, as their digests say: {detail}"
+    return [Cause(what="source", changed=changed, base=digests[0], target=digests[1], detail=detail), *hashed]
 
 
-def payloads_changed(totals: RecordTotals) -> bool | None:
-    """Whether the source gave other records; None where that cannot be told."""
-    counts = [getattr(totals, name) for name in _PAYLOADS]
-    return True if any(counts) else None if totals.changed is None else False
+def _payloads_changed(totals: RecordTotals, *, has_other_records: bool) -> bool | None:
+    """Whether the source gave other records; None where that cannot be told. Where it is not told by the records,
+    `has_other_records` does: digests that differ without another mapping or code.
+    """
+    return _counted(totals) or has_other_records or (None if None in _counts(totals) else False)
+
+
+def _counts(totals: RecordTotals) -> list[int | None]:
+    return [getattr(totals, name) for name in _PAYLOADS]
+
+
+def _counted(totals: RecordTotals) -> bool:
+    return any(_counts(totals))
+
+
+def _differ(base: str | None, target: str | None) -> bool:
+    return None not in (base, target) and base != target
 
 
 def differs(found: Sequence[Cause], totals: RecordTotals, drift: Sequence[DriftBetween]) -> bool:
     """Whether records, mapping, configuration, code or the shape of payloads differ, as far as it can be told.
 
-    Where records cannot be compared, the digests of what was there at the end decide.
+    Where records cannot be compared, the digests of what was there at the end decide; where they are not known either,
+    nothing is known to differ.
     """
     source = found[0]
-    records = source.base != source.target if source.changed is None else source.changed or bool(totals.remapped)
-    return records or bool(drift) or any(cause.changed for cause in found[1:])
+    records = _differ(source.base, source.target) if source.changed is None else source.changed
+    return records or bool(totals.remapped) or bool(drift) or any(cause.changed for cause in found[1:])
 
 
 def verdict(found: Sequence[Cause], totals: RecordTotals, rewritten: int) -> str:
@@ -78,13 +98,15 @@ def verdict(found: Sequence[Cause], totals: RecordTotals, rewritten: int) -> str
     if "mapping" in changed and "configuration" in changed:
         changed.remove("configuration")  # which the mapping is a part of
     said = f"{_listed(changed)} changed" if changed else "nothing changed"
-    if found[0].changed is None:
+    if found[0].changed is None and totals.changed is None:
         said = f"{said}; records cannot be compared" if changed else "records cannot be compared, nothing else changed"
-    parts = [_of_source(totals)] if found[0].changed else []
+    elif found[0].changed is None and not changed:
+        said = "nothing is known to have changed"
+    parts = [found[0].detail] if found[0].changed else []
     if rewritten:
         parts.append(_of_mapping(totals, rewritten, is_mapping="mapping" in changed))
-    elif found[0].changed is False and changed:
-        parts.append("every record has the payload that it had")
+    elif not found[0].changed and totals.changed is not None and (changed or totals.gone is None):
+        parts.append(_of_source(totals))
     return f"{said}: {'; '.join(parts)}" if parts else said
 
 
@@ -92,8 +114,9 @@ def _of_source(totals: RecordTotals) -> str:
     if totals.changed is None:
         return "records cannot be compared"
     told = [f"{getattr(totals, name):,} {name}" for name in _PAYLOADS if getattr(totals, name)]
-    unknown = "" if totals.gone is not None else " (which are gone is not known)"
-    return (", ".join(told) or "the same records with the same payloads") + unknown
+    if totals.gone is None:
+        return f"{', '.join(told) or 'what both have read has the payloads that it had'} (which are gone is not known)"
+    return ", ".join(told) or "the same records with the same payloads"
 
 
 def _of_mapping(totals: RecordTotals, rewritten: int, *, is_mapping: bool) -> str:

@@ -10,9 +10,10 @@ from pyroaring import BitMap64
 from kasparro.core.database import Connection
 from kasparro.core.masking import mask_text
 from kasparro.schemas.pages.comparison import RecordKind, RecordTotals
-from kasparro.services import compared_records, read_passes
+from kasparro.services import compared_records, read_passes, standing
 from kasparro.services.compared_records import Between
 from kasparro.services.read_passes import Reading
+from kasparro.services.standing import Standing
 
 KINDS: Final[tuple[RecordKind, ...]] = ("new", "changed", "deleted", "gone", "remapped", "unchanged")
 DIFFERENCES: Final[tuple[RecordKind, ...]] = ("new", "changed", "deleted", "gone", "remapped")
@@ -60,35 +61,33 @@ async def kinds_of(connection: Connection, between: Between) -> Kinds:
     obstacle = _obstacle(base, target)
     if obstacle is not None:
         return Kinds(notes=(obstacle,))
-    in_base, in_target = await compared_records.seen(connection, base), await compared_records.seen(connection, target)
+    before, after = [await standing.of_reading(connection, reading) for reading in (base, target)]
+    in_base, in_target = [await compared_records.seen(connection, each.run_ids) for each in (before, after)]
     if in_base is None or in_target is None:
-        runs = _runs(base if in_base is None else target)
-        return Kinds(
-            notes=(f"records: retention has folded the batches of {runs}: which records it read is not known",)
-        )
+        return Kinds(notes=(_folded(before if in_base is None else after),))
     if dropped := await compared_records.missing_payloads(connection, between):
         told = f"records: retention has dropped {dropped:,} payloads that came between the two: changes cannot be told"
         return Kinds(notes=(told,))
     moved = await compared_records.moved(connection, between)
-    new = (in_target - in_base) if base.is_full else (in_target & moved.fresh)
-    standing = in_target - new
-    changed = standing & moved.changed
+    new = (in_target - in_base) if before.is_full else (in_target & moved.fresh)
+    both = in_target - new
+    changed = both & moved.changed
     ids: dict[RecordKind, BitMap64] = {
         "new": new,
         "changed": changed - moved.deleted,
         "deleted": changed & moved.deleted,
     }
-    rest = standing - changed
+    rest = both - changed
     rewritten, remapped, notes = await _remapped(connection, rest, moved.back & rest, between)
     if remapped is not None:
         ids["remapped"] = remapped
     ids["unchanged"] = rest - (remapped or BitMap64())
-    gone, why_not = await _gone(connection, in_base - in_target, base, target)
+    gone, why_not = await _gone(connection, in_base - in_target, before, after)
     if gone is not None:
         ids["gone"] = gone
     notes += [why_not] if why_not else []
     notes += [_UNSURE.format(moved.unsure)] if moved.unsure else []
-    return Kinds(ids, moved.fresh, rewritten, tuple(notes + _notes(base, target)))
+    return Kinds(ids, moved.fresh, rewritten, tuple(notes + _notes(before, after)))
 
 
 _UNSURE: Final = (
@@ -128,17 +127,18 @@ async def _remapped(
 
 
 async def _gone(
-    connection: Connection, ids: BitMap64, base: Reading, target: Reading
+    connection: Connection, ids: BitMap64, before: Standing, after: Standing
 ) -> tuple[BitMap64 | None, str | None]:
     """Records that the target lacks; or why that is not known."""
-    for reading in (base, target):
-        if not reading.is_full:
+    for each in (before, after):
+        if not each.is_full:
+            reading = each.own if each.read.is_full else each.read
             return None, f"gone: {_runs(reading)} is no complete reading ({_incomplete(reading)})"
-        locator = await read_passes.nameless_reject(connection, reading)
+        locator = await read_passes.nameless_reject(connection, each.read)
         if locator is not None:
             place = mask_text(locator)
-            return None, f"gone: {place} may have been rejected in {_runs(reading)}, and its key cannot be told"
-    return ids - await compared_records.deleted_before(connection, ids, base), None
+            return None, f"gone: {place} may have been rejected in {_runs(each.read)}, and its key cannot be told"
+    return ids - await compared_records.deleted_before(connection, ids, before.own), None
 
 
 def _incomplete(reading: Reading) -> str:
@@ -152,16 +152,26 @@ def _incomplete(reading: Reading) -> str:
     return "it did not read the source on"
 
 
-def _notes(base: Reading, target: Reading) -> list[str]:
-    """What is to be known of records that a reading has seen and not taken."""
-    told: list[str] = []
-    for reading in (base, target):
+def _folded(each: Standing) -> str:
+    runs = _runs(each.read)
+    return f"records: retention has folded the batches of {runs}: which records it read is not known"
+
+
+def _notes(before: Standing, after: Standing) -> list[str]:
+    """Where a reading stands on an earlier one; and of records that it has seen and not taken."""
+    told = [_stands_on(each) for each in (before, after) if not each.is_own]
+    for reading in (before.own, after.own):
         counters = reading.counters
         outcomes = (("rejected", counters.rejected), ("filtered", counters.filtered))
         held = [f"{count:,} {name}" for name, count in outcomes if count]
         if held:
             told.append(f"{_runs(reading)}: {' and '.join(held)} records stand as they did before it, if they stood")
     return told
+
+
+def _stands_on(each: Standing) -> str:
+    loaded = f", with what run {', run '.join(map(str, each.requeues))} loaded from rejects" if each.requeues else ""
+    return f"{_runs(each.own)} found nothing to read: compared is what {_runs(each.read)} read{loaded}"
 
 
 def _runs(reading: Reading) -> str:
