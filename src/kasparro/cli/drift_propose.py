@@ -3,7 +3,7 @@
 import os
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -12,16 +12,19 @@ from kasparro.cli.frame import Context, command
 from kasparro.cli.output import Result
 from kasparro.cli.progress import step
 from kasparro.cli.secrets import know_secrets
+from kasparro.core.errors import UsageError
 from kasparro.core.masking import mask_known
 
 if TYPE_CHECKING:
     from kasparro.core.database import Connection
     from kasparro.ingestion.mending.patching import ConfigurationFile, Patch
     from kasparro.ingestion.mending.proposals import Change, Drifted, Unchanged
+    from kasparro.schemas.configuration import AnySourceConfig
     from kasparro.services.drift import DriftEvent
 
 SourceArgument = Annotated[str | None, typer.Argument(metavar="SOURCE", help="A source's name (default: all).")]
 ApplyOption = Annotated[bool, typer.Option("--apply", help="Change the configuration file, rather than show how.")]
+_LOST: Final = ("rejected", "removed", "deleted", "other_key")
 PreviewOption = Annotated[
     bool, typer.Option("--preview/--no-preview", help="Judge what is stored by the changed mapping: what would change.")
 ]
@@ -36,7 +39,7 @@ async def propose_drift(
     A renamed field is read under its new name, and under its old one where a payload has no other: payloads that are
     stored stay readable. With --apply the file is changed, and nothing in it but these settings. No record is touched.
     """
-    from kasparro.ingestion.mending.patching import patch_for, read_file, write
+    from kasparro.ingestion.mending.patching import patch_for, read_file
 
     know_secrets(context)
     file = read_file(context.config_path, _shown(context.config_path), os.environ)
@@ -44,22 +47,42 @@ async def propose_drift(
         findings = await _findings(context, connection, file, source)
         patch = patch_for(file, findings, os.environ)
         effects = await _effects(context, connection, patch) if preview else {}
+    _tell(context, patch, effects, applied=apply)
     if apply and patch.text:
-        write(patch)
+        _write(patch, effects)
     elif mask_known(patch.text) != patch.text:
         context.note("the patch does not apply: secrets are masked in it. Use --apply")
-    steps = _steps(patch, applied=apply)
-    _tell(context, patch, effects, applied=apply)
+    steps = _steps(patch, effects, applied=apply)
     for line in steps:
         context.note(f"  {line}")
     data = {
         "file": file.name, "applied": apply and bool(patch.text), "patch": patch.text,
-        "changes": [_change(name, each) for name, changes in patch.changes.items() for each in changes],
+        "changes": [
+            _change(name, finding, each) for name, changes in patch.changes.items() for each in changes
+            for finding in each.findings
+        ],
         "unchanged": [_unchanged(name, each) for name, kept in patch.unchanged.items() for each in kept],
         "effects": effects, "next": steps,
     }  # fmt: skip
     human = [patch.text.removesuffix("\n")] if patch.text and not apply else []
     return Result(data, human)
+
+
+def _write(patch: "Patch", effects: dict[str, Any]) -> None:
+    """Change the file. Raises UsageError where stored records would be lost by it."""
+    from kasparro.ingestion.mending.patching import write
+
+    lost = [f"{_records(effect['would_fail'])} of {name}" for name, effect in effects.items() if effect["would_fail"]]
+    if lost:
+        raise UsageError(
+            f"{patch.file.name} is left as it is: the changed mapping would lose {' and '.join(lost)} in a replay",
+            hint="change it by hand, from what `kasparro drift propose` shows; --no-preview applies it without a look",
+        )
+    write(patch)
+
+
+def _records(count: int) -> str:
+    return f"{count:,} stored record{'' if count == 1 else 's'}"
 
 
 async def _findings(
@@ -139,10 +162,25 @@ async def _effects(context: Context, connection: "Connection", patch: "Patch") -
             with step(context.output, name) as shown:
                 found = await preview(connection, job, advanced=shown.advance)
             chosen = RejectFilter(name, "drift")
-            passing = await would_pass(connection, name, chosen, job.transformer, job.mapping_hash)
-            effects[name] = {"records": found["counts"], "held_back": await _waiting(connection, chosen)}
-            effects[name]["would_pass"] = sum(passing.values())
+            passing = await would_pass(connection, name, chosen, job.transformer, job.mapping_hash, watched=job.watched)
+            lost = _lost(found)
+            if lost:
+                before = build_job(_as_it_is(patch, name), context.config_path.parent, fetchers)
+                lost = max(0, lost - _lost(await preview(connection, before)))
+            effects[name] = {
+                "records": found["counts"], "would_fail": lost, "held_back": await _waiting(connection, chosen),
+                "would_pass": sum(passing.values()),
+            }  # fmt: skip
     return effects
+
+
+def _lost(previewed: dict[str, Any]) -> int:
+    """How many stored records a replay would not have as live ones, under their keys."""
+    return sum(previewed["counts"].get(what, 0) for what in _LOST)
+
+
+def _as_it_is(patch: "Patch", name: str) -> "AnySourceConfig":
+    return next(config for config in patch.file.configuration.sources if config.name == name)
 
 
 async def _waiting(connection: "Connection", chosen: Any) -> int:
@@ -164,6 +202,9 @@ def _tell(context: Context, patch: "Patch", effects: dict[str, Any], *, applied:
     for name, effect in effects.items():
         counts = ", ".join(f"{count:,} {what.replace('_', ' ')}" for what, count in effect["records"].items() if count)
         context.note(f"{name}: by the changed mapping, of the stored records: {counts or 'none'}")
+        if effect["would_fail"]:
+            lost = _records(effect["would_fail"])
+            context.note(f"WARNING: {name}: the changed mapping would lose {lost} in a replay: do not use it as it is")
         if effect["held_back"]:
             context.note(f"{name}: {effect['would_pass']:,} of {effect['held_back']:,} records held back would pass")
     if not patch.text:
@@ -173,32 +214,54 @@ def _tell(context: Context, patch: "Patch", effects: dict[str, Any], *, applied:
 def _label(change: "Change") -> str:
     from kasparro.ingestion.mending.patching import label
 
-    return label(change.finding)
+    return label(change)
 
 
-def _steps(patch: "Patch", *, applied: bool) -> list[str]:
-    """The commands that follow."""
-    fine = {
-        name: [each.finding.id for each in kept if each.is_fine and each.setting is not None]
-        for name, kept in patch.unchanged.items()
-    }
-    names = [name for name in patch.changes if patch.changes[name] or fine[name]]
-    if not names:
+def _steps(patch: "Patch", effects: dict[str, Any], *, applied: bool) -> list[str]:
+    """What follows: settings that are left to people, and commands. None where stored records would be lost by it."""
+    if any(effect["would_fail"] for effect in effects.values()):
         return []
+    names = [name for name in patch.changes if patch.changes[name] or _is_read(patch.unchanged[name])]
     steps = [] if applied or not patch.text else ["kasparro drift propose --apply"]
-    steps += ["kasparro check"] if patch.text else []
+    left = [each for name, kept in patch.unchanged.items() for each in _by_hand(name, kept)]
+    steps += [*left, *(["kasparro check"] if patch.text or left else [])]
     for name in names:
         if patch.changes[name]:
             steps += [f"kasparro replay plan {name}", "kasparro replay apply PLAN"]
-        numbers = dict.fromkeys([*(each.finding.id for each in patch.changes[name]), *fine[name]])
-        steps.append(f"kasparro drift accept {' '.join(map(str, sorted(numbers)))}")
-        steps.append(f"kasparro rejects requeue --source {name} --code drift")
+        numbers = _to_accept(patch.changes[name], patch.unchanged[name])
+        steps += [f"kasparro drift accept {' '.join(map(str, numbers))}"] if numbers else []
+        if not _by_hand(name, patch.unchanged[name]):
+            steps.append(f"kasparro rejects requeue --source {name} --code drift")
     return steps
 
 
-def _change(source: str, change: "Change") -> dict[str, Any]:
+def _is_read(kept: "list[Unchanged]") -> bool:
+    """Whether some setting reads what comes now as it is."""
+    return any(each.is_fine and each.setting is not None for each in kept)
+
+
+def _by_hand(source: str, kept: "list[Unchanged]") -> list[str]:
+    """The settings that a finding still needs to be changed in."""
+    return [f"by hand: {source}: {each.setting} (drift {each.finding.id})" for each in kept if not each.is_fine]
+
+
+def _to_accept(changes: "list[Change]", kept: "list[Unchanged]") -> list[int]:
+    """The findings that end only by a decision, and that every setting is right for.
+
+    A rename ends by itself: the next run sees that nothing needs the old name any more. Accepted before that, the old
+    name would not be missed where a setting still needs it.
+    """
+    found = [
+        *(each for change in changes for each in change.findings),
+        *(each.finding for each in kept if each.setting),
+    ]
+    left = {each.finding.id for each in kept if not each.is_fine}
+    return sorted({each.id for each in found if each.kind != "field_renamed"} - left)
+
+
+def _change(source: str, finding: "Drifted", change: "Change") -> dict[str, Any]:
     return {
-        **_finding(source, change.finding), "setting": change.use.shown, "before": change.use.text,
+        **_finding(source, finding), "setting": change.use.shown, "before": change.use.text,
         "after": change.text, "as_expression": change.as_expression, "added": change.is_added,
     }  # fmt: skip
 

@@ -265,6 +265,14 @@ def test_two_renames_change_one_expression(tmp_path: Path) -> None:
     assert "join(' ', [not_null(x, a), not_null(y, b)])" in patch.after
 
 
+def test_two_renames_of_one_setting_are_both_told(tmp_path: Path) -> None:
+    text = "sources:\n  - {name: quakes, type: csv, path: q.csv, map: {title: {expr: \"join(' ', [a, b])\"}}}\n"
+    patch = _patch(tmp_path, text, replace(_renamed("a -> x"), id=1), replace(_renamed("b -> y"), id=2))
+    [change] = patch.changes["quakes"]
+    assert [each.id for each in change.findings] == [1, 2]
+    assert "drift 1: a -> x, confidence 0.97 (name 0.90, values 0.96); drift 2: b -> y, conf" in patch.text
+
+
 def test_a_field_renamed_twice_is_read_under_all_names(tmp_path: Path) -> None:
     text = "sources:\n  - {name: quakes, type: csv, path: q.csv, map: {value: mag}}\n"
     once = _patch(tmp_path, text, _renamed("mag -> magnitude"))
@@ -316,8 +324,15 @@ TIMES: list[tuple[str, tuple[str, str, Any], str, list[tuple[Any, str]]]] = [
      "type(at) == 'number' && parse_time(at, 'epoch_s') || at",
      [(1_517_443_200, "2018-02-01T00:00:00+00:00"), ("2018-02-01", "2018-02-01"), (None, "")]),
     ("occurred_at: {expr: \"parse_time(at, 'epoch_s')\"}", ("number", "number", MILLISECONDS),
-     "at > `20000000000` && parse_time(at, 'epoch_ms') || parse_time(at, 'epoch_s')",
+     "to_number(at) > `20000000000` && parse_time(at, 'epoch_ms') || parse_time(at, 'epoch_s')",
      [(1_517_443_200, "2018-02-01T00:00:00+00:00"), (1_517_443_200_000, "2018-02-01T00:00:00+00:00"), (None, "")]),
+    ("occurred_at: {expr: \"parse_time(at, 'epoch_s')\"}", ("text number", "time", None),
+     "to_number(at) && parse_time(at, 'epoch_s') || at",
+     [("1517443200", "2018-02-01T00:00:00+00:00"), ("2018-02-01", "2018-02-01"), (None, ""), ("", "")]),
+    *[("occurred_at: {expr: \"parse_time(at, 'epoch_s')\"}", (before, after, MILLISECONDS),
+       "to_number(at) > `20000000000` && parse_time(at, 'epoch_ms') || parse_time(at, 'epoch_s')",
+       [("1517443200", "2018-02-01T00:00:00+00:00"), ("1517443200000", "2018-02-01T00:00:00+00:00"), (None, "")])
+      for before, after in (("text number", "text number"), ("number", "text number"), ("text number", "number"))],
 ]  # fmt: skip
 
 

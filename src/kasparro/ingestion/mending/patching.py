@@ -90,10 +90,15 @@ def write(patch: Patch) -> None:
         raise ConfigurationError(f"{patch.file.name}: cannot be written: {error.strerror}") from error
 
 
-def label(finding: Drifted) -> str:
-    """A finding as the head of a hunk names it."""
+def label(change: Change) -> str:
+    """What a change answers, as the head of a hunk names it: in one line, whatever a field's name holds."""
+    return "; ".join(_label(finding) for finding in change.findings)
+
+
+def _label(finding: Drifted) -> str:
     parts = ", ".join(f"{name} {part:.2f}" for name, part in finding.parts.items())
-    return f"drift {finding.id}: {finding.subject}, confidence {finding.confidence:.2f} ({parts})"
+    subject = " ".join(finding.subject.split())
+    return f"drift {finding.id}: {subject}, confidence {finding.confidence:.2f} ({parts})"
 
 
 def _possible(text: str, proposal: Proposal, index: int) -> list[Edit]:
@@ -101,7 +106,7 @@ def _possible(text: str, proposal: Proposal, index: int) -> list[Edit]:
     edits: list[Edit] = []
     for change in list(proposal.changes):
         at = ("sources", index, *change.use.at)
-        edit = Edit(at, change.use.text, change.text, label(change.finding), change.as_expression, change.is_added)
+        edit = Edit(at, change.use.text, change.text, label(change), change.as_expression, change.is_added)
         try:
             if "${" in change.text:
                 raise CannotEditError("it holds what would be read as a variable")
@@ -109,7 +114,7 @@ def _possible(text: str, proposal: Proposal, index: int) -> list[Edit]:
         except CannotEditError as problem:
             proposal.changes.remove(change)
             reason = f"{problem}: make it `{change.text}` by hand"
-            proposal.unchanged.append(Unchanged(change.finding, change.use.shown, reason))
+            proposal.unchanged += [Unchanged(finding, change.use.shown, reason) for finding in change.findings]
         else:
             edits.append(edit)
     return edits

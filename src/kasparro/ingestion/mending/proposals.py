@@ -35,9 +35,12 @@ class Drifted:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One setting's new text: `{expr: text}` with `as_expression`, a further item of its list with `is_added`."""
+    """One setting's new text: `{expr: text}` with `as_expression`, a further item of its list with `is_added`.
 
-    finding: Drifted
+    `findings` are all that it answers.
+    """
+
+    findings: tuple[Drifted, ...]
     use: Use
     text: str
     as_expression: bool = False
@@ -89,12 +92,17 @@ def propose(config: AnySourceConfig, findings: Sequence[Drifted]) -> Proposal:
         for use in found:
             if finding.kind == "value_shift" and use.at[:2] != ("map", "occurred_at"):
                 continue
-            as_it_is = _as_it_is(current[use.at], changed.get(use.at))
-            decided = _decide(config, finding, as_it_is, path)
+            before = changed.get(use.at)
+            decided = _decide(config, finding, _as_it_is(current[use.at], before), path)
             if isinstance(decided, Unchanged):
                 proposal.unchanged.append(decided)
+            elif before is not None and before.is_added:
+                reason = f"another name is added to it already: add `{decided.text}` by hand"
+                proposal.unchanged.append(Unchanged(finding, use.shown, reason))
             else:
-                changed[use.at] = replace(decided, use=current[use.at], as_expression=_is_new_form(decided, current))
+                findings = (*(before.findings if before else ()), finding)
+                as_expression = _is_new_form(decided, current)
+                changed[use.at] = replace(decided, findings=findings, use=current[use.at], as_expression=as_expression)
     proposal.changes = list(changed.values())
     return proposal
 
@@ -120,14 +128,14 @@ def _decide(config: AnySourceConfig, finding: Drifted, use: Use, path: str) -> C
         verdict = judge(use, path, _types(finding.expected), _types(finding.seen), finding.limits)
         if verdict.text is None:
             return Unchanged(finding, use.shown, verdict.says, verdict.is_fine)
-        return Change(finding, use, verdict.text)
+        return Change((finding,), use, verdict.text)
     old, new = renamed(finding.subject, [path])
     reason = _fixed(config, use, old, new)
     if reason is not None:
         return Unchanged(finding, use.shown, reason)
     text = _reading_both(config, use, (old, new), chains_in(finding.payloads, new))
     if isinstance(text, str):
-        return Change(finding, use, text, is_added=use.at[0] == "ignore")
+        return Change((finding,), use, text, is_added=use.at[0] == "ignore")
     return Unchanged(finding, use.shown, text.reason, is_fine=text.is_fine)
 
 

@@ -14,6 +14,7 @@ _MILLISECONDS: Final = (5e11, 4e12)
 _LEAST_MILLISECONDS: Final = 20_000_000_000
 """As seconds, the year 2603; as milliseconds, 1970."""
 _SCALARS: Final = frozenset(("number", "boolean", "text number", "time", "text"))
+_NUMBERS: Final = frozenset(("number", "text number"))
 _EPOCH: Final = re.compile(r"parse_time\((?P<chain>[^(),']+), *'(?P<unit>epoch_m?s)'\)")
 _DIGITS: Final = "'^[0-9.]+$'"
 
@@ -60,14 +61,16 @@ def _of_other(use: Use, before: str, after: str) -> Verdict:
 
 def _of_time(use: Use, before: str, after: str, limits: Any) -> Verdict:
     """Times in text, and numbers of seconds or milliseconds."""
-    if (before, after) in (("number", "text number"), ("text number", "number")) and use.form == "expression":
-        return Verdict(None, f"{use.shown} reads numbers in text as well", is_fine=True)
     epoch, unit = _EPOCH.fullmatch(use.text) if use.form == "expression" else None, _unit(limits)
-    if epoch is not None and before == after == "number":
+    is_number = before in _NUMBERS and after in _NUMBERS
+    if epoch is not None and is_number and (before == after or unit not in (None, epoch["unit"])):
         return _of_unit(use, epoch["chain"].strip(), epoch["unit"], unit)
+    if is_number and before != after and use.form == "expression":
+        return Verdict(None, f"{use.shown} reads numbers in text as well", is_fine=True)
     if epoch is not None and after == "time":
         text = epoch["chain"].strip()
-        return Verdict(f"type({text}) == 'number' && {use.text} || {text}", "times in text, or as before")
+        counted = f"type({text}) == 'number'" if before == "number" else f"to_number({text})"
+        return Verdict(f"{counted} && {use.text} || {text}", "times in text, or as before")
     if use.form != "expression" and before == "time" and after in ("number", "text number") and unit is not None:
         text = chain([use.text]) if use.form == "column" else use.text
         counted = f"type({text}) == 'number'" if after == "number" else f"regex({text}, {_DIGITS})"
@@ -80,7 +83,8 @@ def _of_unit(use: Use, text: str, before: str, after: str | None) -> Verdict:
     if after is None or after == before:
         return Verdict(None, f"{use.shown} counts {before}, and what is counted now is not known")
     milliseconds, seconds = f"parse_time({text}, 'epoch_ms')", f"parse_time({text}, 'epoch_s')"
-    return Verdict(f"{text} > `{_LEAST_MILLISECONDS}` && {milliseconds} || {seconds}", "seconds and milliseconds")
+    larger = f"to_number({text}) > `{_LEAST_MILLISECONDS}`"  # numbers in text as well: a text is never greater
+    return Verdict(f"{larger} && {milliseconds} || {seconds}", "seconds and milliseconds")
 
 
 def _unit(limits: Any) -> str | None:
