@@ -138,7 +138,7 @@ def test_a_patch_is_proposed_and_applied(drift: Shell) -> None:
         }
     ]  # fmt: skip
     assert data["next"] == [
-        "kasparro check", "kasparro replay plan quakes", "kasparro replay apply PLAN", "kasparro drift accept 1",
+        "kasparro check", "kasparro replay plan quakes", "kasparro replay apply PLAN",
         "kasparro rejects requeue --source quakes --code drift",
     ]  # fmt: skip
     mended = CONFIGURATION.replace("value: mag     #", "value: not_null(magnitude, mag) #")
@@ -146,3 +146,47 @@ def test_a_patch_is_proposed_and_applied(drift: Shell) -> None:
     again = drift("propose")
     assert again.stdout.strip() == ""
     assert "map.value: it reads both names already" in again.stderr
+
+
+def test_what_is_left_to_people_is_said_and_no_rename_is_to_be_accepted(drift: Shell) -> None:
+    folded = CONFIGURATION.replace("value: mag     # how large", "value:\n        expr: >-\n          to_number(mag)")
+    attributes = "      attributes:\n        size: mag\n        at: not_null(area, place)\n"
+    (drift.folder / "kasparro.yaml").write_text(folded + attributes)
+    proposed = drift("propose", "quakes", "--apply")
+    assert "by hand: quakes: map.value.expr (drift 1)" in proposed.stderr
+    assert "written over several lines: make it `to_number(not_null(magnitude, mag))` by hand" in proposed.stderr
+    assert "drift accept" not in proposed.stderr
+    assert "rejects requeue" not in proposed.stderr
+    assert "warning: quakes: map.title still reads place" in drift("accept", "2").stderr
+
+
+def test_a_change_by_which_stored_records_would_be_rejected_is_not_applied(
+    drift: Shell, database: ConnectionOptions
+) -> None:
+    (drift.folder / "q.csv").write_text("id,at\n1,1517443200\n2,1517443260\n")
+    mapped = "map: {title: id, occurred_at: {expr: \"parse_time(at, 'epoch_s')\"}}"
+    text = f"sources:\n  - name: times\n    type: csv\n    path: q.csv\n    key: id\n    {mapped}\n"
+    (drift.folder / "kasparro.yaml").write_text(text)
+    ran = CliRunner().invoke(app, ["run", "times"])
+    assert ran.exit_code == 0, ran.output
+    asyncio.run(_find_times(database))
+    proposed = drift("propose", "times")
+    assert "WARNING: times: the changed mapping would lose 2 stored records in a replay" in proposed.stderr
+    assert "replay apply" not in proposed.stderr
+    assert "--apply" not in proposed.stderr
+    refused = drift("propose", "times", "--apply", expected=2)
+    assert "kasparro.yaml is left as it is" in refused.stderr
+    assert (drift.folder / "kasparro.yaml").read_text() == text
+
+
+async def _find_times(database: ConnectionOptions) -> None:
+    """Numbers, as if these were none in text, that are times now."""
+    connection = await connect(database, application_name="kasparro:test")
+    await connection.execute("""
+insert into schema_drift_events (source_id, run_id, last_run_id, kind, field, expected, seen, share, confidence, parts,
+    mapped, policy)
+select id, 1, 1, 'type_changed', 'at', '{"types": {"number": 1.0}}', '{"types": {"time": 1.0}}', 1, 1, '{}', true,
+    'warn'
+from sources where name = 'times'
+""")
+    await connection.close()

@@ -16,6 +16,7 @@ from kasparro.cli.secrets import know_secrets
 from kasparro.core.errors import ConfigurationError, UsageError
 
 if TYPE_CHECKING:
+    from kasparro.ingestion.mapped_paths import Use
     from kasparro.ingestion.operations.drift import Decision
     from kasparro.services.drift import DriftEvent
 
@@ -184,8 +185,16 @@ def _warn_of_lost_values(context: Context, finding: "DriftEvent") -> None:
     needed = mapped_paths(config)
     gone = finding.field if finding.kind == "field_missing" else renamed(finding.field, needed)[0]
     if any(is_within(path, gone) for path in needed):
-        uses = ", ".join(use.shown for use in uses_of(config, gone) if use.is_needed)
+        losing = [use for use in uses_of(config, gone) if use.is_needed and _needs_alone(use, gone)]
+        uses = ", ".join(use.shown for use in losing)
         context.note(f"warning: {finding.source}: {uses} still reads {gone}: records without it have no value there")
+
+
+def _needs_alone(use: "Use", field: str) -> bool:
+    """Whether a setting finds nothing without a field, or without one that stands in it."""
+    from kasparro.ingestion.drift.accepted import is_within
+
+    return any(len(need) == 1 and is_within(next(iter(need)), field) for need in use.reads.needs)
 
 
 def _who() -> str:
