@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -124,7 +125,7 @@ def test_a_patch_is_proposed_and_applied(drift: Shell) -> None:
         "--- kasparro.yaml\n+++ kasparro.yaml\n"
         "@@ -5,4 +5,4 @@ drift 1: mag -> magnitude, confidence 0.97 (name 0.90, values 0.96)\n"
         "     key: id\n     map:\n       title: place   # where\n"
-        "-      value: mag     # how large\n+      value: not_null(magnitude, mag) # how large\n"
+        "-      value: mag     # how large\n+      value: not_null(magnitude, mag)     # how large\n"
     )
     assert "drift 2: field_missing place: no change is proposed: no other name of it is told by 0" in proposed.stderr
     assert (drift.folder / "kasparro.yaml").read_text() == CONFIGURATION
@@ -141,11 +142,33 @@ def test_a_patch_is_proposed_and_applied(drift: Shell) -> None:
         "kasparro check", "kasparro replay plan quakes", "kasparro replay apply PLAN",
         "kasparro rejects requeue --source quakes --code drift",
     ]  # fmt: skip
-    mended = CONFIGURATION.replace("value: mag     #", "value: not_null(magnitude, mag) #")
+    mended = CONFIGURATION.replace("value: mag", "value: not_null(magnitude, mag)")
     assert (drift.folder / "kasparro.yaml").read_text() == mended
     again = drift("propose")
     assert again.stdout.strip() == ""
     assert "map.value: it reads both names already" in again.stderr
+
+
+@pytest.mark.parametrize("tool", [["patch", "-p0"], ["git", "apply", "-p0", "--whitespace=nowarn"]])
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+def test_what_is_printed_is_the_patch_byte_for_byte(drift: Shell, newline: str, tool: list[str]) -> None:
+    comment = "# :bug: [red]where[/red] \\[x] \tä " + "long " * 60
+    text = CONFIGURATION.replace("# where", comment).replace("\n", newline)
+    path = drift.folder / "kasparro.yaml"
+    path.write_bytes(text.encode())
+    printed = drift("propose", "quakes").stdout_bytes
+    subprocess.run(tool, cwd=drift.folder, input=printed, check=True, capture_output=True)
+    assert path.read_bytes() == text.replace("value: mag", "value: not_null(magnitude, mag)").encode()
+
+
+def test_a_patch_with_masked_secrets_is_said_to_be_none(drift: Shell) -> None:
+    with_secret = CONFIGURATION.replace("    map:", "    auth: {type: bearer, token: sekret-token-123}\n    map:")
+    (drift.folder / "kasparro.yaml").write_text(with_secret)
+    proposed = drift("propose", "quakes")
+    assert "sekret" not in proposed.stdout + proposed.stderr
+    assert "WARNING: the patch does not apply" in proposed.stderr
+    drift("propose", "quakes", "--apply")
+    assert "token: sekret-token-123" in (drift.folder / "kasparro.yaml").read_text()
 
 
 def test_what_is_left_to_people_is_said_and_no_rename_is_to_be_accepted(drift: Shell) -> None:

@@ -9,7 +9,7 @@ import typer
 
 from kasparro.cli.database import connected
 from kasparro.cli.frame import Context, command
-from kasparro.cli.output import Result
+from kasparro.cli.output import Result, Verbatim
 from kasparro.cli.progress import step
 from kasparro.cli.secrets import know_secrets
 from kasparro.core.errors import UsageError
@@ -51,7 +51,9 @@ async def propose_drift(
     if apply and patch.text:
         _write(patch, effects)
     elif mask_known(patch.text) != patch.text:
-        context.note("the patch does not apply: secrets are masked in it. Use --apply")
+        context.note(
+            "WARNING: the patch does not apply: lines that it shows have secrets, which are masked. Use --apply"
+        )
     steps = _steps(patch, effects, applied=apply)
     for line in steps:
         context.note(f"  {line}")
@@ -64,7 +66,7 @@ async def propose_drift(
         "unchanged": [_unchanged(name, each) for name, kept in patch.unchanged.items() for each in kept],
         "effects": effects, "next": steps,
     }  # fmt: skip
-    human = [patch.text.removesuffix("\n")] if patch.text and not apply else []
+    human = [Verbatim(patch.text)] if patch.text and not apply else []
     return Result(data, human)
 
 

@@ -48,6 +48,13 @@ class Table:
 
 
 @dataclass(frozen=True, slots=True)
+class Verbatim:
+    """Text that a program takes as it is, with its own line ends: nothing is added or folded. Secrets are masked."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Result:
     """A command's answer: `data` for programs, `human` (text and tables, in order) for people.
 
@@ -55,7 +62,7 @@ class Result:
     """
 
     data: Mapping[str, object] | Sequence[object]
-    human: Sequence[str | Table] | None = None
+    human: Sequence[str | Table | Verbatim] | None = None
     exit_code: int = 0
 
 
@@ -90,8 +97,10 @@ class Output:
         for part in _human_parts(result):
             if isinstance(part, Table):
                 _print_table(console, part)
+            elif isinstance(part, Verbatim):
+                self._write_bytes(part.text)
             else:
-                console.print(mask_known(part), markup=False, highlight=False, soft_wrap=True)
+                console.print(mask_known(part), markup=False, highlight=False, emoji=False, soft_wrap=True)
 
     def note(self, text: str) -> None:
         """Say something to people on standard error, unless `quiet`."""
@@ -114,6 +123,12 @@ class Output:
     def emit_error(self, error: "KasparroError") -> None:
         """Print the error as the one JSON object on standard output."""
         self._write_json({"error": {**error_as_data(error), "exit_code": error.exit_code}})
+
+    def _write_bytes(self, text: str) -> None:
+        """Past the text layer, which would write line ends of its own, in an encoding of its own."""
+        self.stdout.flush()
+        self.stdout.buffer.write(mask_known(text).encode())
+        self.stdout.buffer.flush()
 
     def _write_json(self, data: Mapping[str, object] | Sequence[object]) -> None:
         document = data if isinstance(data, Mapping) else {"data": data}
@@ -174,7 +189,7 @@ def _encode(value: object) -> object:
     return str(value)
 
 
-def _human_parts(result: Result) -> Sequence[str | Table]:
+def _human_parts(result: Result) -> Sequence[str | Table | Verbatim]:
     if result.human is not None:
         return result.human
     if isinstance(result.data, Mapping):

@@ -67,7 +67,7 @@ sources:
     map:
       title: "not_null(properties.magnitude, properties.mag)"
       url: 'not_null(properties.magnitude, properties.mag)'
-      value: not_null(properties.magnitude, properties.mag) # its size
+      value: not_null(properties.magnitude, properties.mag)      # its size
       unit: {expr: "lower(not_null(properties.magnitude, properties.mag))"}
       body:  {expr: "not_null(properties.magnitude, properties.mag) || 'none'"}  # whatever
       tags: ["not_null(properties.magnitude, properties.mag)", properties.net]
@@ -106,7 +106,7 @@ sources:
     - seen   # often
   map:
     title: place                  # where
-    value: {expr: 'not_null("Magnitude (Mw)", mag)'} # how large
+    value: {expr: 'not_null("Magnitude (Mw)", mag)'}                                       # how large
     tags:
       - {expr: 'not_null("Magnitude (Mw)", mag)'}
     attributes:
@@ -158,7 +158,9 @@ def test_a_patch_changes_these_settings_and_no_other_character(
     assert patch.unchanged["quakes"] == []
 
 
-@pytest.mark.parametrize("tool", [["patch", "-p0", "--binary"], ["git", "apply", "-p0", "--whitespace=nowarn"]])
+@pytest.mark.parametrize(
+    "tool", [["patch", "-p0", "--binary"], ["patch", "-p0"], ["git", "apply", "-p0", "--whitespace=nowarn"]]
+)
 @pytest.mark.parametrize("newline", ["\n", "\r\n"])
 @pytest.mark.parametrize("end", ["", "\n"])
 def test_a_patch_applies(tmp_path: Path, tool: list[str], newline: str, end: str) -> None:

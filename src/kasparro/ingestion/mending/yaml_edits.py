@@ -12,7 +12,6 @@ import yaml
 from kasparro.ingestion.mapped_paths import Place
 
 _HUNK: Final = re.compile(r"@@ -(\d+)(?:,(\d+))? \+\d+(?:,\d+)? @@")
-_COMMENT: Final = re.compile(r" +(?=#)")
 _CONTEXT: Final = 3
 
 
@@ -123,11 +122,7 @@ def _replaced(text: str, edit: Edit, span: _Span) -> str:
         written = f"{{expr: {_quoted(edit.after)}}}"
     else:
         written = _scalar(edit.after, span)
-    rest = text[end:]
-    comment = _COMMENT.match(rest)
-    if comment is not None:  # comments stay in their column, where there is room
-        rest = rest[min(len(written) - (end - start), len(comment[0]) - 1) :] if len(written) > end - start else rest
-    return text[:start] + written + rest
+    return text[:start] + written + text[end:]
 
 
 def _further(text: str, edit: Edit, span: _Span) -> str:
