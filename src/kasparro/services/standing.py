@@ -1,5 +1,5 @@
-"""What a reading stands on. One that found its source as it was has seen nothing: what the source holds then is what the
-last reading before it saw, and what requeues have loaded since.
+"""What a reading stands on. One that found its source as it was has seen nothing: what the source holds then is what
+the last reading before it saw, and what requeues have loaded since.
 """
 
 from dataclasses import dataclass
@@ -33,9 +33,9 @@ order by id
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """`own` is the reading that was asked for, `read` the one that saw what it stands on: the same where it saw something
-    itself. `requeues` are the runs that have loaded rejects between the two. `is_full`: what they saw together is all
-    that the source had.
+    """`own` is the reading that was asked for, `read` the one that saw what it stands on: the same where it saw
+    something itself. `requeues` are the runs that have loaded rejects between the two. `is_full`: what they saw
+    together is all that the source had.
     """
 
     own: Reading

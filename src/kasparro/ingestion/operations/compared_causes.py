@@ -120,12 +120,12 @@ def _of_source(totals: RecordTotals) -> str:
 
 
 def _of_mapping(totals: RecordTotals, rewritten: int, *, is_mapping: bool) -> str:
-    records = f"{rewritten:,} record{'' if rewritten == 1 else 's'}"
     if not is_mapping:
-        return f"{records} came back, or were written again, with the payload that they had"
-    which = "those that have it still" if totals.changed or totals.deleted else "them"
-    others = "" if totals.remapped is None else f", {totals.remapped:,} of {which} became others"
-    return f"{records} with the same payload were written again under another mapping{others}"
+        times = "once" if rewritten == 1 else f"{rewritten:,} times"
+        return f"{times} a record came back, or was written again, with the payload that it had"
+    if totals.remapped is None:
+        return "which records with the same payload became others by the mapping is not known"
+    return f"{totals.remapped:,} record{'' if totals.remapped == 1 else 's'} with the same payload became others"
 
 
 def _hashed(what: Any, base: str | None, target: str | None) -> Cause:

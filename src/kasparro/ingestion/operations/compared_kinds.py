@@ -79,9 +79,7 @@ async def kinds_of(connection: Connection, between: Between) -> Kinds:
     }
     rest = both - changed
     rewritten, remapped, notes = await _remapped(connection, rest, moved.back & rest, between)
-    if remapped is not None:
-        ids["remapped"] = remapped
-    ids["unchanged"] = rest - (remapped or BitMap64())
+    ids |= remapped
     gone, why_not = await _gone(connection, in_base - in_target, before, after)
     if gone is not None:
         ids["gone"] = gone
@@ -111,19 +109,22 @@ def _obstacle(base: Reading, target: Reading) -> str | None:
 
 async def _remapped(
     connection: Connection, ids: BitMap64, back: BitMap64, between: Between
-) -> tuple[int, BitMap64 | None, list[str]]:
-    """How many records were written again with the payload that they had, and which of these became others by another
-    mapping. Of those that have come `back` to their payload it is not known: other payloads made others of them.
+) -> tuple[int, dict[RecordKind, BitMap64], list[str]]:
+    """How often records were written again with the payload that they had; and which of these `ids`, whose payload is
+    the same, became others by another mapping and which did not, where that is known. Of those that have come `back` to
+    their payload it is not: other payloads made others of them.
     """
     again = await compared_records.rewritten(connection, between)
-    if between.same_mapping or not again:
-        return again, BitMap64(), []
-    lost, changed = await compared_records.remapped(connection, ids - back, between)
+    if between.same_mapping or not (again or back):
+        return again, {"remapped": BitMap64(), "unchanged": ids}, []
+    lost, changed = await compared_records.remapped(connection, ids - back, between) if again else (0, BitMap64())
     if lost:
-        since = f"{lost:,} of these records were written again after {_runs(between.target)}"
-        return again, None, [f"remapped: {since}: which of them the mapping had made others is not known any more"]
-    told = f"remapped: without {len(back):,} records that had another payload in between: of these it is not known"
-    return again, changed, [told] if back else []
+        since = f"{lost:,} of the records with the same payload were written again after {_runs(between.target)}"
+        told = f"remapped, unchanged: {since}: which of them the mapping had made others is not known any more"
+        return again, {}, [told]
+    told = f"without {len(back):,} records that had another payload in between: of these it is not known"
+    kinds: dict[RecordKind, BitMap64] = {"remapped": changed, "unchanged": ids - back - changed}
+    return again, kinds, [f"remapped, unchanged: {told}"] if back else []
 
 
 async def _gone(

@@ -87,9 +87,12 @@ class RecordTotals(Body):
     deleted: int | None = Field(description="Of the same, those that the source has deleted by a tombstone.")
     gone: int | None = Field(description="Read by the base, and not by the target; both must be complete readings.")
     remapped: int | None = Field(
-        description="In both, with the same payload, of which the mapping makes another record."
+        description="In both, with the same payload, of which the mapping has made another record, or which was "
+        "deleted in between and came back under another mapping."
     )
-    unchanged: int | None = Field(description="In both, and nothing of that.")
+    unchanged: int | None = Field(
+        description="In both, and nothing of that; null where it is not known which the mapping has made others."
+    )
 
 
 class FieldChanged(Body):
@@ -132,7 +135,10 @@ class ComparedRecords(Body):
     totals: RecordTotals
     fields: list[FieldChanged] = Field(description="In which fields changed records differ, the most frequent first.")
     fields_of: int = Field(description="How many changed records were looked at for that.")
-    rewritten: int = Field(description="How often records were written again with the payload that they had.")
+    rewritten: int = Field(
+        description="How often records were written again with the payload that they had, by all runs after the base "
+        "up to the target; those that had been deleted and came back are counted as well."
+    )
     listed: list[RecordKind] = Field(description="Which kinds this list and its pages hold.")
     items: list[ComparedRecord]
 
