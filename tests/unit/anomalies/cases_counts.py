@@ -76,6 +76,12 @@ def a_written_burst() -> list[RunFacts]:
     return at_place(runs, -1, of_counts(40, runs[-1].started_at, 3_000, unchanged=1_200, seconds=runs[-1].seconds))
 
 
+def by_minute(*levels: tuple[int, int]) -> list[RunFacts]:
+    """A run each minute: so many runs with exactly so many records, and then others."""
+    counts = [level for times, level in levels for _ in range(times)]
+    return [of_counts(place + 1, MONDAY + place * timedelta(minutes=1), count) for place, count in enumerate(counts)]
+
+
 CASES = [
     Case("a three hundredth of the records", last(series(60, about(4_300), seed=2), 1 / 350), at_end("volume")),
     Case("half of the records", last(series(60, about(4_300), seed=2), 0.5), at_end("volume")),
@@ -135,5 +141,32 @@ CASES = [
         "a tenth after a gap of no consequence",
         last([later(run, timedelta(minutes=7 * (run.id % 3))) for run in series(50, about(900, 0.1), seed=13)], 0.1),
         at_end("volume"),
+    ),
+    Case(
+        "nothing comes any more, by the minute: told as long as that lasts",
+        by_minute((100, 50), (60, 0)),
+        at(range(-60, 0), "volume"),
+        judged=60,
+    ),
+    Case(
+        "nothing comes any more, by the day: told twenty times",
+        [*series(60, about(5_000), seed=14), *(scaled(run, 0) for run in series(90, about(5_000), seed=14)[60:])],
+        at(range(-30, -10), "volume"),
+        at(range(-30, 0), "stuck"),
+        judged=30,
+    ),
+    Case(
+        "a new level by the minute is told until it has lasted",
+        by_minute((100, 50), (20, 900)),
+        at(range(-20, -16), "volume"),
+        at([-16, -15], "volume"),
+        judged=20,
+    ),
+    Case("a level that is back at once by the minute", by_minute((100, 50), (2, 900), (20, 50)), judged=20),
+    Case("the same for ever but for one odd run", by_minute((200, 50), (1, 900), (168, 50)), judged=168),
+    Case(
+        "the same for ever but for a dozen odd runs",
+        by_minute((200, 50), *((1, 40 + n) for n in range(8)), (170, 50)),
+        judged=168,
     ),
 ]

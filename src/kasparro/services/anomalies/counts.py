@@ -24,12 +24,19 @@ _TRUSTED: Final = 14
 """Of fewer counts, the largest and the least are usual too: it may be what comes once a week."""
 _UNKNOWN_DAY: Final = timedelta(days=2)
 _NEAR: Final = math.log(2.5)
-"""As long as runs of less than two days are known, a count is usual that is near one of the last three."""
+"""As long as runs of less than two days are known, a count is usual that is near one of the last three usual ones."""
+_LASTING: Final = 5
+"""So many runs in a row beside what was usual are a new level."""
+_EMPTY_RUNS: Final = 20
+_EMPTY_TIME: Final = timedelta(days=1)
+"""Where something came before, nothing is usual after so many runs in a row, and so long, and not before."""
 _MOST_STRETCH: Final = 50.0
 """So many times as much is usual at most, however long nothing came."""
 _SHORT_GAP: Final = 0.5
 _LONG_GAP: Final = 1.5
 _STUCK_RUNS: Final = 5
+_STOOD: Final = 2
+"""So many times as long as all that is known of before, a count that stands still is usual."""
 _STUCK_CHANCE: Final = 1e-5
 """So improbable must it be that a count is the same by chance so many times."""
 
@@ -47,9 +54,11 @@ def stuck(history: Sequence[Work], work: Work) -> list[Anomaly]:
     counts = [each.run.fetched for each in (*history, work)]
     streak = next((place for place, count in enumerate(reversed(counts)) if count != counts[-1]), len(counts))
     before = counts[: len(counts) - streak]
-    if streak < _STUCK_RUNS or len(before) < FEWEST:
+    if streak < _STUCK_RUNS or len(before) < max(FEWEST, streak / _STOOD):
         return []
     same = max(sum(one == other for one, other in pairwise(before)), before.count(counts[-1]))
+    if 2 * same >= len(before) or before[:2] == [counts[-1]] * 2:  # seldom varied, or stood there before what is known
+        return []
     chance = ((same + 1) / (len(before) + 1)) ** (streak - 1)
     longest = _longest(before)
     if chance > _STUCK_CHANCE or streak <= longest:
@@ -74,6 +83,8 @@ def _is_mapped_anew(history: Sequence[Work], work: Work) -> bool:
 def _counted(history: Sequence[Work], work: Work, measure: Measure, of: Callable[[RunFacts], int]) -> Anomaly | None:
     seen = of(work.run)
     value = math.log1p(seen)
+    if seen == 0:
+        history = _before_it_was_empty(history, work, of)
     points = [Point(each.began, math.log1p(of(each.run))) for each in history]
     expected = expect(points, work.began, _floor, trusted=_TRUSTED)
     if expected is None or _is_near(points, work, value):
@@ -94,11 +105,38 @@ def _floor(level: float) -> float:
     return max(_STEADY, _BY_CHANCE / math.sqrt(exp(max(level, 0.0))))
 
 
+def _before_it_was_empty(history: Sequence[Work], work: Work, of: Callable[[RunFacts], int]) -> Sequence[Work]:
+    """The runs by which no record is judged: without the last ones that had none, until these have lasted."""
+    empty = next((place for place, each in enumerate(reversed(history)) if of(each.run)), len(history))
+    began = history[len(history) - empty].began if empty else work.began
+    lasted = empty >= _EMPTY_RUNS and work.began - began >= _EMPTY_TIME
+    return history if lasted else history[: len(history) - empty]
+
+
 def _is_near(points: Sequence[Point], work: Work, value: float) -> bool:
-    """Whether it goes on from the last runs, where not even a day's course is known."""
+    """Whether it goes on from the last usual runs, where not even a day's course is known."""
     if work.began - points[0].moment >= _UNKNOWN_DAY:
         return False
-    return any(abs(point.value - value) <= _NEAR for point in points[-3:])
+    return _is_close(_usual_ones([point.value for point in points])[-3:], value)
+
+
+def _usual_ones(values: Sequence[float]) -> list[float]:
+    """The values that go on from those before them, or from a new level that has lasted."""
+    usual, beside = list(values[:FEWEST]), list[float]()
+    for value in values[FEWEST:]:
+        if _is_close(usual[-3:], value):
+            usual.append(value)
+            beside.clear()
+            continue
+        beside.append(value)
+        if len(beside) == _LASTING:
+            usual.extend(beside)
+            beside.clear()
+    return usual
+
+
+def _is_close(others: Sequence[float], value: float) -> bool:
+    return any(abs(other - value) <= _NEAR for other in others)
 
 
 def _stretched(history: Sequence[Work], work: Work) -> tuple[float, float]:
