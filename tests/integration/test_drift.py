@@ -37,6 +37,7 @@ sources:
     key: id
     map: MAP
     drift: DRIFT
+    SETTINGS
 """
 
 
@@ -51,9 +52,11 @@ class Quakes:
         self.url = upstream.on("/quakes", self.collection)
         self.map = MAP
         self.drift = "{}"
+        self.settings = ""
 
     def job(self) -> SourceJob:
         text = CONFIGURATION.replace("URL", self.url).replace("MAP", self.map).replace("DRIFT", self.drift)
+        text = text.replace("SETTINGS", self.settings)
         self.config = parse_configuration(text, {}).sources[0]
         return build_job(self.config, Path(), self.http.bound)
 
@@ -409,3 +412,110 @@ async def test_a_run_without_records_writes_nothing(quakes: Quakes, connection: 
     assert (await quakes.run()).state == "succeeded"
     assert await connection.fetchrow("select * from source_shapes") == before
     assert (await shape_of(connection))["records"] == 300
+
+
+def rename_active(record: Payload) -> None:
+    record["is_active"] = record.pop("active")
+
+
+def activate(record: Payload) -> None:
+    record["active"] = True
+
+
+async def deleted(connection: Connection) -> int:
+    return int(await connection.fetchval("select count(*) from unified_data where deleted_at is not null"))
+
+
+async def deletable(quakes: Quakes, tombstone: str) -> None:
+    quakes.settings = f'deletes: {{tombstone: "{tombstone}"}}'
+    quakes.change(activate)
+    assert (await quakes.run()).state == "succeeded"
+
+
+@pytest.mark.parametrize("tombstone", ["!active", "active != `true`", "!not_null(live, active)"])
+async def test_a_renamed_field_that_tells_deletions_deletes_nothing(
+    quakes: Quakes, connection: Connection, tombstone: str
+) -> None:
+    await deletable(quakes, tombstone)
+    quakes.change(rename_active)
+    outcome = await quakes.run()
+    assert outcome.row is not None
+    assert (outcome.state, outcome.row["rejected"], await deleted(connection)) == ("partial", 300, 0)
+    (event,) = await events(connection)
+    assert (event.kind, event.field, event.policy) == ("field_renamed", "active -> is_active", "quarantine")
+    assert event.mapped
+    quakes.collection.records = [{**quake(7), "title": "changed", "is_active": True}]
+    assert (await quakes.run()).state == "partial"
+    held = await quakes.requeue()
+    assert held.row is not None
+    assert (held.row["rejected"], await deleted(connection)) == (held.row["fetched"], 0)
+    quakes.settings = 'deletes: {tombstone: "!not_null(is_active, active)"}'
+    landed = await quakes.requeue()
+    assert landed.row is not None
+    assert (landed.state, landed.row["rejected"], await deleted(connection)) == ("succeeded", 0, 0)
+
+
+async def test_stubs_that_have_what_tells_a_deletion_delete(quakes: Quakes, connection: Connection) -> None:
+    await deletable(quakes, "deleted || !active")
+    stubs = [{"id": quake(number)["id"], "deleted": True} for number in range(5)]
+    quakes.collection.records = [*stubs, *({"id": quake(number)["id"], "active": False} for number in range(5, 9))]
+    assert (await quakes.run()).state == "succeeded"
+    assert (await deleted(connection), await events(connection)) == (9, [])
+
+
+async def test_stubs_without_what_tells_a_deletion_are_held_back_unless_absence_tells_it(
+    quakes: Quakes, connection: Connection
+) -> None:
+    await deletable(quakes, "!active")
+    quakes.collection.records = [{"id": quake(number)["id"]} for number in range(5)]
+    assert (await quakes.run()).state == "partial"
+    assert await deleted(connection) == 0
+    quakes.settings = "deletes: {tombstone: \"!not_null(active, '')\"}"
+    quakes.collection.records = [{"id": quake(number)["id"], "seq": 2} for number in range(5)]
+    await quakes.run()
+    assert await deleted(connection) == 5
+
+
+async def test_a_renamed_field_that_filters_is_told_of(quakes: Quakes, connection: Connection) -> None:
+    quakes.settings = "where: typ == 'quake'"
+    quakes.map = MAP.replace("{kind: kind}", "{}")
+    quakes.change(rename_kind)
+    quakes.collection.records.extend({"id": f"other{number}", "typ": "blast"} for number in range(100))
+    assert (await quakes.run()).state == "succeeded"
+    quakes.change(typ_again)
+    for _ in range(2):
+        outcome = await quakes.run()
+        assert outcome.row is not None
+        assert (outcome.state, outcome.row["filtered"]) == ("succeeded", 400)
+        (event,) = await events(connection)
+        assert (event.kind, event.field, event.policy) == ("field_renamed", "typ -> type", "warn")
+    quakes.settings = "where: not_null(type, typ) == 'quake'"
+    assert (await quakes.run()).state == "succeeded"
+    (event,) = await events(connection)
+    assert (event.state, event.closed_by) == ("accepted", "mapping")
+
+
+def rename_kind(record: Payload) -> None:
+    del record["kind"]
+    record["typ"] = "quake"
+
+
+def typ_again(record: Payload) -> None:
+    record["type"] = record.pop("typ")
+
+
+async def test_records_that_always_lacked_what_filters_are_no_drift(quakes: Quakes, connection: Connection) -> None:
+    quakes.settings = "where: properties.mag"
+    for record in quakes.collection.records[:130]:
+        without_mag(record)
+    assert (await quakes.run()).state == "succeeded"
+    quakes.give(160, without_mag, plain=140)
+    assert (await quakes.run()).state == "succeeded"
+    assert await events(connection) == []
+    quakes.give(300, without_mag)
+    assert (await quakes.run()).state == "succeeded"
+    (event,) = await events(connection)
+    assert (event.kind, event.field, event.policy) == ("field_missing", "properties.mag", "warn")
+    quakes.give(200)
+    await quakes.run()
+    assert [each.state for each in await events(connection)] == ["gone"]

@@ -10,7 +10,7 @@ from kasparro.core.errors import KasparroError, SourceError
 from kasparro.ingestion.checks import compile_checks
 from kasparro.ingestion.drift.watch import Watched
 from kasparro.ingestion.http.tally import Tally
-from kasparro.ingestion.mapped_paths import alternatives, mapped_paths, read_paths
+from kasparro.ingestion.mapped_paths import alternatives, mapped_paths, read_paths, tombstone_needs, where_needs
 from kasparro.ingestion.registry import Fetchers, build_source, build_transformer
 from kasparro.ingestion.source import Source, SourceRecord
 from kasparro.ingestion.transform import TransformedBatch, Transformer
@@ -95,7 +95,10 @@ def build_job(
 
 def watched_by(config: AnySourceConfig) -> Watched:
     """What a source's configuration says about drift."""
-    return Watched(config.drift, mapped_paths(config), read_paths(config), alternatives(config))
+    return Watched(
+        config.drift, mapped_paths(config), read_paths(config), alternatives(config),
+        tombstone=tombstone_needs(config), where=where_needs(config),
+    )  # fmt: skip
 
 
 def for_first_load(job: SourceJob) -> SourceJob:

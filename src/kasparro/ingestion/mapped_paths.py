@@ -2,9 +2,10 @@
 
 A record must have the fields that are *needed*: without them a mapping gives NULL in the place of a good value. Where
 a setting reads one of several (`not_null(magnitude, mag)`, `a || b`), none of them alone is needed; where a constant
-stands in (`mag || '0'`), nothing is. What `where`, `deletes.tombstone`, `ignore` and `incremental.field` name is
-read and not needed: a record without it is filtered, not deleted, compared as a whole or read again, and overwrites
-nothing.
+stands in (`mag || '0'`), nothing is. Of what `deletes.tombstone` reads the same holds: without it, nobody can tell
+whether a record is deleted, and `!active` deletes each. What `where`, `ignore` and `incremental.field` name is read and
+not needed: a record without it is filtered, compared as a whole or read again, and overwrites nothing. Of what `where`
+reads, drift counts the records that are filtered and lack it (drift/filtered.py).
 """
 
 from collections.abc import Iterator
@@ -73,6 +74,16 @@ def needs(config: AnySourceConfig) -> tuple[frozenset[str], ...]:
     return tuple(dict.fromkeys(found))
 
 
+def tombstone_needs(config: AnySourceConfig) -> tuple[frozenset[str], ...]:
+    """Of each of these sets of fields a record must have one to be taken for a deletion."""
+    return _needs_at(config, ("deletes", "tombstone"))
+
+
+def where_needs(config: AnySourceConfig) -> tuple[frozenset[str], ...]:
+    """Of each of these sets of fields `where` reads one."""
+    return _needs_at(config, ("where",))
+
+
 def read_paths(config: AnySourceConfig) -> frozenset[str]:
     """All fields that are read, needed or not."""
     read = {path for use in uses(config) for path in use.reads.paths}
@@ -91,6 +102,10 @@ def uses_of(config: AnySourceConfig, path: str) -> list[Use]:
 def uses(config: AnySourceConfig) -> list[Use]:
     """Every setting that reads payloads, in the order of the configuration's fields."""
     return [*_key_uses(config), *_map_uses(config), *_version_uses(config), *_other_uses(config)]
+
+
+def _needs_at(config: AnySourceConfig, at: Place) -> tuple[frozenset[str], ...]:
+    return tuple(need for use in _other_uses(config) if use.at == at for need in use.reads.needs)
 
 
 def _key_uses(config: AnySourceConfig) -> Iterator[Use]:
@@ -134,7 +149,7 @@ def _other_uses(config: AnySourceConfig) -> Iterator[Use]:
     if config.where is not None:
         yield _use(("where",), config.where, "expression", is_needed=False)
     if config.deletes is not None and config.deletes.tombstone is not None:
-        yield _use(("deletes", "tombstone"), config.deletes.tombstone, "expression", is_needed=False)
+        yield _use(("deletes", "tombstone"), config.deletes.tombstone, "expression")
     for index, name in enumerate(config.ignore):
         form: Form = "column" if isinstance(config, CsvSourceConfig) else "member"
         yield _use(("ignore", index), name, form, is_needed=False)

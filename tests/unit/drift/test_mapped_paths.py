@@ -98,11 +98,11 @@ def test_fields_that_a_json_source_needs() -> None:
     config = _source(JSON)
     assert mapped_paths(config) == {
         "id", "properties.updated", "properties.title", "properties.time", "properties.net", "properties.types",
-        "properties.place", "geometry.coordinates[]",
+        "properties.place", "geometry.coordinates[]", "properties.deleted",
     }  # fmt: skip
     assert frozenset(("properties.mag", "properties.magnitude")) in needs(config)
     assert read_paths(config) - mapped_paths(config) == {
-        "properties.mag", "properties.magnitude", "properties.status", "properties.deleted",
+        "properties.mag", "properties.magnitude", "properties.status",
     }  # fmt: skip
 
 

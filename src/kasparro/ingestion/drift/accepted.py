@@ -37,7 +37,8 @@ def with_accepted(shape: Json, kind: Kind, field: str, seen: Json | None) -> Jso
 
     Raises ValueError for JSON of another version, and where nothing was stored that the finding needs.
     """
-    known = Shape.read(shape).known
+    before = Shape.read(shape)
+    known = before.known
     if kind == "field_missing":
         gone, come = [field], Profile()
     else:
@@ -51,7 +52,7 @@ def with_accepted(shape: Json, kind: Kind, field: str, seen: Json | None) -> Jso
     fields |= {path: _scaled(found, share) for path, found in come.fields.items() if _is_of(path, tops)}
     merged = Profile(known.records, known.looked, fields=fields, bound=known.bound)
     merged.trim()
-    return Shape(merged).to_json()
+    return Shape(merged, before.filtered).to_json()
 
 
 def is_within(path: str, top: str) -> bool:

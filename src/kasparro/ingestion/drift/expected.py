@@ -64,7 +64,7 @@ def expected_of(shape: Shape, mapped: Collection[str], alternatives: Iterable[Co
     for path in sorted(path for path in wanted if path in known.fields):
         way = _way(known, path)
         if ".*" not in path and not path.endswith("[]") and (needed := _needed(known, path, way)) is not None:
-            others = tuple(each for other in sorted(wanted[path]) for each in _possible_ways(other))
+            others = tuple(each for other in sorted(wanted[path]) for each in possible_ways(other))
             found.needed[path] = replace(needed, others=others)
         field = known.fields[path]
         if "*" not in way and filled(field) >= FEWEST_COMPARED:
@@ -83,7 +83,7 @@ def _wanted(mapped: Collection[str], alternatives: Iterable[Collection[str]]) ->
     return wanted
 
 
-def _possible_ways(path: str) -> set[Way]:
+def possible_ways(path: str) -> set[Way]:
     """Where a path may lead that no accepted record has told of: a name may have dots in it."""
     names = path.replace("[]", ".[]").split(".")
     return {(path,), tuple(None if name == "[]" else name for name in names)}

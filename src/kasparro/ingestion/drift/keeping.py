@@ -49,7 +49,7 @@ class Watching:
 
     async def conclude(self, *, well: bool) -> None:
         """Reckon the verdict on a run that has ended, in a thread."""
-        if self._watch is not None and self._watch.profile.records:
+        if self._watch is not None and self._watch.has_looked:
             from kasparro.ingestion.drift.verdict import conclude
 
             self._verdict = await asyncio.to_thread(conclude, self._watch, well=well)

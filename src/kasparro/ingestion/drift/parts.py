@@ -1,6 +1,6 @@
 """The records of a batch as drift looks at them, in one interface: rows of text as columns, and JSON payloads.
 
-Not looked at: what is filtered, what deletes, and what its reader knows to be wrong or nobody can store.
+Not looked at: what is filtered, what deletes beyond doubt, and what its reader knows to be wrong or nobody can store.
 """
 
 # Arrow's stubs leave element types open.
@@ -41,6 +41,10 @@ class Part(Protocol):
         """Their profile, with numbers of its own from `first`."""
         ...
 
+    def some(self, positions: Sequence[int]) -> "Part":
+        """Those at these positions."""
+        ...
+
     def lacking(self, parent: Way, needed: Sequence[Needed]) -> tuple[int, Lacking]:
         """How many records have the object that these fields stand in, and which of them lack one."""
         ...
@@ -73,6 +77,9 @@ class Columns:
 
     def profile(self, first: int) -> Profile:
         return profile_columns(self._rows, first)
+
+    def some(self, positions: Sequence[int]) -> "Columns":
+        return Columns(_taken(self._rows, positions), [self._ordinals[each] for each in positions])
 
     def lacking(self, parent: Way, needed: Sequence[Needed]) -> tuple[int, Lacking]:
         if parent:
@@ -113,6 +120,10 @@ class Payloads:
     def profile(self, first: int) -> Profile:
         return profile_payloads(self._payloads, _Locators(self._records), first)
 
+    def some(self, positions: Sequence[int]) -> "Payloads":
+        chosen = [self._records[each] for each in positions]
+        return Payloads(chosen, [self._ordinals[each] for each in positions])
+
     def lacking(self, parent: Way, needed: Sequence[Needed]) -> tuple[int, Lacking]:
         if None in parent:
             return self._one_by_one(parent, needed)
@@ -152,10 +163,28 @@ class Payloads:
         return size, lacking
 
 
-def parts_looked_at(records: Sequence[SourceRecord], first_ordinal: int, batch: TransformedBatch) -> list[Part]:
-    """The parts of a reader's batch, once it is known what became of each record."""
+def parts_looked_at(
+    records: Sequence[SourceRecord], first_ordinal: int, batch: TransformedBatch, telling: Collection[Needed] = ()
+) -> list[Part]:
+    """The parts of a reader's batch, once it is known what became of each record.
+
+    A record that deletes is looked at where it lacks one of the fields that are `telling` of deletions.
+    """
     left_out = {record.ordinal for record in batch.filtered} | {record.ordinal for record in batch.tombstones}
     left_out |= {each.ordinal for each in batch.rejected if not _NOT_LOOKED_AT.isdisjoint(_codes(each.defects))}
+    if telling and batch.tombstones:
+        deleting = parts_at(records, first_ordinal, {record.ordinal for record in batch.tombstones})
+        left_out -= {part.ordinal(position) for part in deleting for position in _lacking_any(part, telling)}
+    return _parts(records, first_ordinal, left_out)
+
+
+def parts_at(records: Sequence[SourceRecord], first_ordinal: int, ordinals: Collection[int]) -> list[Part]:
+    """The parts of a reader's batch that are these records."""
+    every = range(first_ordinal, first_ordinal + len(records))
+    return _parts(records, first_ordinal, set(every).difference(ordinals))
+
+
+def _parts(records: Sequence[SourceRecord], first_ordinal: int, left_out: Collection[int]) -> list[Part]:
     found: list[Part] = []
     ordinal = first_ordinal
     for part in parts_of(records):
@@ -164,6 +193,17 @@ def parts_looked_at(records: Sequence[SourceRecord], first_ordinal: int, batch: 
         if (looked := _part(part, ordinals, left_out)) is not None:
             found.append(looked)
     return found
+
+
+def _lacking_any(part: Part, needed: Collection[Needed]) -> set[int]:
+    """The positions of records that lack one of these, and have nothing in its place."""
+    return {
+        position
+        for each in needed
+        for positions in part.lacking(each.parent, (each,))[1].values()
+        for position in positions
+        if not each.others or not part.has_any(position, each.others)
+    }
 
 
 def _part(records: Sequence[SourceRecord], ordinals: range, left_out: Collection[int]) -> Part | None:
@@ -177,8 +217,12 @@ def _part(records: Sequence[SourceRecord], ordinals: range, left_out: Collection
         return Payloads(records if kept is ordinals else [records[each - ordinals[0]] for each in kept], kept)
     if kept is ordinals:
         return Columns(records, kept)
-    places = pa.array([each - ordinals[0] for each in kept], pa.int64())
-    return Columns(TextColumns(records.cells.take(places), places=records.locators().take(places)), kept)
+    return Columns(_taken(records, [each - ordinals[0] for each in kept]), kept)
+
+
+def _taken(rows: TextColumns, positions: Sequence[int]) -> TextColumns:
+    places = pa.array(positions, pa.int64())
+    return TextColumns(rows.cells.take(places), places=rows.locators().take(places))
 
 
 def _codes(defects: Sequence[Any]) -> set[str]:

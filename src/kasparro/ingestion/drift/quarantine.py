@@ -18,14 +18,16 @@ pc = cast("Any", pyarrow.compute)  # its stubs know few of the types that its fu
 
 
 def quarantined(batch: TransformedBatch, violations: Mapping[int, Defect]) -> TransformedBatch:
-    """The batch in which the records of these ordinals are rejected for these defects, and for nothing else."""
+    """The batch in which the records of these ordinals are rejected for these defects, and for nothing else; those that
+    would have deleted included.
+    """
     if not violations:
         return batch
     rejected = [
         replace(record, defects=(violations[record.ordinal],)) if record.ordinal in violations else record
         for record in batch.rejected
     ]
-    for record in batch.accepted:
+    for record in (*batch.accepted, *batch.tombstones):
         if record.ordinal in violations:
             rejected.append(
                 Rejected(
@@ -45,7 +47,7 @@ def quarantined(batch: TransformedBatch, violations: Mapping[int, Defect]) -> Tr
         accepted=[record for record in batch.accepted if record.ordinal not in violations],
         rejected=sorted(rejected, key=attrgetter("ordinal")),
         filtered=batch.filtered,
-        tombstones=batch.tombstones,
+        tombstones=[record for record in batch.tombstones if record.ordinal not in violations],
     )
 
 

@@ -1,6 +1,7 @@
 """The shape of a source's payloads that was accepted: a profile without examples, as JSON that jsonb can hold."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from kasparro.ingestion.drift.profile import FieldProfile, Profile
@@ -14,27 +15,34 @@ FORMAT: Final = 1
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """What was accepted; `known.first` and `.last`, and places, mean nothing here."""
+    """What was accepted; `known.first` and `.last`, and places, mean nothing here.
+
+    `filtered`: by what `where` reads, how many records were filtered and lack it, and of how many.
+    """
 
     known: Profile
+    filtered: Mapping[str, tuple[int, int]] = field(default_factory=dict[str, tuple[int, int]])
 
     @classmethod
-    def of(cls, profile: Profile) -> "Shape":
+    def of(cls, profile: Profile, filtered: Mapping[str, tuple[int, int]] | None = None) -> "Shape":
         """The shape that a run's profile has."""
-        return cls.read(cls(profile).to_json())
+        return cls.read(cls(profile, filtered or {}).to_json())
 
-    def and_also(self, profile: Profile) -> "Shape":
+    def and_also(self, profile: Profile, filtered: Mapping[str, tuple[int, int]] | None = None) -> "Shape":
         """What this shape and a further run have together."""
         together = Profile()
         together.absorb(self.known)
         together.absorb(Shape.of(profile).known)
-        return Shape(together)
+        return Shape(together, _summed(self.filtered, filtered or {}))
 
     def to_json(self) -> Json:
         """As `source_shapes.shape` stores it."""
         fields = {path: _field_json(found) for path, found in sorted(self.known.fields.items())}
         counts = {"records": self.known.records, "looked": self.known.looked}
-        return {"format": FORMAT, **counts, "bound": self.known.bound, "fields": fields}
+        found: Json = {"format": FORMAT, **counts, "bound": self.known.bound, "fields": fields}
+        if self.filtered:
+            found["filtered"] = {name: list(counts) for name, counts in sorted(self.filtered.items())}
+        return found
 
     @classmethod
     def read(cls, shape: Json) -> "Shape":
@@ -42,7 +50,8 @@ class Shape:
         if shape.get("format") != FORMAT:
             raise ValueError(f"the shape has format {shape.get('format')!r}, not {FORMAT}")
         fields = {path: _field(found) for path, found in shape["fields"].items()}
-        return cls(Profile(shape["records"], shape["looked"], fields=fields, bound=shape["bound"]))
+        filtered = {name: (lacking, size) for name, (lacking, size) in shape.get("filtered", {}).items()}
+        return cls(Profile(shape["records"], shape["looked"], fields=fields, bound=shape["bound"]), filtered)
 
 
 def _field_json(found: FieldProfile) -> Json:
@@ -71,6 +80,11 @@ def _field(found: Json) -> FieldProfile:
     )
     values.nulls.count = found["nulls"]
     return FieldProfile(Tally(found["present"]), _tallies(found["types"]), values)
+
+
+def _summed(one: Mapping[str, tuple[int, int]], other: Mapping[str, tuple[int, int]]) -> dict[str, tuple[int, int]]:
+    pairs = {name: (one.get(name, (0, 0)), other.get(name, (0, 0))) for name in one.keys() | other.keys()}
+    return {name: (left[0] + right[0], left[1] + right[1]) for name, (left, right) in pairs.items()}
 
 
 def _counts(tallies: dict[str, Tally]) -> dict[str, int]:

@@ -53,7 +53,7 @@ class Verdict:
 
 def conclude(watch: Watch, *, well: bool) -> Verdict:
     """The verdict on a run that ended `well` or not; one that did not teaches nothing, and ends no finding."""
-    if not watch.profile.records:
+    if not watch.has_looked:
         return Verdict()
     compared = _with_types_held(watch, [_with_examples(watch, each) for each in watch.compared()])
     renewed, more = _held_back(watch, compared)
@@ -148,7 +148,7 @@ def _to_store(watch: Watch, finding: Finding) -> FoundDrift:
         policy=_policy(watch, finding),
         first_example=_example(finding.first),
         last_example=_example(finding.last),
-        profile=seen_fields(finding.kind, finding.field, watch.profile),
+        profile=seen_fields(finding.kind, finding.field, watch.seen_by(finding)),
     )
 
 
@@ -223,8 +223,9 @@ def _was_counted(watch: Watch, event: StandingEvent, path: str) -> bool:
 def _shape(watch: Watch, verdict: Verdict, accepted: list[Acceptance], closed: int) -> Json | None:
     """What is accepted from then on; None where the run changes nothing about it. `closed`: open findings that end."""
     shape = watch.shape
+    filtered = watch.filtered.counts(watch.profile.records)
     if shape is None:
-        return Shape.of(watch.profile).to_json()
+        return Shape.of(watch.profile, filtered).to_json() if watch.profile.records else None
     if accepted:
         profiles = {(found.kind, found.field): found.profile for found in verdict.found}
         stored = shape.to_json()
@@ -235,7 +236,7 @@ def _shape(watch: Watch, verdict: Verdict, accepted: list[Acceptance], closed: i
     too_few = watch.profile.records < FEWEST_RECORDS <= shape.known.records
     if verdict.found or verdict.renewed or waits or too_few or shape.known.records >= LEARNED_RECORDS:
         return None
-    return shape.and_also(watch.profile).to_json()
+    return shape.and_also(watch.profile, filtered).to_json()
 
 
 def _key(finding: Finding) -> tuple[str, str]:

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from kasparro.ingestion.drift.accepted import is_within, renamed
-from kasparro.ingestion.drift.expected import Expected, Typed, expected_of
+from kasparro.ingestion.drift.expected import Expected, Needed, Typed, expected_of
+from kasparro.ingestion.drift.filtered import FilteredOut
 from kasparro.ingestion.drift.findings import Finding, Kind, Shift
 from kasparro.ingestion.drift.guard import Guard, Held, Violations, drift_error
-from kasparro.ingestion.drift.parts import Part, parts_looked_at
+from kasparro.ingestion.drift.parts import Part, parts_at, parts_looked_at
 from kasparro.ingestion.drift.profile import FieldProfile, Profile
 from kasparro.ingestion.drift.quarantine import quarantined
 from kasparro.ingestion.drift.readings import family
@@ -34,13 +35,16 @@ _HOLDING: Final = ("quarantine", "fail")
 class Watched:
     """What a source's configuration says: its policies, the paths that a record must have, and all that are read.
 
-    Of each of `alternatives` a record must have one.
+    Of each of `alternatives` a record must have one. `tombstone` are the sets of fields of which a record must have one
+    to be taken for a deletion; they are among those needed too. `where` are those of which `where` reads one.
     """
 
     policies: DriftPolicies
     mapped: frozenset[str]
     read: frozenset[str]
     alternatives: tuple[frozenset[str], ...] = ()
+    tombstone: tuple[frozenset[str], ...] = ()
+    where: tuple[frozenset[str], ...] = ()
 
     def needed(self, known: Collection[str]) -> frozenset[str]:
         """What a record must have where these fields are known: of alternatives, those that no other one replaces."""
@@ -68,9 +72,16 @@ class Watch:
         self.standing = standing
         self.teaches = teaches
         self.profile = Profile()
+        self.filtered = FilteredOut(watched.where)
         self._source = source
         self._held_back = held_back
         self._begun: tuple[Shape | None, Expected, Guard] | None = None
+        self._telling: list[Needed] | None = None
+
+    @property
+    def has_looked(self) -> bool:
+        """Whether there was any record to look at."""
+        return self.profile.records > 0 or self.filtered.records > 0
 
     @property
     def shape(self) -> Shape | None:
@@ -94,7 +105,10 @@ class Watch:
 
     def look(self, records: Sequence[SourceRecord], first_ordinal: int, batch: TransformedBatch) -> TransformedBatch:
         """The batch with the records that are held back among the rejected. Raises DriftError."""
-        parts = parts_looked_at(records, first_ordinal, batch)
+        if batch.filtered and self.watched.where and self._held_back is None:
+            left_out = parts_at(records, first_ordinal, {record.ordinal for record in batch.filtered})
+            self.filtered.count(left_out, profiled=self.shape is not None)
+        parts = parts_looked_at(records, first_ordinal, batch, self._telling_of_deletions() if batch.tombstones else ())
         if not parts:
             return batch
         return quarantined(batch, self._judged(parts))
@@ -109,7 +123,25 @@ class Watch:
 
         if self.shape is None:
             return []
-        return compare(self.shape, self.profile, self.watched.needed(self.profile.fields), self.rejected_renames)
+        found = compare(self.shape, self.profile, self.watched.needed(self.profile.fields), self.rejected_renames)
+        told = {(each.kind, each.field) for each in found}
+        return found + [each for each, _ in self._of_filtered() if (each.kind, each.field) not in told]
+
+    def seen_by(self, finding: Finding) -> Profile:
+        """The profile of the records that a finding is told of."""
+        return next((profile for found, profile in self._of_filtered() if found == finding), self.profile)
+
+    def _of_filtered(self) -> Iterator[tuple[Finding, Profile]]:
+        """What is told of records that are filtered."""
+        if self.shape is not None:
+            yield from self.filtered.findings(self.shape, self.profile.records, self.rejected_renames)
+
+    def _telling_of_deletions(self) -> list[Needed]:
+        """Fields without which no record is taken for a deletion."""
+        if self._telling is None:
+            expected = Expected({}, {}) if self.shape is None else expected_of(self.shape, (), self.watched.tombstone)
+            self._telling = list(expected.needed.values())
+        return self._telling
 
     def _judged(self, parts: Sequence[Part]) -> Violations:
         _, expected, guard = self._begin()
