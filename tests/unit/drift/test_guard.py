@@ -286,3 +286,45 @@ def test_a_mapping_that_reads_one_of_two_names_needs_either() -> None:
     neither = [without("mag", number) for number in range(3)]
     batch = transformed(Watch("quakes", watched, Standing(SHAPE, ())), neither)
     assert held(batch) == dict.fromkeys((1, 2, 3), "mag")
+
+
+def sometimes(number: int, share: float, name: str = "link") -> Payload:
+    return good(number) | ({name: f"http://a/{number}"} if number % 100 < share * 100 else {})
+
+
+def watch_of_links(share: float, *events: StandingEvent, alternatives: Any = (), **policies: Any) -> Watch:
+    shape = shape_of([sometimes(number, share) for number in range(500)])
+    mapped = MAPPED if alternatives else MAPPED | {"link"}
+    return Watch("quakes", Watched(DriftPolicies(**policies), mapped, mapped, alternatives), Standing(shape, events))
+
+
+@pytest.mark.parametrize("share", [0.6, 0.98])
+def test_a_rename_of_a_field_that_only_some_had_is_held_back(share: float) -> None:
+    watch = watch_of_links(share)
+    few = transformed(watch, [sometimes(number, share) for number in range(500, 600)])
+    batch = transformed(watch, [sometimes(number, share, "href") for number in range(300)], first=101)
+    moved = {101 + number: "link" for number in range(300) if number % 100 < share * 100}
+    assert (held(few), held(batch)) == ({}, moved)
+    (found,) = conclude(watch, well=True).found
+    assert (found.kind, found.field, found.policy) == ("field_renamed", "link -> href", "quarantine")
+    assert held(transformed(watch, [sometimes(0, share, "href")], first=401)) == {401: "link"}
+    warned = transformed(
+        watch_of_links(share, field_renamed="warn"), [sometimes(number, share, "href") for number in range(200)]
+    )
+    assert held(warned) == {}
+
+
+def test_a_standing_rename_of_a_field_that_only_some_had_holds_back_a_single_record() -> None:
+    event = StandingEvent(7, "field_renamed", "link -> href", 1.0, True, "quarantine", "open")
+    three = [sometimes(0, 0.6, "href"), sometimes(0, 0.6), sometimes(99, 0.6)]
+    watch = watch_of_links(0.6, event)
+    assert held(transformed(watch, three)) == {1: "link"}
+    assert conclude(watch, well=True).renewed == [7]
+    mended = watch_of_links(0.6, event, alternatives=(frozenset(("link", "href")),))
+    assert held(transformed(mended, three)) == {}
+
+
+def test_policy_fail_of_a_rename_of_a_field_that_only_some_had() -> None:
+    watch = watch_of_links(0.6, field_renamed="fail")
+    with pytest.raises(DriftError, match="another name"):
+        transformed(watch, [sometimes(number, 0.6, "href") for number in range(200)])

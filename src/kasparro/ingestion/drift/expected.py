@@ -59,10 +59,10 @@ def expected_of(shape: Shape, mapped: Collection[str], alternatives: Iterable[Co
     Of each of `alternatives`, a record must have one.
     """
     known = shape.known
-    wanted = _wanted(mapped, alternatives)
+    wanted = wanted_paths(mapped, alternatives)
     found = Expected({}, {})
     for path in sorted(path for path in wanted if path in known.fields):
-        way = _way(known, path)
+        way = way_of(known, path)
         if ".*" not in path and not path.endswith("[]") and (needed := _needed(known, path, way)) is not None:
             others = tuple(each for other in sorted(wanted[path]) for each in possible_ways(other))
             found.needed[path] = replace(needed, others=others)
@@ -73,7 +73,7 @@ def expected_of(shape: Shape, mapped: Collection[str], alternatives: Iterable[Co
     return found
 
 
-def _wanted(mapped: Collection[str], alternatives: Iterable[Collection[str]]) -> dict[str, frozenset[str]]:
+def wanted_paths(mapped: Collection[str], alternatives: Iterable[Collection[str]]) -> dict[str, frozenset[str]]:
     """All mapped paths and what they stand in, each with those that would do in its place."""
     wanted: dict[str, frozenset[str]] = {}
     for group in (*((path,) for path in mapped), *alternatives):
@@ -120,11 +120,12 @@ def _needed(known: Profile, path: str, way: Way) -> Needed | None:
     return Needed(path, way[:-1], name, looked - present, looked)
 
 
-def _way(known: Profile, path: str) -> Way:
+def way_of(known: Profile, path: str) -> Way:
+    """Where a path of a profile leads; a name may have dots in it."""
     if path.endswith("[]"):
-        return (*_way(known, path[:-2]), None)
+        return (*way_of(known, path[:-2]), None)
     parent = _parent(known, path)
-    return (path,) if parent == ROOT else (*_way(known, parent), path[len(parent) + 1 :])
+    return (path,) if parent == ROOT else (*way_of(known, parent), path[len(parent) + 1 :])
 
 
 def _parent(known: Profile, path: str) -> str:

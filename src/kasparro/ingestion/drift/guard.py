@@ -11,6 +11,7 @@ from kasparro.ingestion.drift.chance import at_least
 from kasparro.ingestion.drift.expected import Expected, Needed, Typed, Way
 from kasparro.ingestion.drift.findings import Kind, Shift
 from kasparro.ingestion.drift.from_payloads import shown
+from kasparro.ingestion.drift.moves import Move
 from kasparro.ingestion.drift.parts import Part
 from kasparro.ingestion.drift.tallies import Place, Tally
 from kasparro.ingestion.drift.thresholds import CHANCE
@@ -41,6 +42,7 @@ class Held:
 
     missing: dict[str, Kind] = field(default_factory=dict[str, Kind])
     changed: Collection[str] = ()
+    moves: Sequence[Move] = ()
 
 
 class Guard:
@@ -61,6 +63,10 @@ class Guard:
         """By path of a needed field."""
         self.odd: dict[str, Counted] = {}
         """By path of a field that is held back for its types."""
+        self.moved: dict[str, Counted] = {}
+        """By a rename of a field that only some records had."""
+        self.moves = {move.field: move for move in held.moves}
+        """Those renames for which records are held back."""
 
     @property
     def held_missing(self) -> frozenset[str]:
@@ -71,21 +77,33 @@ class Guard:
         """The share of accepted records that have a needed field."""
         return self._expected.needed[path].share
 
-    def expects(self, path: str) -> bool:
-        """Whether a field, or something in it, is expected of each record."""
-        return any(is_within(each, path) for each in self._expected.needed)
+    def holds(self, kind: str, path: str) -> bool:
+        """Whether records are held back for such a finding about a path."""
+        if kind == "type_changed":
+            return path in self._expected.typed
+        if any(is_within(move.old, path) for move in self.moves.values()):
+            return True
+        return any(counted.odd.count and is_within(each, path) for each, counted in self.lacking.items())
 
     def judge(
-        self, parts: Sequence[Part], *, kind_of: Callable[[str], Kind] | None, changes: Iterable[tuple[str, Shift]]
+        self,
+        parts: Sequence[Part],
+        *,
+        kind_of: Callable[[str], Kind] | None,
+        changes: Iterable[tuple[str, Shift]],
+        moves: Iterable[Move] = (),
     ) -> Violations:
         """The records of a batch to hold back. Raises DriftError where the source says `fail`.
 
         `kind_of` tells whether a field that is lacking has gone or has another name; without it, only what is held
-        already is. `changes` are typed fields that are found to have changed by now.
+        already is. `changes` are typed fields that are found to have changed by now, `moves` fields that have moved.
         """
         violations: Violations = {}
         for parent, needed in self._by_parent.items():
             self._judge_missing(parts, parent, needed, kind_of, violations)
+        self.moves.update((move.field, move) for move in moves)
+        for move in self.moves.values():
+            self._judge_moved(parts, move, violations)
         for path, shift in changes:
             if path in self._expected.typed and path not in self._changed:
                 self._changed.add(path)
@@ -138,6 +156,19 @@ class Guard:
                 return False
             self._missing[needed.path] = kind
         return self._policy(self._missing[needed.path]) in {"quarantine", "fail"}
+
+    def _judge_moved(self, parts: Sequence[Part], move: Move, violations: Violations) -> None:
+        if self._policy("field_renamed") not in {"quarantine", "fail"}:
+            return
+        counted = self.moved.setdefault(move.field, Counted())
+        moved = [(part, position) for part in parts for position in move.moved(part)]
+        counted.size += sum(map(len, parts))
+        _count(counted.odd, moved, ["(missing)"] * len(moved))
+        if moved:
+            self._require("field_renamed", f"{len(moved):,} records of a batch have another name ({move.field})")
+        defect = Defect(CODE, f'there is no "{move.old}", but what seems to be its new name ({move.field})', move.old)
+        for part, position in moved:
+            violations.setdefault(part.ordinal(position), defect)
 
     def _judge_types(self, parts: Sequence[Part], typed: Typed, violations: Violations) -> None:
         if self._policy("type_changed") not in {"quarantine", "fail"}:

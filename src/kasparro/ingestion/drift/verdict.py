@@ -9,6 +9,7 @@ from kasparro.core.masking import mask_text
 from kasparro.ingestion.drift.accepted import is_within, renamed, seen_fields, with_accepted
 from kasparro.ingestion.drift.findings import Finding, Kind, Shift, example_text
 from kasparro.ingestion.drift.guard import Counted
+from kasparro.ingestion.drift.moves import Move
 from kasparro.ingestion.drift.shape import Shape
 from kasparro.ingestion.drift.tallies import Place
 from kasparro.ingestion.drift.thresholds import CHANCE, FEWEST_COMPARED, FEWEST_RECORDS, LEARNED_RECORDS
@@ -56,6 +57,7 @@ def conclude(watch: Watch, *, well: bool) -> Verdict:
     if not watch.has_looked:
         return Verdict()
     compared = _with_types_held(watch, [_with_examples(watch, each) for each in watch.compared()])
+    compared = _without_moved(watch, compared)
     renewed, more = _held_back(watch, compared)
     found = [*compared, *more]
     verdict = Verdict([_to_store(watch, each) for each in found], renewed=renewed)
@@ -84,6 +86,18 @@ def _with_types_held(watch: Watch, findings: list[Finding]) -> list[Finding]:
     return [each for each in findings if each.kind != "value_shift" or each.field not in held]
 
 
+def _without_moved(watch: Watch, findings: list[Finding]) -> list[Finding]:
+    """Without what else is told of fields of which records are held back for a rename: it stands for both names."""
+    moves = [watch.guard.moves[each] for each, counted in watch.guard.moved.items() if counted.odd.count]
+    return [each for each in findings if not any(_is_told_by(move, each) for move in moves)]
+
+
+def _is_told_by(move: Move, finding: Finding) -> bool:
+    if finding.kind in {"field_missing", "value_shift"}:
+        return is_within(finding.field, move.old)
+    return finding.kind == "field_added" and is_within(finding.field, move.new)
+
+
 def _held_back(watch: Watch, compared: list[Finding]) -> tuple[list[int], list[Finding]]:
     """What records were held back for and comparing does not tell: open findings met again, and new ones."""
     renewed: set[int] = set()
@@ -95,6 +109,11 @@ def _held_back(watch: Watch, compared: list[Finding]) -> tuple[list[int], list[F
             events = _standing(watch, path, _OF_PRESENCE)
             renewed.update(event.id for event in events)
             more += [] if events else [_missing(path, counted, guard.share(path))]
+    for rename, counted in sorted(guard.moved.items()):
+        if counted.odd.count and not any(_key(each) == ("field_renamed", rename) for each in compared):
+            events = [event.id for event in watch.open_events if event.field == rename]
+            renewed.update(events)
+            more += [] if events or watch.moves is None else [_moved(watch.moves.findings[rename], counted)]
     for path, counted in sorted(guard.odd.items()):
         if counted.odd.count and not _is_told(watch, compared, path, ("type_changed",)):
             events = _standing(watch, path, ("type_changed",))
@@ -123,6 +142,12 @@ def _missing(path: str, counted: Counted, share: float) -> Finding:
     )  # fmt: skip
 
 
+def _moved(finding: Finding, counted: Counted) -> Finding:
+    """A rename that a part of the run has shown, of the whole run."""
+    share = round(counted.odd.count / counted.size, 4)
+    return replace(finding, share=share, first=counted.odd.first, last=counted.odd.last)
+
+
 def _changed(path: str, counted: Counted, shift: Shift) -> Finding:
     parts = {"name": 1.0, "type": round(shift.type, 4), "values": shift.sure}
     share = round(counted.odd.count / max(1, counted.size), 4)
@@ -133,9 +158,9 @@ def _changed(path: str, counted: Counted, shift: Shift) -> Finding:
 
 
 def _policy(watch: Watch, finding: Finding) -> Policy:
-    """What is done about it. Where only some records had a field, nobody can tell which lack it: none is held back."""
+    """What is done about it; where nobody can tell which records are at fault, none is held back."""
     policy = watch.watched.policies.of(finding.kind, mapped=finding.mapped)
-    held = finding.kind not in _OF_PRESENCE or watch.guard.expects(watch.old_side(finding.kind, finding.field))
+    held = watch.guard.holds(finding.kind, watch.old_side(finding.kind, finding.field))
     return policy if policy != "quarantine" or held else "warn"
 
 

@@ -12,6 +12,7 @@ from kasparro.ingestion.drift.expected import Expected, Needed, Typed, expected_
 from kasparro.ingestion.drift.filtered import FilteredOut
 from kasparro.ingestion.drift.findings import Finding, Kind, Shift
 from kasparro.ingestion.drift.guard import Guard, Held, Violations, drift_error
+from kasparro.ingestion.drift.moves import Move, Moves
 from kasparro.ingestion.drift.parts import Part, parts_at, parts_looked_at
 from kasparro.ingestion.drift.profile import FieldProfile, Profile
 from kasparro.ingestion.drift.quarantine import quarantined
@@ -73,6 +74,8 @@ class Watch:
         self.teaches = teaches
         self.profile = Profile()
         self.filtered = FilteredOut(watched.where)
+        self.moves: Moves | None = None
+        """Of fields that only some had; None where nothing was accepted."""
         self._source = source
         self._held_back = held_back
         self._begun: tuple[Shape | None, Expected, Guard] | None = None
@@ -149,7 +152,7 @@ class Watch:
             return guard.judge(parts, kind_of=None, changes=())
         profile = self._profiled(parts)
         changes = self._changes(expected, profile)
-        violations = guard.judge(parts, kind_of=self._kind_of, changes=changes)
+        violations = guard.judge(parts, kind_of=self._kind_of, changes=changes, moves=self._moved(profile))
         if self.watched.policies.fails:
             self._require_accepted()
         return violations
@@ -169,6 +172,12 @@ class Watch:
             return "field_missing"
         renames = [self.old_side(each.kind, each.field) for each in self.compared() if each.kind == "field_renamed"]
         return "field_renamed" if any(is_within(path, old) for old in renames) else "field_missing"
+
+    def _moved(self, batch: Profile) -> list[Move]:
+        """Fields that only some had, and that the run, or the batch, has under another name."""
+        if self.moves is None or self.watched.policies.of("field_renamed", mapped=True) not in _HOLDING:
+            return []
+        return self.moves.find((self.profile, batch), self.guard.moves, self.rejected_renames)
 
     def _changes(self, expected: Expected, batch: Profile) -> Iterator[tuple[str, Shift]]:
         """Typed fields that most values of the run, or of the batch, have in other types."""
@@ -198,6 +207,8 @@ class Watch:
                 else expected_of(shape, self.watched.mapped, self.watched.alternatives)
             )
             policies = self.watched.policies if self._held_back is None else _without_failing(self.watched.policies)
+            if shape is not None:
+                self.moves = Moves(shape, expected, self.watched.mapped, self.watched.alternatives)
             guard = Guard(self._source, expected, policies, self._held(shape))
             self._begun = shape, expected, guard
         return self._begun
@@ -212,7 +223,9 @@ class Watch:
                 missing[_old_side(event.kind, event.field, shape)] = kind
             elif event.kind == "type_changed":
                 changed.add(event.field)
-        return Held(missing, changed)
+        renames = [event.field for event in self.open_events if event.kind == "field_renamed"]
+        moves = [] if self.moves is None else [move for each in renames if (move := self.moves.of(each)) is not None]
+        return Held(missing, changed, moves)
 
 
 class WatchedTransformer:
