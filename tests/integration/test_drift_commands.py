@@ -128,6 +128,7 @@ def test_a_patch_is_proposed_and_applied(drift: Shell) -> None:
         "-      value: mag     # how large\n+      value: not_null(magnitude, mag)     # how large\n"
     )
     assert "drift 2: field_missing place: no change is proposed: no other name of it is told by 0" in proposed.stderr
+    assert "records that are held back: 100 are needed" in proposed.stderr
     assert (drift.folder / "kasparro.yaml").read_text() == CONFIGURATION
     data = drift.data("propose", "quakes", "--apply")
     assert data["applied"]

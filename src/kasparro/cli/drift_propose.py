@@ -117,6 +117,7 @@ async def _told_by_rejects(
 ) -> "list[Drifted]":
     """The renames that explain missing fields, which the payloads that are held back tell together."""
     from kasparro.ingestion.drift.accepted import renamed
+    from kasparro.ingestion.drift.thresholds import FEWEST_RECORDS
     from kasparro.ingestion.mending.proposals import Drifted
     from kasparro.ingestion.operations.drift import payloads_since, renames_held_back
 
@@ -127,7 +128,8 @@ async def _told_by_rejects(
     for event in missing:
         rename = by_old.get(event.field)
         if rename is None:
-            said = f"no other name of it is told by {size:,} records that are held back (from 100 on, it may be)"
+            few = f": {FEWEST_RECORDS} are needed" if size < FEWEST_RECORDS else ""
+            said = f"no other name of it is told by {size:,} records that are held back{few}"
             context.note(f"{source}: drift {event.id}: {event.kind} {event.field}: no change is proposed: {said}")
         else:
             payloads = await payloads_since(connection, source, event.last_run_id)

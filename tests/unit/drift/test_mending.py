@@ -251,6 +251,23 @@ def test_names_with_dots_are_told_from_members_by_what_payloads_have(
     assert patch.sources["quakes"].map is not None
 
 
+def test_a_setting_that_reads_the_new_name_in_vain_is_no_answer(tmp_path: Path) -> None:
+    mapped = "map: {value: {expr: 'not_null(item.price, a)'}}"
+    text = f"sources:\n  - {{name: quakes, type: api, url: 'http://a.example/', key: id, {mapped}}}\n"
+    patch = _patch(tmp_path, text, replace(_renamed("a -> item.price"), payloads=[{"item.price": 1}]))
+    [kept] = patch.unchanged["quakes"]
+    assert [kept.is_fine, "finds nothing in payloads that have item.price" in kept.reason] == [False, True]
+
+
+def test_formats_of_times_that_cannot_be_read_are_told(tmp_path: Path) -> None:
+    mapped = "map: {occurred_at: {expr: \"parse_time(at, '%d/%m/%Y')\"}}"
+    text = f"sources:\n  - {{name: quakes, type: api, url: 'http://a.example/', key: id, {mapped}}}\n"
+    was, now = ({"time format": {name: 1.0}} for name in ("time D/M/Y", "time Y-M-D"))
+    patch = _patch(tmp_path, text, Drifted(4, "value_shift", "at", 1.0, {}, was, now))
+    [kept] = patch.unchanged["quakes"]
+    assert "out of times in another format is not known (seen before: time D/M/Y; now: time Y-M-D)" in kept.reason
+
+
 def test_names_that_payloads_have_in_two_ways_are_left_to_people(tmp_path: Path) -> None:
     text = "sources:\n  - {name: quakes, type: api, url: 'http://a.example/', key: id, map: {value: a}}\n"
     payloads = [{"item.price": 1}, {"item": {"price": 1}}]

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from kasparro.ingestion.drift.accepted import is_within, renamed
 from kasparro.ingestion.mapped_paths import Place, Use, read_paths, uses, uses_of
-from kasparro.ingestion.mending.renaming import Names, chain, chains_in, either, read_either, reads_both
+from kasparro.ingestion.mending.renaming import Names, chain, chains_in, either, finds_nothing, read_either, reads_both
 from kasparro.ingestion.mending.type_changes import judge
 from kasparro.schemas.configuration import AnySourceConfig, CsvSourceConfig
 
@@ -127,13 +127,16 @@ def _decide(config: AnySourceConfig, finding: Drifted, use: Use, path: str) -> C
             return Unchanged(finding, use.shown, "it reads another part of it", is_fine=True)
         verdict = judge(use, path, _types(finding.expected), _types(finding.seen), finding.limits)
         if verdict.text is None:
-            return Unchanged(finding, use.shown, verdict.says, verdict.is_fine)
+            return Unchanged(finding, use.shown, verdict.says + _told_formats(finding), verdict.is_fine)
         return Change((finding,), use, verdict.text)
     old, new = renamed(finding.subject, [path])
     reason = _fixed(config, use, old, new)
     if reason is not None:
         return Unchanged(finding, use.shown, reason)
     text = _reading_both(config, use, (old, new), chains_in(finding.payloads, new))
+    read = text if isinstance(text, str) else use.text if text.is_fine else None
+    if read is not None and use.at[0] != "ignore" and finds_nothing(read, (old, new), finding.payloads):
+        return Unchanged(finding, use.shown, f"{read} finds nothing in payloads that have {new}: look at it by hand")
     if isinstance(text, str):
         return Change((finding,), use, text, is_added=use.at[0] == "ignore")
     return Unchanged(finding, use.shown, text.reason, is_fine=text.is_fine)
@@ -166,6 +169,12 @@ def _types(side: Mapping[str, Any]) -> Mapping[str, float]:
     if formats is not None:
         return {"text number" if name == _COUNTED else "time": share for name, share in formats.items()}
     return side.get("types") or ({"number": 1.0} if "scale" in side else {})
+
+
+def _told_formats(finding: Drifted) -> str:
+    """The formats of times that a finding tells of."""
+    was, now = (", ".join(sorted(side.get(_TIME_FORMAT) or ())) for side in (finding.expected, finding.seen))
+    return f" (seen before: {was}; now: {now})" if was and now else ""
 
 
 def _fixed(config: AnySourceConfig, use: Use, old: str, new: str) -> str | None:

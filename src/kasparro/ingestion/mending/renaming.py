@@ -18,7 +18,7 @@ from kasparro.ingestion.drift.accepted import is_within
 from kasparro.ingestion.drift.from_payloads import member_path
 from kasparro.ingestion.drift.profile import ROOT, parent_of
 from kasparro.ingestion.expression_paths import reads_of
-from kasparro.schemas.configuration.expressions import compile_expression
+from kasparro.schemas.configuration.expressions import compile_expression, evaluate
 
 Names = tuple[str, ...]
 """The names of members that lead to a field, the outermost first."""
@@ -81,6 +81,26 @@ def read_either(
         new_alone = new_alone[:start] + chain(renamed) + new_alone[end:]
     # read under the new name alone, nothing of the old one may be left
     return text if _compiles(text) and _reads(text, new) and not _reads(new_alone, old) else None
+
+
+def finds_nothing(expression: str, rename: tuple[str, str], payloads: Iterable[Mapping[str, Any]]) -> bool:
+    """Whether an expression that reads nothing but a renamed field gives null for all payloads that have a value there
+    under the new name.
+    """
+    if not all(any(is_within(path, top) for top in rename) for path in reads_of(expression).paths):
+        return False
+    compiled, found = compile_expression(expression), False
+    for payload in payloads:
+        for names in _chains(payload, ROOT, rename[1]):
+            if reduce(lambda value, name: value[name], names, cast("Any", payload)) is None:
+                continue
+            found = True
+            try:
+                if evaluate(compiled, payload) is not None:
+                    return False
+            except (ValueError, TypeError, ArithmeticError, LookupError, RecursionError):
+                return False  # it was found, and is no good value
+    return found
 
 
 def reads_both(expression: str, old: str, new: str) -> bool:

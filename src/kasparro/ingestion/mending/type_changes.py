@@ -36,8 +36,8 @@ def judge(use: Use, path: str, expected: Mapping[str, float], seen: Mapping[str,
     if use.reads.paths != frozenset((path,)):
         return Verdict(None, f"{use.shown} reads more than {path}: look at it by hand")
     name = str(use.at[1])
-    if name == "attributes":
-        return Verdict(None, f"{use.shown} keeps it as it comes", is_fine=use.form != "expression")
+    if name == "attributes" and use.form != "expression":
+        return Verdict(None, f"{use.shown} keeps it as it comes", is_fine=True)
     if name == "occurred_at":
         return _of_time(use, before, after, limits)
     if use.form == "expression":
@@ -75,7 +75,8 @@ def _of_time(use: Use, before: str, after: str, limits: Any) -> Verdict:
         text = chain([use.text]) if use.form == "column" else use.text
         counted = f"type({text}) == 'number'" if after == "number" else f"regex({text}, {_DIGITS})"
         return Verdict(f"{counted} && parse_time({text}, '{unit}') || {text}", f"{unit}, or times in text")
-    return Verdict(None, f"{use.shown} needs a time: how to read one out of {_named(after)} is not known")
+    said = "times in another format" if after == "time" else _named(after)
+    return Verdict(None, f"{use.shown} needs a time: how to read one out of {said} is not known")
 
 
 def _of_unit(use: Use, text: str, before: str, after: str | None) -> Verdict:
