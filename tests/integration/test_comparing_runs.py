@@ -337,6 +337,13 @@ async def test_folded_batches_and_dropped_payloads_are_said(source: Source, conn
     assert counters["updated"] == (2, 1), "sums stay"
 
 
+async def test_folded_batches_are_still_counted(source: Source, connection: Connection) -> None:
+    base, target = await source.read(keys(*"abcdefg")), await source.read(keys(*"abcdefg"))
+    assert (await run_thinning.fold(connection, 1, datetime.now(UTC))).batches == 3
+    found = await source.compare(base, target)
+    assert [(each.base, each.target) for each in found.counters if each.name == "batches"] == [(3, 3)]
+
+
 async def test_runs_from_before_are_compared_by_their_counters(source: Source, connection: Connection) -> None:
     base, target = await source.read(keys("a")), await source.read(keys("a", "b"))
     await connection.execute("update etl_runs set last_raw_id = null, coverage = null where id = $1", base)

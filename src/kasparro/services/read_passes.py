@@ -12,7 +12,7 @@ from kasparro.services import batches
 from kasparro.services.runs import BROKEN_OFF
 
 _RUNS: Final = """
-select id, state, plan, started_at, finished_at, coverage, last_raw_id, gone,
+select id, state, plan, started_at, finished_at, coverage, last_raw_id, gone, batches,
        (select max(committed_at) from etl_run_batches b where b.run_id = r.id) as last_commit
 from etl_runs r where source_id = $1::integer and pass_id = $2::bigint order by started_at, id
 """
@@ -67,7 +67,7 @@ async def of_run(connection: Connection, run: dict[str, Any]) -> Reading:
     ended = [row["finished_at"] for row in rows if row["finished_at"] is not None]
     marks = [row["last_raw_id"] for row in rows]
     is_closed = len(ended) == len(rows)
-    counters, count, size_bytes, stages = await _sums(connection, [row["id"] for row in rows])
+    counters, count, size_bytes, stages = await _sums(connection, rows)
     return Reading(
         source_id=run["source_id"],
         pass_id=run["pass_id"],
@@ -95,13 +95,15 @@ async def nameless_reject(connection: Connection, reading: Reading) -> str | Non
     return locator
 
 
-async def _sums(connection: Connection, run_ids: Sequence[int]) -> tuple[Counters, int, int, dict[str, float]]:
+async def _sums(connection: Connection, rows: Sequence[Any]) -> tuple[Counters, int, int, dict[str, float]]:
+    """Over the runs. Of one that has ended it knows itself how many batches it had: retention folds them."""
     total, count, size_bytes = Counters(), 0, 0
     stages: dict[str, float] = {}
-    for run_id in run_ids:
-        counters, own_batches, _ = await batches.sums(connection, run_id)
-        own_bytes, own_stages = await batches.effort(connection, run_id)
-        total, count, size_bytes = total + counters, count + own_batches, size_bytes + own_bytes
+    for row in rows:
+        counters, own_batches, _ = await batches.sums(connection, row["id"])
+        own_bytes, own_stages = await batches.effort(connection, row["id"])
+        count += own_batches if row["finished_at"] is None else row["batches"]
+        total, size_bytes = total + counters, size_bytes + own_bytes
         for name, seconds in own_stages.items():
             stages[name] = stages.get(name, 0.0) + seconds
     return total, count, size_bytes, stages
