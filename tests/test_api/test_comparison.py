@@ -42,14 +42,10 @@ async def test_two_runs_are_shown_side_by_side(client: httpx.AsyncClient, runs: 
     assert (found["base"]["id"], found["target"]["id"], found["source"]) == (*runs, "scripted")
     assert found["base"]["coverage"] == {"https://***@x.example/f": "full"}
     counters = {each["name"]: each for each in found["counters"]}
-    assert counters["fetched"] == {"name": "fetched", "base": 6.0, "target": 7.0, "delta": 1.0, "relative": 0.166667}
-    assert counters["inserted"] == {
-        "name": "inserted",
-        "base": 6.0,
-        "target": 2.0,
-        "delta": -4.0,
-        "relative": -0.666667,
-    }
+    assert counters["fetched"] == {"name": "fetched", "base": 6, "target": 7, "delta": 1, "relative": 0.166667}
+    assert counters["inserted"] == {"name": "inserted", "base": 6, "target": 2, "delta": -4, "relative": -0.666667}
+    counted = [each[name] for each in found["counters"] for name in ("base", "target", "delta")]
+    assert {type(number) for number in counted} == {int}, "what is counted is whole"
     assert [each["name"] for each in found["durations"]][:1] == ["duration"]
     assert [(cause["what"], cause["changed"]) for cause in found["causes"]] == [
         ("source", True), ("mapping", False), ("configuration", False), ("code", False),
@@ -183,3 +179,15 @@ async def test_a_run_shows_what_it_rejected_and_what_was_found(
     assert found["quality"] == []
     assert found["coverage"] == {"https://***@x.example/f": "full"}
     assert (await client.get(f"/runs/{runs[0]}")).json()["data"]["rejects"] == []
+
+
+async def test_an_unknown_kind_of_records_is_told_the_known_ones(
+    client: httpx.AsyncClient, runs: tuple[int, int]
+) -> None:
+    for path in (
+        f"/runs/compare?base={runs[0]}&target={runs[1]}",
+        f"/compare-runs?run1_id={runs[0]}&run2_id={runs[1]}",
+    ):
+        problem = (await client.get(f"{path}&records=foo")).json()
+        expected = "expected one of new, changed, deleted, gone, remapped, unchanged, differing"
+        assert problem["errors"] == [{"parameter": "records", "detail": expected}]

@@ -1,7 +1,7 @@
 """`/runs/compare`: two runs side by side, down to the record, and why they differ."""
 
 import asyncio
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import Field
@@ -16,7 +16,7 @@ from kasparro.core.exact_json import write
 from kasparro.ingestion.operations.compared_kinds import DIFFERENCES
 from kasparro.ingestion.operations.comparing import Compared, Listing, compare
 from kasparro.schemas.pages import DEFAULT_LIMIT, MAX_LIMIT, Page
-from kasparro.schemas.pages.comparison import ComparisonAnswer, RecordKind
+from kasparro.schemas.pages.comparison import ComparisonAnswer, RecordChoice, RecordKind
 
 router = APIRouter(tags=["runs"])
 RunNumber = Annotated[Annotated[int, whole_number(0, MAX_ID)], Field(ge=0, le=MAX_ID, description="A run's number.")]
@@ -34,7 +34,7 @@ class _Chosen(Parameters):
     """What both paths take."""
 
     records: Annotated[
-        RecordKind | Literal["differing"],
+        RecordChoice,
         Field(description="Which records to list; `differing`: all kinds but `unchanged`, one after another."),
     ] = "differing"
     limit: Annotated[

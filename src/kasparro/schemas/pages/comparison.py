@@ -9,6 +9,7 @@ from kasparro.schemas.pages.base import Body, Page
 from kasparro.schemas.pages.runs import RunState
 
 RecordKind = Literal["new", "changed", "deleted", "gone", "remapped", "unchanged"]
+RecordChoice = Literal[RecordKind, "differing"]
 CauseName = Literal["source", "mapping", "configuration", "code"]
 
 
@@ -38,9 +39,9 @@ class Measure(Body):
     """A number of both."""
 
     name: str
-    base: float | None
-    target: float | None
-    delta: float | None
+    base: int | float | None
+    target: int | float | None
+    delta: int | float | None
     relative: float | None = Field(description="`delta` as a share of `base`; null where that is 0.")
 
 
