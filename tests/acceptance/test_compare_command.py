@@ -137,3 +137,10 @@ async def test_the_same_for_programs(place: Place) -> None:
     ]
     assert (shown["coverage"], shown["drift"], shown["quality"]) == ({"items.csv": "full"}, [], [])
     assert shown["stage_seconds"].keys() >= {"store", "transform"}
+
+
+async def test_why_a_run_failed_is_told_first(place: Place) -> None:
+    (place.folder / "items.csv").unlink()
+    await place.run("items")
+    lines = (await place.kasparro("runs", "show", "4")).stdout.splitlines()
+    assert [line.split()[0] for line in lines if line][2:7] == ["id", "source", "state", "error_code", "error_message"]

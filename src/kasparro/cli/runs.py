@@ -18,6 +18,7 @@ _LISTED = (
     "id", "source", "state", "started_at", "finished_at", "fetched", "inserted", "updated", "unchanged", "duplicate",
     "rejected", "filtered", "deleted", "gone",
 )  # fmt: skip
+_FIRST = ("id", "source", "state", "error_code", "error_message")
 SourceOption = Annotated[str | None, typer.Option("--source", help="Only runs of this source.")]
 LimitOption = Annotated[int, typer.Option("--limit", min=1, max=1000, help="How many.")]
 
@@ -91,4 +92,4 @@ def _as_data(row: dict[str, Any]) -> dict[str, Any]:
     for name in ("plan", "checkpoint_before", "checkpoint_after", "coverage", "stage_seconds"):
         data[name] = json.loads(data[name]) if isinstance(data[name], str) else data[name]
     data["digest"] = None if data["digest"] is None else as_text(int(data["digest"]))
-    return data
+    return {name: data[name] for name in (*_FIRST, *data)}  # each once, where it first comes
