@@ -53,7 +53,7 @@ async def compare_runs(
 ) -> Result:
     """Show how two runs of a source differ: counters, durations, mapping, configuration, code, and each record.
 
-    Exit 9 when records, the shape of payloads, mapping, configuration or code differ.
+    Exit 9 when records, the shape of payloads, mapping, configuration or code differ; 0 when nothing is known to.
     """
     from kasparro.ingestion.operations.compared_kinds import DIFFERENCES
     from kasparro.ingestion.operations.comparing import Listing, compare
