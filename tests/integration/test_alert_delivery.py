@@ -17,7 +17,7 @@ from structlog.testing import capture_logs
 from kasparro.cli.doctor_alerts import check_hooks
 from kasparro.cli.finding import Finding
 from kasparro.core.database import Connection, ConnectionOptions, connect
-from kasparro.core.errors import DatabaseError
+from kasparro.core.errors import ConnectionLostError, DatabaseError
 from kasparro.ingestion.http.posting import Posted, Poster
 from kasparro.schemas.configuration import SlackHook, WebhookHook
 from kasparro.services import alert_outbox
@@ -371,3 +371,34 @@ def test_waits_double_up_to_a_quarter_of_an_hour_and_heed_what_the_hook_asks_for
     assert wait_seconds(1, None, lambda low, _: low) == 2.5
     assert wait_seconds(1, 30.0, lambda low, _: low) == 30
     assert wait_seconds(1, 1e9, lambda low, _: low) == 3600
+
+
+async def test_database_that_is_away_is_told_of_once_and_once_that_it_is_back(
+    database: ConnectionOptions, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("FIRST_LOOK_SECONDS", "LOOK_SECONDS", "POLL_SECONDS"):
+        monkeypatch.setattr(f"kasparro.workers.alerting.{name}", 0.0)
+    tries, back, stop, hook = 0, asyncio.Event(), asyncio.Event(), Scripted()
+
+    async def opened(options: ConnectionOptions, **more: Any) -> Connection:
+        nonlocal tries
+        tries += 1
+        if tries <= 20:
+            raise ConnectionLostError("nobody listens")
+        return await connect(options, **more)
+
+    async def send(message: Message, at: datetime) -> Posted:
+        if hook.sent:  # the first one is done with
+            back.set()
+        return await hook.send(message, at)
+
+    monkeypatch.setattr("kasparro.workers.alerting.connect", opened)
+    await told(connection, "failing", "stale", at=datetime.now(UTC))
+    with capture_logs() as logs:
+        async with asyncio.timeout(30):
+            work = asyncio.create_task(Alerting(database, [], [Hook("pager", send)]).run(stop))
+            await back.wait()
+            stop.set()
+            await work
+    said = [line["event"] for line in logs if line["event"].startswith("alerts.")]
+    assert (said, tries) == (["alerts.database_unreachable", "alerts.database_reachable"], 21)

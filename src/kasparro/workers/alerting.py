@@ -24,6 +24,7 @@ from kasparro.services.alert_outbox import Waiting
 from kasparro.services.alerts import Held
 from kasparro.services.freshness import freshness, stale_after_seconds
 from kasparro.workers.messages import Message, message_of
+from kasparro.workers.reachable import Reachable
 
 FIRST_LOOK_SECONDS: Final = 60.0
 """After the start, when what was due meanwhile has had its turn: a scheduler that was off tells of nothing stale."""
@@ -81,6 +82,7 @@ class Alerting:
         self._now = now
         self._lock = asyncio.Lock()
         self._connection: Connection | None = None
+        self._database = Reachable("alerts.database_unreachable", "alerts.database_reachable")
         self._pruned_at = datetime.min.replace(tzinfo=UTC)
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -148,13 +150,26 @@ class Alerting:
     async def _looking(self) -> None:
         await asyncio.sleep(FIRST_LOOK_SECONDS)
         while True:
-            await _guarded(self.look())
+            await self._guarded(self.look())
             await asyncio.sleep(LOOK_SECONDS)
 
     async def _serving(self, hook: Hook) -> None:
         while True:
-            if not await _guarded(self.deliver(hook)):
+            if not await self._guarded(self.deliver(hook)):
                 await asyncio.sleep(POLL_SECONDS)
+
+    async def _guarded(self, work: Awaitable[bool | None]) -> bool:
+        """What it came to; False after a failure, which is logged: nothing here may stop the loading."""
+        try:
+            done = bool(await work)
+        except DatabaseError as error:
+            self._database.failed(error)
+        except Exception as bug:  # a bug here must not stop the loading either
+            log.exception("alerts.failed_unexpectedly", message=f"unexpected {type(bug).__name__}")
+        else:
+            self._database.answered()
+            return done
+        return False
 
     @asynccontextmanager
     async def _use(self) -> AsyncGenerator[Connection]:
@@ -193,14 +208,3 @@ def stale_condition(held: Held, now: datetime) -> Condition | None:
     told = f"no success since {since}" if held.last_success_at else f"no success yet, known since {since}"
     allowed = duration_text(timedelta(seconds=round(stale_after_seconds(interval_seconds))))
     return Condition("stale", "", f"{told}, where its schedule allows for {allowed}")
-
-
-async def _guarded(work: Awaitable[bool | None]) -> bool:
-    """What it came to; False after a failure, which is logged: nothing here may stop the loading."""
-    try:
-        return bool(await work)
-    except DatabaseError as error:
-        log.warning("alerts.database_unreachable", message=error.message)
-    except Exception as bug:  # a bug here must not stop the loading either
-        log.exception("alerts.failed_unexpectedly", message=f"unexpected {type(bug).__name__}")
-    return False
