@@ -410,8 +410,11 @@ async def test_dead_run_of_another_scheduler_is_taken_over_soon(
     with capture_logs() as logs:
         work = asyncio.create_task(Scheduler(scheduled, Conditions(database, stop=stop)).run())
         async with asyncio.timeout(30):
-            while not any(line["event"] == "scheduler.source_held" for line in logs):
+            while not any(line["event"] == "scheduler.next" for line in logs):
                 await connection.fetchval("select 1")
+            said = {line["event"]: (line["log_level"], line.get("state")) for line in logs}
+            assert (said["run.not_recorded"], said["scheduler.next"]) == (("info", "skipped"), ("info", "skipped"))
+            assert "failed" not in str([line for line in logs if line["event"] == "scheduler.next"])
             await locks.unlock(connection, found.id)
             await until(connection, "select count(*) = 1 from etl_runs where state = 'succeeded'")
         stop.set()

@@ -48,7 +48,10 @@ async def observed(source: str, request: Request, running: Awaitable[RunOutcome]
 
 def _tell_of_none(state: str, error: KasparroError) -> None:
     """The one line of a run that has no row: it could not begin, or nobody could write down how it ended."""
-    usual = isinstance(error, RunConflictError | StoppedError)
+    if isinstance(error, RunConflictError):  # nothing failed
+        _log.info("run.not_recorded", message=error.message, state="skipped")
+        return
+    usual = isinstance(error, StoppedError)
     said = {"error.type": error.code, "error.message": error.message}
     _log.log(logging.INFO if usual else logging.WARNING, "run.not_recorded", message=error.message, state=state, **said)
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from kasparro.core.errors import KasparroError
+from kasparro.core.errors import KasparroError, RunConflictError
 from kasparro.schemas.quality import QualityResult
 from kasparro.services.anomalies import FoundAnomaly
 
@@ -27,6 +27,11 @@ class RunOutcome:
     """What its quality checks said; nothing where it did not reach its end."""
     anomalies: tuple[FoundAnomaly, ...] = ()
     """What is unusual about it, by the source's history."""
+
+    @property
+    def shown_state(self) -> str:
+        """What became of it; nothing has failed where another run had the source."""
+        return "skipped" if isinstance(self.error, RunConflictError) else self.state
 
     @property
     def rows(self) -> list[dict[str, Any]]:

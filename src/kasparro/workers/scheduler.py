@@ -29,6 +29,7 @@ from kasparro.workers.alerting import Alerting, Hook, Watched
 from kasparro.workers.housekeeping import keep_house
 from kasparro.workers.operations import queued_operation
 from kasparro.workers.queue import Queue
+from kasparro.workers.reachable import Reachable
 from kasparro.workers.timetable import LONGEST_PAUSE, Schedule, Timetable, longest_distance
 
 HELD_SECONDS: Final = 20.0
@@ -211,8 +212,8 @@ class Scheduler:
         source.at_work = None
         source.learn(outcome.row)
         source.plan(started, self._clock.now(), outcome.not_before)
-        message = f"{outcome.state}; next at {source.due:%Y-%m-%dT%H:%M:%SZ}"
-        log.info("scheduler.next", message=message, source=outcome.source, state=outcome.state,
+        message = f"{outcome.shown_state}; next at {source.due:%Y-%m-%dT%H:%M:%SZ}"
+        log.info("scheduler.next", message=message, source=outcome.source, state=outcome.shown_state,
                  failures=source.failures, due=source.due)  # fmt: skip
 
     async def _operate(self, source: _Source, queued: QueuedRun) -> None:
@@ -223,9 +224,9 @@ class Scheduler:
             log.info("scheduler.source_held", source=outcome.source, message=outcome.error.message)
         elif outcome.state in _FAILED:
             await self._refuse(queued.id, outcome)
-        message = f"{queued.operation}: {outcome.state}"
+        message = f"{queued.operation}: {outcome.shown_state}"
         log.info("scheduler.operated", message=message, source=outcome.source, operation=queued.operation,
-                 state=outcome.state)  # fmt: skip
+                 state=outcome.shown_state)  # fmt: skip
 
     def _heed_clock(self, source: _Source) -> None:
         """A clock that was put back would keep a source waiting for as long: its next time is planned anew."""
@@ -271,13 +272,15 @@ class Scheduler:
         """Hand queued runs to their sources. A database that is away is asked again; runs wait in it."""
         by_name = {source.job.source.name: source for source in sources}
         queue = Queue(self._conditions.options, self._queue_changed)
+        database = Reachable("scheduler.queue_unreachable", "scheduler.queue_reachable")
         try:
             while not self._conditions.stop.is_set():
                 self._queue_changed.clear()
                 try:
                     _hand_over(await queue.ask(list(by_name)), by_name)
+                    database.answered()
                 except DatabaseError as error:
-                    log.warning("scheduler.queue_unreachable", message=error.message)
+                    database.failed(error)
                 await self._clock.wait(POLL_SECONDS, self._queue_changed)
         finally:
             await queue.close()
