@@ -107,8 +107,12 @@ def test_a_decision_is_kept_with_who_when_and_why(drift: Shell, monkeypatch: pyt
     assert (closed["state"], closed["closed_by"], closed["reason"]) == ("rejected", "ada", "two things")
     assert "by ada: two things" in drift("accept", "1", expected=2).stderr
     assert "--reason is empty" in drift("reject", "2", "--reason", " ", expected=2).stderr
+    settings = '    where: place\n    deletes: {tombstone: "!place"}\n'
+    (drift.folder / "kasparro.yaml").write_text(CONFIGURATION + settings)
     accepted = drift("accept", "2")
     assert "map.title still reads place: records without it have no value there" in accepted.stderr
+    assert "where still reads place: records without it may be left out" in accepted.stderr
+    assert "deletes.tombstone still reads place: records without it may delete what is stored" in accepted.stderr
     assert "drift 2 accepted: quakes, field_missing, place" in accepted.stdout
     assert [each["id"] for each in drift.data("list")["data"]] == [3]
 

@@ -168,6 +168,10 @@ async def _decided(context: Context, names: Sequence[str], decision: "Decision",
     return Result(list(map(as_data, closed)), told)
 
 
+_MAY: Final = {"deletes.tombstone": "delete what is stored", "where": "be left out"}
+"""What records without a field may do where these settings read it."""
+
+
 def _warn_of_lost_values(context: Context, finding: "DriftEvent") -> None:
     """Say so where the mapping still needs what is not there any more."""
     from kasparro.ingestion.drift.accepted import is_within, renamed
@@ -184,10 +188,14 @@ def _warn_of_lost_values(context: Context, finding: "DriftEvent") -> None:
         return
     needed = mapped_paths(config)
     gone = finding.field if finding.kind == "field_missing" else renamed(finding.field, needed)[0]
-    if any(is_within(path, gone) for path in needed):
-        losing = [use for use in uses_of(config, gone) if use.is_needed and _needs_alone(use, gone)]
-        uses = ", ".join(use.shown for use in losing)
+    reading = [use for use in uses_of(config, gone) if _needs_alone(use, gone)]
+    losing = [use.shown for use in reading if use.is_needed and use.shown not in _MAY]
+    if losing and any(is_within(path, gone) for path in needed):
+        uses = ", ".join(losing)
         context.note(f"warning: {finding.source}: {uses} still reads {gone}: records without it have no value there")
+    for setting in (use.shown for use in reading if use.shown in _MAY):
+        may = _MAY[setting]
+        context.note(f"warning: {finding.source}: {setting} still reads {gone}: records without it may {may}")
 
 
 def _needs_alone(use: "Use", field: str) -> bool:
