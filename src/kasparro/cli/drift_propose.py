@@ -218,7 +218,7 @@ def _tell(context: Context, patch: "Patch", effects: dict[str, Any], *, applied:
 def _label(change: "Change") -> str:
     from kasparro.ingestion.mending.patching import label
 
-    return label(change)
+    return "; ".join(map(label, change.findings))
 
 
 def _steps(patch: "Patch", effects: dict[str, Any], *, applied: bool) -> list[str]:

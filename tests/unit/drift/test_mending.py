@@ -292,6 +292,13 @@ def test_two_renames_of_one_setting_are_both_told(tmp_path: Path) -> None:
     assert "drift 1: a -> x, confidence 0.97 (name 0.90, values 0.96); drift 2: b -> y, conf" in patch.text
 
 
+def test_a_line_with_several_settings_is_told_by_all_findings(tmp_path: Path) -> None:
+    text = "sources:\n  - {name: quakes, type: csv, path: q.csv, map: {title: a, body: a, value: b}}\n"
+    patch = _patch(tmp_path, text, replace(_renamed("a -> x"), id=1), replace(_renamed("b -> y"), id=2))
+    [head] = [line for line in patch.text.splitlines() if line.startswith("@@")]
+    assert [head.count("drift 1: a -> x,"), head.count("drift 2: b -> y,")] == [1, 1]
+
+
 def test_a_field_renamed_twice_is_read_under_all_names(tmp_path: Path) -> None:
     text = "sources:\n  - {name: quakes, type: csv, path: q.csv, map: {value: mag}}\n"
     once = _patch(tmp_path, text, _renamed("mag -> magnitude"))

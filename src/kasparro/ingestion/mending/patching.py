@@ -90,12 +90,8 @@ def write(patch: Patch) -> None:
         raise ConfigurationError(f"{patch.file.name}: cannot be written: {error.strerror}") from error
 
 
-def label(change: Change) -> str:
-    """What a change answers, as the head of a hunk names it: in one line, whatever a field's name holds."""
-    return "; ".join(_label(finding) for finding in change.findings)
-
-
-def _label(finding: Drifted) -> str:
+def label(finding: Drifted) -> str:
+    """A finding as the head of a hunk names it: in one line, whatever a field's name holds."""
     parts = ", ".join(f"{name} {part:.2f}" for name, part in finding.parts.items())
     subject = " ".join(finding.subject.split())
     return f"drift {finding.id}: {subject}, confidence {finding.confidence:.2f} ({parts})"
@@ -106,7 +102,9 @@ def _possible(text: str, proposal: Proposal, index: int) -> list[Edit]:
     edits: list[Edit] = []
     for change in list(proposal.changes):
         at = ("sources", index, *change.use.at)
-        edit = Edit(at, change.use.text, change.text, label(change), change.as_expression, change.is_added)
+        edit = Edit(
+            at, change.use.text, change.text, list(map(label, change.findings)), change.as_expression, change.is_added
+        )
         try:
             if "${" in change.text:
                 raise CannotEditError("it holds what would be read as a variable")

@@ -26,7 +26,7 @@ class Edit:
     at: Place
     before: str
     after: str
-    label: str
+    labels: Sequence[str]
     as_expression: bool = False
     is_added: bool = False
 
@@ -50,14 +50,14 @@ def edited(text: str, edits: Sequence[Edit]) -> str:
 
 def patch_of(name: str, before: str, after: str, edits: Sequence[Edit]) -> str:
     """A unified diff that `patch -p0` and `git apply -p0` take; each hunk's head says what its edits are for."""
-    lines = {_line(before, edit): edit.label for edit in edits}
+    lines = [(_line(before, edit), label) for edit in edits for label in edit.labels]
     old, new = _lines(before), _lines(after)
     told: list[str] = []
     for line in difflib.unified_diff(old, new, name, name, n=_CONTEXT):
         hunk = _HUNK.match(line)
         if hunk is not None:
             first, count = int(hunk[1]), int(hunk[2] or 1)
-            labels = dict.fromkeys(label for at, label in lines.items() if first <= at < first + count)
+            labels = dict.fromkeys(label for at, label in lines if first <= at < first + count)
             told.append(f"{hunk[0]} {'; '.join(labels)}\n")
         else:
             told.append(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n")
