@@ -328,3 +328,39 @@ def test_policy_fail_of_a_rename_of_a_field_that_only_some_had() -> None:
     watch = watch_of_links(0.6, field_renamed="fail")
     with pytest.raises(DriftError, match="another name"):
         transformed(watch, [sometimes(number, 0.6, "href") for number in range(200)])
+
+
+@pytest.mark.parametrize("other", [[], "x", 7, [{"name": "x"}]])
+def test_an_object_that_is_something_else_lacks_its_fields(other: Any) -> None:
+    payloads = [good(number) | ({} if number % 3 else {"place": other}) for number in range(300)]
+    payloads[1]["place"] = None
+    watch = watch_of()
+    assert held(transformed(watch, payloads)) == dict.fromkeys(range(1, 301, 3), "place.name")
+    found = {(each.kind, each.field): each.policy for each in conclude(watch, well=True).found}
+    assert found["field_missing", "place.name"] == "quarantine"
+    accepted = watch_of(shape=shape_of(payloads))
+    assert held(transformed(accepted, payloads)) == {}
+
+
+def test_an_object_that_is_something_else_in_most_records_has_changed_its_type() -> None:
+    watch = watch_of()
+    assert held(transformed(watch, [good(0) | {"place": "x"}])) == {1: "place.name"}
+    payloads = [good(number) | {"place": "x"} for number in range(300)]
+    assert held(transformed(watch, payloads, first=2)) == dict.fromkeys(range(2, 302), "place")
+    assert [(each.kind, each.field) for each in conclude(watch, well=True).found] == [("type_changed", "place")]
+
+
+@pytest.mark.parametrize("other", ["x", ["x"], {"label": "x"}])
+def test_a_list_that_is_something_else_lacks_what_its_elements_have(other: Any) -> None:
+    payloads = [good(number) | ({} if number % 3 else {"tags": other}) for number in range(300)]
+    payloads[1]["tags"] = None
+    payloads[2]["tags"] = ["x", {"label": "y"}]
+    assert held(transformed(watch_of(), payloads)) == dict.fromkeys(range(1, 301, 3), "tags[].label")
+    assert held(transformed(watch_of(shape=shape_of(payloads)), payloads)) == {}
+
+
+def test_lists_that_are_empty_are_told_of_and_not_held_back() -> None:
+    watch = watch_of()
+    assert held(transformed(watch, [good(number) | {"tags": []} for number in range(300)])) == {}
+    found = {(each.kind, each.field): each.policy for each in conclude(watch, well=True).found}
+    assert found["field_missing", "tags[].label"] == "warn"

@@ -112,12 +112,22 @@ def family_of(value: Any) -> str | None:
 
 def _needed(known: Profile, path: str, way: Way) -> Needed | None:
     parent = _parent(known, path)
-    looked = objects_at(known, parent)
-    present = min(looked, known.fields[path].present.count)
+    objects = objects_at(known, parent)
+    looked = objects + _strange(known, parent, "object")
+    present = min(objects, known.fields[path].present.count)
     name = way[-1]
     if looked < FEWEST_RECORDS or present < NEARLY_ALL * looked or name is None:
         return None
     return Needed(path, way[:-1], name, looked - present, looked)
+
+
+def _strange(known: Profile, path: str, kind: str) -> int:
+    """How many values there are at a path, or on the way, that are neither what is in it nor null."""
+    if path == ROOT:
+        return 0
+    strange = sum(tally.count for name, tally in known.fields[path].types.items() if name not in {"null", kind})
+    above = path[:-2] if path.endswith("[]") else _parent(known, path)
+    return strange + _strange(known, above, "array" if path.endswith("[]") else "object")
 
 
 def way_of(known: Profile, path: str) -> Way:

@@ -99,17 +99,17 @@ class Guard:
         already is. `changes` are typed fields that are found to have changed by now, `moves` fields that have moved.
         """
         violations: Violations = {}
-        for parent, needed in self._by_parent.items():
-            self._judge_missing(parts, parent, needed, kind_of, violations)
-        self.moves.update((move.field, move) for move in moves)
-        for move in self.moves.values():
-            self._judge_moved(parts, move, violations)
         for path, shift in changes:
             if path in self._expected.typed and path not in self._changed:
                 self._changed.add(path)
                 self.odd.setdefault(path, Counted()).shift = shift
         for path in sorted(self._changed):
             self._judge_types(parts, self._expected.typed[path], violations)
+        for parent, needed in self._by_parent.items():
+            self._judge_missing(parts, parent, needed, kind_of, violations)
+        self.moves.update((move.field, move) for move in moves)
+        for move in self.moves.values():
+            self._judge_moved(parts, move, violations)
         return violations
 
     def _judge_missing(
@@ -128,6 +128,7 @@ class Guard:
                 for part, _, paths in found
                 for position in paths.get(each.path, ())
                 if not each.others or not part.has_any(position, each.others)
+                if not _is_told(violations.get(part.ordinal(position)), each.path)
             ]
             counted = self.lacking.setdefault(each.path, Counted())
             counted.size += size
@@ -207,6 +208,12 @@ def _count(tally: Tally, odd: Sequence[tuple[Part, int]], texts: Sequence[str]) 
         ends = ((*odd[0], texts[0]), (*odd[-1], texts[-1]))
         first, last = (Place(part.ordinal(position), part.locator(position), text) for part, position, text in ends)
         tally.add(len(odd), first, last)
+
+
+def _is_told(defect: Defect | None, path: str) -> bool:
+    """Whether a record is held back for the type of what a field stands in: then that it lacks the field says nothing
+    more."""
+    return defect is not None and defect.field not in {None, path} and is_within(path, defect.field or "")
 
 
 def _missing_message(needed: Needed) -> str:

@@ -127,7 +127,7 @@ class Payloads:
     def lacking(self, parent: Way, needed: Sequence[Needed]) -> tuple[int, Lacking]:
         if None in parent:
             return self._one_by_one(parent, needed)
-        positions, objects = _objects(self._payloads, cast("tuple[str, ...]", parent))
+        positions, objects, strange = _objects(self._payloads, cast("tuple[str, ...]", parent))
         names = frozenset(each.name for each in needed)
         lacking = Lacking()
         have_all = list(map(le, repeat(names), map(dict.keys, objects)))
@@ -135,7 +135,9 @@ class Payloads:
             for each in needed:
                 if each.name not in objects[place]:
                     lacking.setdefault(each.path, []).append(positions[place])
-        return len(objects), lacking
+        for each in needed if strange else ():
+            lacking[each.path] = sorted([*lacking.get(each.path, ()), *strange])
+        return len(objects) + len(strange), lacking
 
     def has_any(self, position: int, ways: Collection[Way]) -> bool:
         return any(True for way in ways for _ in values_at(self._payloads[position], way))
@@ -155,9 +157,9 @@ class Payloads:
     def _one_by_one(self, parent: Way, needed: Sequence[Needed]) -> tuple[int, Lacking]:
         size, lacking = 0, Lacking()
         for position, payload in enumerate(self._payloads):
-            objects = [value for value in values_at(payload, parent) if isinstance(value, dict)]
-            size += bool(objects)
-            for each in needed if objects else ():
+            objects, is_strange = _objects_in_lists(payload, parent)
+            size += bool(objects) or is_strange
+            for each in needed if objects or is_strange else ():
                 if not any(each.name in found for found in objects):
                     lacking.setdefault(each.path, []).append(position)
         return size, lacking
@@ -229,18 +231,41 @@ def _codes(defects: Sequence[Any]) -> set[str]:
     return {defect.code for defect in defects}
 
 
-def _objects(payloads: Sequence[Payload], parent: tuple[str, ...]) -> tuple[Sequence[int], list[dict[str, Any]]]:
-    """The objects at a path, of those payloads that have one there, with their positions."""
+def _objects(
+    payloads: Sequence[Payload], parent: tuple[str, ...]
+) -> tuple[Sequence[int], list[dict[str, Any]], list[int]]:
+    """The objects at a path, of those payloads that have one there, with their positions; and the positions of those
+    that have anything else but nothing there, or on the way."""
     positions: Sequence[int] = range(len(payloads))
     found: list[Any] = list(payloads)
+    strange: list[int] = []
     for name in parent:
         members = [each.get(name) for each in found]
         are_objects = [isinstance(each, dict) for each in members]
         if not all(are_objects):
+            pairs = zip(positions, members, strict=True)
+            strange += [at for at, value in pairs if not isinstance(value, dict) and not _is_nothing(value)]
             positions = list(compress(positions, are_objects))
             members = list(compress(members, are_objects))
         found = members
-    return positions, found
+    return positions, found, strange
+
+
+def _objects_in_lists(payload: Payload, way: Way) -> tuple[list[dict[str, Any]], bool]:
+    """The objects that a way through lists leads to, and whether anything else stands there, or on the way."""
+    values: list[Any] = [payload]
+    is_strange = False
+    for name in way:
+        kind = list if name is None else dict
+        is_strange |= any(not isinstance(value, kind) and not _is_nothing(value) for value in values)
+        values = list(values_at(values, (None, name)))
+    is_strange |= any(not isinstance(value, dict) and not _is_nothing(value) for value in values)
+    return [value for value in values if isinstance(value, dict)], is_strange
+
+
+def _is_nothing(value: Any) -> bool:
+    """As a profile counts nulls."""
+    return value is None or value == ""
 
 
 class _Locators(Sequence[str]):

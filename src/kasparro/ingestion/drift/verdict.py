@@ -105,7 +105,9 @@ def _held_back(watch: Watch, compared: list[Finding]) -> tuple[list[int], list[F
     guard = watch.guard
     for path in sorted(guard.held_missing):
         counted = guard.lacking.get(path)
-        if counted is not None and counted.odd.count and not _is_told(watch, compared, path, _OF_PRESENCE):
+        if counted is None or not counted.odd.count or _is_of_odd(watch, path):
+            continue
+        if not _is_told(watch, compared, path, _OF_PRESENCE):
             events = _standing(watch, path, _OF_PRESENCE)
             renewed.update(event.id for event in events)
             more += [] if events else [_missing(path, counted, guard.share(path))]
@@ -120,6 +122,13 @@ def _held_back(watch: Watch, compared: list[Finding]) -> tuple[list[int], list[F
             renewed.update(event.id for event in events)
             more += [] if events or counted.shift is None else [_changed(path, counted, counted.shift)]
     return sorted(renewed), more
+
+
+def _is_of_odd(watch: Watch, path: str) -> bool:
+    """Whether records are held back for the type of what a field stands in."""
+    return any(
+        counted.odd.count and path != each and is_within(path, each) for each, counted in watch.guard.odd.items()
+    )
 
 
 def _is_told(watch: Watch, findings: Iterable[Finding], path: str, kinds: Iterable[str]) -> bool:
