@@ -104,6 +104,13 @@ def test_registered_secrets_vanish_in_base64_too() -> None:
     assert mask_text(b64encode(b"Zq?8~").decode()) == b64encode(b"Zq?8~").decode()
 
 
+def test_registered_secrets_vanish_percent_encoded_too() -> None:
+    register_secrets(["k-9_ü/x y"])
+    for text in ("k%2D9_%C3%BC%2fx+y", "k-9_%c3%bc/x%20y", "%6B-9_ü/x y", "k-9_ü/x y"):
+        assert mask_text(f"GET /a?b={text}&c=1%25") == "GET /a?b=***&c=1%25"
+    assert mask_text("k%2D8 100%") == "k%2D8 100%"
+
+
 SECRET_NAMES = """
     password PGPASSWORD api_key X-API-Key apikey client_secret access_token Authorization cookie Set-Cookie private_key
     dsn

@@ -11,6 +11,7 @@ from base64 import b64encode
 from collections.abc import Iterable, Iterator, Mapping
 from string import ascii_letters, digits
 from typing import Any, Final, cast
+from urllib.parse import unquote, unquote_plus
 
 from kasparro.core.secret_shapes import MASK, mask_shapes
 
@@ -81,11 +82,29 @@ def mask_known(text: str) -> str:
     """The text without registered secrets, and else as it is: for results, which programs read."""
     for secret in sorted(_known_secrets, key=len, reverse=True):
         text = text.replace(secret, MASK)
+    if "%" in text:
+        text = _without_encoded(text)
     for core in _in_base64:
         while core in text:
             before, _, after = text.partition(core)
             text = before.rstrip(_BASE64_WORD) + MASK + after.lstrip(_BASE64_WORD + "=")
     return text
+
+
+def _without_encoded(text: str) -> str:
+    """The text without registered secrets of which any characters are percent-encoded, as in `abc%2Ddef`."""
+    plain = unquote_plus(text)
+    for secret in sorted(_known_secrets, key=len, reverse=True):
+        if secret in plain or secret in unquote(text):
+            text = re.sub("".join(map(_encodable, secret)), MASK, text)
+    return text
+
+
+def _encodable(character: str) -> str:
+    """A pattern for the character as it is and percent-encoded."""
+    encoded = "".join(f"%{byte:02x}" for byte in character.encode("utf-8", "surrogatepass"))
+    space = r"|\+" if character == " " else ""
+    return f"(?:{re.escape(character)}|(?i:{encoded}){space})"
 
 
 def mask_registered(text: str) -> str:
