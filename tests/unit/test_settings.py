@@ -98,3 +98,22 @@ def test_secrets_do_not_show_in_a_repr() -> None:
 def test_settings_cannot_be_changed() -> None:
     with pytest.raises(ValueError, match="frozen"):
         load_settings({}).port = 1  # pyright: ignore[reportAttributeAccessIssue]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "reason"),
+    [
+        ("KASPARRO_PORT", "eight", "must be a whole number"),
+        ("KASPARRO_PORT", "70000", "must be less than or equal to 65535"),
+        ("LOG_LEVEL", "loud", "must be 'DEBUG', 'INFO', 'WARNING', 'ERROR' or 'CRITICAL'"),
+        ("ETL_INTERVAL_MINUTES", "often", "must be a number"),
+        ("ETL_INTERVAL_MINUTES", "inf", "must be a number"),
+        ("KASPARRO_READ_KEY_REQUIRED", "maybe", "must be true or false"),
+        ("KASPARRO_CONTACT", "\t", "must be 1 to 200 printable ASCII characters"),
+        ("KASPARRO_CORS_ORIGINS", "*", "* would let every page read the API; list the origins that may"),
+    ],
+)
+def test_what_is_wrong_is_said_in_plain_words(name: str, value: str, reason: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        load_settings({name: value})
+    assert caught.value.message == f"environment: {name}: {reason}"

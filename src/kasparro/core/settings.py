@@ -4,11 +4,13 @@ Every variable has a `*_FILE` twin that names a file with the value (mounted sec
 """
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic_core import ErrorDetails
 
 from kasparro.core.address import numeric
 from kasparro.core.errors import ConfigurationError
@@ -19,6 +21,15 @@ from kasparro.core.trust import checked_hosts, checked_origins, checked_proxies
 DEFAULT_CONFIG_NAME = "kasparro.yaml"
 DEFAULT_HOME_NAME = ".kasparro"
 _LANES_UNASKED = 8
+_REASONS: Final = {
+    "int_parsing": "must be a whole number",
+    "int_parsing_size": "must be a whole number",
+    "float_parsing": "must be a number",
+    "finite_number": "must be a number",
+    "bool_parsing": "must be true or false",
+    "string_too_short": "must not be empty",
+    "string_pattern_mismatch": "must be 1 to 200 printable ASCII characters",
+}
 
 
 def _absolute(path: Path) -> Path:
@@ -134,8 +145,15 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     try:
         return Settings.model_validate(values)
     except ValidationError as error:
-        reasons = "; ".join(f"{item['loc'][0]}: {item['msg']}" for item in error.errors(include_input=False))
+        reasons = "; ".join(f"{item['loc'][0]}: {_reason(item)}" for item in error.errors(include_input=False))
         raise ConfigurationError(f"environment: {reasons}") from None
+
+
+def _reason(fault: ErrorDetails) -> str:
+    """What is wrong with a value, in plain words and without the value."""
+    if fault["type"] == "value_error":
+        return str(fault["ctx"]["error"])
+    return _REASONS.get(fault["type"]) or re.sub(r"^\w+ should", "must", fault["msg"])
 
 
 def _read(environ: Mapping[str, str], name: str) -> str | None:
