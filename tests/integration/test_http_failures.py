@@ -306,9 +306,9 @@ async def test_each_request_and_each_retry_has_its_line(http: Http, upstream: Up
         await http.fetcher().get(url)
     told = [(line["event"], line["log_level"], line["source"], line["attempt"], line["url"]) for line in lines]
     assert told == [
-        ("http.request", "debug", "quakes", 1, url),
+        ("http.upstream_request", "debug", "quakes", 1, url),
         ("http.retry", "info", "quakes", 1, url),
-        ("http.request", "debug", "quakes", 2, url),
+        ("http.upstream_request", "debug", "quakes", 2, url),
     ]
     assert lines[1]["wait"] == 1.0
     assert lines[1]["message"] == f"{url}: answered 503 Service Unavailable; trying again in 1.0 s"

@@ -138,7 +138,7 @@ async def test_every_line_of_a_run_names_it_and_who_asked(
     lines = [line for line in log() if line["event"] != "log.asyncio"]
     within = [line for line in lines if "run_id" in line]
     events = {line["event"] for line in within}
-    assert {"http.request", "http.retry", "log.library", "batch.committed", "run.finished"} <= events
+    assert {"http.upstream_request", "http.retry", "log.library", "batch.committed", "run.finished"} <= events
     assert {
         (line["run_id"], line["source"], line["request_id"]) for line in within if line["source"] == "scripted"
     } == {(1, "scripted", "asked-for-it")}

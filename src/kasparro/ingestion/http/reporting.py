@@ -65,7 +65,7 @@ class Reporter:
         """One request came to its end, good or bad."""
         shown = self.secrecy.url(url)
         _log.debug(
-            "http.request",
+            "http.upstream_request",
             message=f"GET {shown}: {done.status or done.reason or 'cancelled'}",
             source=self._source,
             url=shown,
