@@ -85,6 +85,16 @@ async def test_nothing_changed_between_a_reading_and_the_runs_that_stand_on_it(s
     assert found.notes == [stands(second, base)]
 
 
+async def test_a_source_that_was_as_it_was_lacks_nothing_that_was_read_in_part(source: Source) -> None:
+    """A feed is never read completely."""
+    await source.read(keys("a", "b"))
+    base = await source.read(keys("b", "c"))
+    await source.connection.execute("""update etl_runs set coverage = '{"p": "window"}'""")
+    found = await source.compare(base, await idle(source))
+    assert told(found) == {**NOTHING, "unchanged": "b c"}
+    assert (found.verdict, found.differs) == ("nothing changed", False)
+
+
 async def test_where_only_what_is_new_is_asked_for_what_is_gone_is_not_known(source: Source) -> None:
     base = await source.read(keys("a"))
     edited = await source.read(keys("a", "b"))

@@ -34,14 +34,19 @@ order by id
 @dataclass(frozen=True, slots=True)
 class Standing:
     """`own` is the reading that was asked for, `read` the one that saw what it stands on: the same where it saw
-    something itself. `requeues` are the runs that have loaded rejects between the two. `is_full`: what they saw
-    together is all that the source had.
+    something itself. `requeues` are the runs that have loaded rejects between the two. `as_it_was`: the source held
+    what was read, and no less.
     """
 
     own: Reading
     read: Reading
     requeues: tuple[int, ...]
-    is_full: bool
+    as_it_was: bool
+
+    @property
+    def is_full(self) -> bool:
+        """Whether all that the source had is known."""
+        return self.as_it_was and self.read.is_full
 
     @property
     def run_ids(self) -> tuple[int, ...]:
@@ -58,11 +63,11 @@ async def of_reading(connection: Connection, reading: Reading) -> Standing:
     """What a reading stands on."""
     row = await _last_read(connection, reading) if reading.is_idle else None
     if row is None:
-        return Standing(reading, reading, (), reading.is_full)
+        return Standing(reading, reading, (), as_it_was=True)
     read = await read_passes.of_run(connection, dict(row))
     as_it_was = set(reading.coverage.values()) == {"none"} and not row["followed"]
     requeues = await connection.fetch(_REQUEUES, reading.source_id, read.finished_at, reading.finished_at)
-    return Standing(reading, read, tuple(each["id"] for each in requeues), as_it_was and read.is_full)
+    return Standing(reading, read, tuple(each["id"] for each in requeues), as_it_was)
 
 
 async def _last_read(connection: Connection, reading: Reading) -> Any | None:

@@ -131,6 +131,8 @@ async def _gone(
     connection: Connection, ids: BitMap64, before: Standing, after: Standing
 ) -> tuple[BitMap64 | None, str | None]:
     """Records that the target lacks; or why that is not known."""
+    if before.read.pass_id == after.read.pass_id and before.as_it_was and after.as_it_was:
+        return ids, None
     for each in (before, after):
         if not each.is_full:
             reading = each.own if each.read.is_full else each.read
