@@ -372,6 +372,8 @@ def test_times_that_are_counted_now_or_no_more(
     assert expected in _occurred_at(config)
     for value, time in read:
         assert (evaluate(compile_expression(expected), {"at": value}) or "") == time
+    again = _patch(tmp_path, patch.after, _retyped(*change))
+    assert [again.text, [each.is_fine for each in again.unchanged["quakes"]]] == ["", [True]]
 
 
 def _occurred_at(config: AnySourceConfig) -> str:

@@ -16,6 +16,11 @@ _LEAST_MILLISECONDS: Final = 20_000_000_000
 _SCALARS: Final = frozenset(("number", "boolean", "text number", "time", "text"))
 _NUMBERS: Final = frozenset(("number", "text number"))
 _EPOCH: Final = re.compile(r"parse_time\((?P<chain>[^(),']+), *'(?P<unit>epoch_m?s)'\)")
+_PATH: Final = re.compile(r"(?:[^()|&\"]|\"[^\"]*\")+")
+_BOTH: Final = re.compile(
+    r"(?P<test>type|regex|to_number)\((?P<chain>[^(),']+)(?:, '\^\[0-9\.\]\+\$')?\)(?: == 'number'| > `\d+`)?"
+    r" && parse_time\([^()]*\) \|\| (?P<last>.+)"
+)
 _DIGITS: Final = "'^[0-9.]+$'"
 
 
@@ -62,6 +67,8 @@ def _of_other(use: Use, before: str, after: str) -> Verdict:
 def _of_time(use: Use, before: str, after: str, limits: Any) -> Verdict:
     """Times in text, and numbers of seconds or milliseconds."""
     epoch, unit = _EPOCH.fullmatch(use.text) if use.form == "expression" else None, _unit(limits)
+    if _reads_both(use.text, after, unit):
+        return Verdict(None, f"{use.shown} reads both already", is_fine=True)
     is_number = before in _NUMBERS and after in _NUMBERS
     if epoch is not None and is_number and (before == after or unit not in (None, epoch["unit"])):
         return _of_unit(use, epoch["chain"].strip(), epoch["unit"], unit)
@@ -71,12 +78,28 @@ def _of_time(use: Use, before: str, after: str, limits: Any) -> Verdict:
         text = epoch["chain"].strip()
         counted = f"type({text}) == 'number'" if before == "number" else f"to_number({text})"
         return Verdict(f"{counted} && {use.text} || {text}", "times in text, or as before")
-    if use.form != "expression" and before == "time" and after in ("number", "text number") and unit is not None:
+    is_path = use.form == "column" or _PATH.fullmatch(use.text) is not None
+    if (
+        is_path
+        and use.form != "expression"
+        and before == "time"
+        and after in ("number", "text number")
+        and unit is not None
+    ):
         text = chain([use.text]) if use.form == "column" else use.text
         counted = f"type({text}) == 'number'" if after == "number" else f"regex({text}, {_DIGITS})"
         return Verdict(f"{counted} && parse_time({text}, '{unit}') || {text}", f"{unit}, or times in text")
     said = "times in another format" if after == "time" else _named(after)
     return Verdict(None, f"{use.shown} needs a time: how to read one out of {said} is not known")
+
+
+def _reads_both(text: str, after: str, unit: str | None) -> bool:
+    """Whether it is what was proposed before, and reads what comes now."""
+    both = _BOTH.fullmatch(text)
+    if both is None or after == "time":
+        return both is not None and both["last"] == both["chain"]
+    tests = {"number": ("type", "to_number"), "text number": ("regex", "to_number")}
+    return both["test"] in tests.get(after, ()) and unit is not None and f"'{unit}'" in text
 
 
 def _of_unit(use: Use, text: str, before: str, after: str | None) -> Verdict:
