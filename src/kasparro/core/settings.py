@@ -152,7 +152,7 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
 def _reason(fault: ErrorDetails) -> str:
     """What is wrong with a value, in plain words and without the value."""
     if fault["type"] == "value_error":
-        return str(fault["ctx"]["error"])
+        return str(fault.get("ctx", {})["error"])
     return _REASONS.get(fault["type"]) or re.sub(r"^\w+ should", "must", fault["msg"])
 
 
