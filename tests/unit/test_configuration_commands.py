@@ -57,6 +57,29 @@ def test_check_sums_up_each_source_and_warns(folder: Path) -> None:
     assert 'warning: people: people.csv has no column "twon"; did you mean "town"?' in ran("check")
 
 
+PRIVATE = """
+sources:
+  - {name: here, type: api, url: "http://localhost:81/token-hunter2", key: id, map: {title: t}}
+  - {name: allowed, type: api, url: "http://127.0.0.1:81/a", allow_private: true, key: id, map: {title: t}}
+  - {name: feeds, type: rss, urls: ["https://example.org/f", "http://10.1.2.3/f", "http://[fd00::1]/f"]}
+alerts:
+  hooks:
+    - {name: pager, type: slack, url: "http://127.0.0.1:9000/hunter2"}
+    - {name: team, type: slack, url: "https://example.org/hunter2"}
+"""
+
+
+def test_check_warns_of_addresses_that_would_be_refused(folder: Path) -> None:
+    (folder / "kasparro.yaml").write_text(PRIVATE)
+    answer = answered("check")
+    refused = "its URL has a {} address, which is refused; `allow_private: true` lets it be reached"
+    assert {source["name"]: source["warnings"] for source in answer["sources"]} == {
+        "here": [refused.format("loopback")], "allowed": [], "feeds": [refused.format("private")],
+    }  # fmt: skip
+    assert answer["warnings"] == [f"alerts: hook pager: {refused.format('loopback')}"]
+    assert f"warning: alerts: hook pager: {refused.format('loopback')}" in ran("check")
+
+
 def test_check_lists_every_problem_and_exits_with_3(folder: Path) -> None:
     (folder / "kasparro.yaml").write_text("sources:\n- {nam: a}\n")
     answer = answered("check", exit_code=3)

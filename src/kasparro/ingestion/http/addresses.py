@@ -6,6 +6,7 @@ Registries: IANA special-purpose addresses (RFC 6890). IPv6 forms that carry an 
 
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from typing import Final
+from urllib.parse import urlsplit
 
 _NAT64: Final = IPv6Network("64:ff9b::/96")
 _KINDS: Final = (
@@ -29,6 +30,14 @@ def refusal(address: str) -> str | None:
         if getattr(ip, flag, False):
             return kind
     return None if ip.is_global else "special-purpose"
+
+
+def written_refusal(url: str) -> str | None:
+    """The same for an address that stands in a URL, or `localhost`; None for any other name: nobody is asked for it."""
+    host = (urlsplit(url).hostname or "").rstrip(".")
+    if host == "localhost" or host.endswith(".localhost"):
+        return "loopback"
+    return refusal(host) if is_address(host) else None
 
 
 def is_address(host: str) -> bool:
