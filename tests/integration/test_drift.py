@@ -182,6 +182,46 @@ async def test_a_source_that_heals_ends_its_findings(quakes: Quakes, connection:
     assert (event.kind, event.state, event.closed_by) == ("field_missing", "gone", "run 3")
 
 
+async def test_a_slow_source_loses_no_value_one_at_a_time(quakes: Quakes, connection: Connection) -> None:
+    await quakes.run()
+    records = quakes.collection.records
+    for number in range(3):
+        without_mag(records[number])
+        quakes.collection.records = [records[number]]
+        assert (await quakes.run()).state == "partial"
+    assert await values_missing(connection) == 0
+    (event,) = await events(connection)
+    assert (event.kind, event.field, event.policy) == ("field_missing", "properties.mag", "quarantine")
+
+
+async def test_a_renamed_field_that_only_some_have_loses_no_value(quakes: Quakes, connection: Connection) -> None:
+    def link(record: Payload, name: str) -> None:
+        if int(record["id"][2:]) % 5 < 3:
+            record.pop("link", None)
+            record[name] = f"https://example.org/{record['id']}"
+
+    quakes.map = MAP.replace("{title", "{url: link, title", 1)
+    quakes.change(lambda record: link(record, "link"))
+    await quakes.run()
+    count = "select count(url) from unified_data"
+    quakes.change(lambda record: link(record, "href"))
+    outcome = await quakes.run()
+    assert outcome.row is not None
+    assert outcome.row["rejected"] == await connection.fetchval(count) == 180
+    (event,) = await events(connection)
+    assert (event.kind, event.field, event.policy) == ("field_renamed", "link -> href", "quarantine")
+    quakes.collection.records = quakes.collection.records[:4]
+    few = await quakes.run()
+    assert few.row is not None
+    assert few.row["rejected"] == 3
+    requeued = await quakes.requeue()
+    assert requeued.row is not None
+    assert requeued.row["rejected"] == await connection.fetchval(count) == 180
+    quakes.map = MAP.replace("{title", "{url: {expr: 'not_null(href, link)'}, title", 1)
+    assert (await quakes.requeue()).state == "succeeded"
+    assert await connection.fetchval(count) == 180
+
+
 async def test_one_odd_record_among_many_is_loaded(quakes: Quakes, connection: Connection) -> None:
     await quakes.run()
     quakes.give(1, without_mag, plain=199)

@@ -364,3 +364,15 @@ def test_lists_that_are_empty_are_told_of_and_not_held_back() -> None:
     assert held(transformed(watch, [good(number) | {"tags": []} for number in range(300)])) == {}
     found = {(each.kind, each.field): each.policy for each in conclude(watch, well=True).found}
     assert found["field_missing", "tags[].label"] == "warn"
+
+
+def test_a_change_below_names_that_are_data_is_told_of_as_a_warning() -> None:
+    def payload(number: int, close: Any) -> Payload:
+        return good(number) | {"prices": {f"2026-01-{1 + number % 28:02}": {"close": close}}}
+
+    mapped = MAPPED | {"prices.*.close"}
+    shape = shape_of([payload(number, number / 10) for number in range(500)])
+    watch = Watch("quakes", Watched(DriftPolicies(), mapped, mapped), Standing(shape, ()))
+    assert held(transformed(watch, [payload(number, f"about {number}") for number in range(300)])) == {}
+    (found,) = conclude(watch, well=True).found
+    assert (found.kind, found.field, found.policy) == ("type_changed", "prices.*.close", "warn")
