@@ -135,7 +135,7 @@ async def test_a_renamed_column_is_mended(items: Items) -> None:
     assert (finding.field, finding.policy) == ("price -> unit_price", "quarantine")
 
     assert await items.mend() == []
-    assert '      value: {expr: "not_null(unit_price, price)"} # in dollars\n' in items.path.read_text()
+    assert '      value: {expr: "not_null(unit_price, price)"}          # in dollars\n' in items.path.read_text()
     outcome = await items.requeue()
     assert outcome.row is not None
     assert (outcome.row["fetched"], outcome.row["rejected"]) == (300, 0)
