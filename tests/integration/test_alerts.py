@@ -12,7 +12,7 @@ from kasparro.ingestion.coordinator import Request
 from kasparro.ingestion.run import Conditions, run_source
 from kasparro.schemas.alerts import ALERT_KINDS, AlertRules, Route
 from kasparro.schemas.configuration import RejectLimit
-from kasparro.services import alert_outbox, alerts, freshness, sources
+from kasparro.services import alert_outbox, alerts, freshness, metrics, sources
 from kasparro.workers.alerting import Alerting, Watched
 from kasparro.workers.messages import message_of, webhook_body
 from kasparro.workers.scheduler import Scheduler
@@ -317,3 +317,19 @@ async def test_source_that_no_scheduler_reads_any_more_has_no_alert_and_no_open_
         await alert_outbox.delivered(connection, waiting.id, LATER)
     assert last is not None
     assert (last.transition, last.source, last.summary, "ended" in last.detail) == ("resolved", "moody", note, False)
+
+
+async def test_metrics_give_no_verdict_on_a_source_that_no_scheduler_reads_any_more(
+    database: ConnectionOptions, connection: Connection
+) -> None:
+    for name in ("moody", "by hand"):
+        await run(database, Moody(name))
+    await connection.execute(
+        "insert into schema_drift_events (source_id, run_id, kind, field, share, confidence, state) "
+        "select id, 1, 'field_missing', 'price', 1, 1, 'open' from sources"
+    )
+    await connection.execute("update etl_runs set trigger = 'schedule' where id = 1")
+    await hourly(connection)
+    assert {each.source for each in (await metrics.read_facts(connection)).of("drift_open")} == {"moody", "by hand"}
+    await freshness.forget_intervals(connection, [])
+    assert {each.source for each in (await metrics.read_facts(connection)).of("drift_open")} == {"by hand"}

@@ -6,6 +6,7 @@ Nothing here reads a table of records, raw payloads, rejects or batches.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from kasparro.core.database import Connection
 from kasparro.services import anomalies, quality, workers
@@ -41,6 +42,13 @@ select s.name as source, 'drift_open' as name, d.kind as label, count(*)::double
 from schema_drift_events d join sources s on s.id = d.source_id
 where d.state = 'open' group by s.name, d.kind order by 1, 3
 """
+_UNREAD = """
+select s.name from sources s cross join lateral (
+    select trigger from etl_runs where source_id = s.id and operation is null order by id desc limit 1) newest
+where s.interval_seconds is null and newest.trigger = 'schedule'
+"""
+"""A scheduler has read them last, and none reads them any more: they were taken out of its configuration."""
+_VERDICTS: Final = frozenset({"drift_open", "anomaly_score", "quality_failing"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +100,10 @@ async def open_rejects(connection: Connection) -> tuple[Counter, ...]:
 
 
 async def read_facts(connection: Connection) -> RunFacts:
-    """What `/metrics` says of runs. The schema must be current; outside of a transaction (see liveness.py)."""
+    """What `/metrics` says of runs, without verdicts on sources that no scheduler reads any more.
+
+    The schema must be current; outside of a transaction (see liveness.py).
+    """
     dead = await dead_runs(connection)
     gauges = [
         *await connection.fetch(_ACTIVE, list(dead.ids)),
@@ -109,7 +120,9 @@ async def read_facts(connection: Connection) -> RunFacts:
         *_failing(await quality.failing(connection)),
     )
     sources = tuple(_source(**dict(row)) for row in await connection.fetch(_SOURCES))
-    return RunFacts(_by_name(counters), sources, len(await workers.alive(connection)))
+    unread = {row["name"] for row in await connection.fetch(_UNREAD)}
+    told = [each for each in counters if each.name not in _VERDICTS or each.source not in unread]
+    return RunFacts(_by_name(told), sources, len(await workers.alive(connection)))
 
 
 def _by_name(counters: Iterable[Counter]) -> dict[str, list[Counter]]:
