@@ -207,7 +207,7 @@ MUTATIONS = [
     Mutation(
         "end at once that leaves the sessions of lanes alone",
         "ingestion/run.py",
-        "            await locks.end_sessions(connection, [run_id], [])\n",
+        "            await locks.end_sessions(connection, [stamp.run_id], [])\n",
         "",
         "tests/integration/test_stopping.py::test_second_signal_ends_a_run_at_once_and_rolls_back_the_batch_in_hand",
     ),
