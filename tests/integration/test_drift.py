@@ -495,6 +495,25 @@ async def test_a_renamed_field_that_tells_deletions_deletes_nothing(
     assert (landed.state, landed.row["rejected"], await deleted(connection)) == ("succeeded", 0, 0)
 
 
+async def test_what_tells_deletions_in_another_type_deletes_nothing(quakes: Quakes, connection: Connection) -> None:
+    await deletable(quakes, "active != `true`")
+    quakes.change(lambda payload: payload.update(active="true"))
+    outcome = await quakes.run()
+    assert outcome.row is not None
+    assert (outcome.state, outcome.row["rejected"], await deleted(connection)) == ("partial", 300, 0)
+    (event,) = await events(connection)
+    assert (event.kind, event.field, event.policy) == ("type_changed", "active", "quarantine")
+
+
+async def test_a_time_of_deletion_that_no_live_record_has_deletes(quakes: Quakes, connection: Connection) -> None:
+    quakes.settings = 'deletes: {tombstone: "deleted_at"}'
+    quakes.change(lambda payload: payload.update(deleted_at=None))
+    assert (await quakes.run()).state == "succeeded"
+    quakes.change(lambda payload: payload.update(deleted_at="2026-11-23T00:00:00Z"))
+    assert (await quakes.run()).state == "succeeded"
+    assert (await deleted(connection), await events(connection)) == (300, [])
+
+
 async def test_stubs_that_have_what_tells_a_deletion_delete(quakes: Quakes, connection: Connection) -> None:
     await deletable(quakes, "deleted || !active")
     stubs = [{"id": quake(number)["id"], "deleted": True} for number in range(5)]

@@ -14,7 +14,7 @@ from typing import Any, Final, Protocol, cast
 import pyarrow as pa
 
 from kasparro.ingestion.columns.text import TextColumns, parts_of
-from kasparro.ingestion.drift.expected import Needed, Typed, Way, family_of, values_at
+from kasparro.ingestion.drift.expected import Expected, Needed, Typed, Way, family_of, values_at
 from kasparro.ingestion.drift.from_columns import profile_columns
 from kasparro.ingestion.drift.from_payloads import profile_payloads
 from kasparro.ingestion.drift.profile import Profile
@@ -166,17 +166,18 @@ class Payloads:
 
 
 def parts_looked_at(
-    records: Sequence[SourceRecord], first_ordinal: int, batch: TransformedBatch, telling: Collection[Needed] = ()
+    records: Sequence[SourceRecord], first_ordinal: int, batch: TransformedBatch, telling: Expected | None = None
 ) -> list[Part]:
     """The parts of a reader's batch, once it is known what became of each record.
 
-    A record that deletes is looked at where it lacks one of the fields that are `telling` of deletions.
+    A record that deletes is looked at where it lacks one of the fields that are `telling` of deletions, or has values
+    of other types there.
     """
     left_out = {record.ordinal for record in batch.filtered} | {record.ordinal for record in batch.tombstones}
     left_out |= {each.ordinal for each in batch.rejected if not _NOT_LOOKED_AT.isdisjoint(_codes(each.defects))}
-    if telling and batch.tombstones:
+    if telling is not None and batch.tombstones:
         deleting = parts_at(records, first_ordinal, {record.ordinal for record in batch.tombstones})
-        left_out -= {part.ordinal(position) for part in deleting for position in _lacking_any(part, telling)}
+        left_out -= {part.ordinal(position) for part in deleting for position in _strange(part, telling)}
     return _parts(records, first_ordinal, left_out)
 
 
@@ -195,6 +196,12 @@ def _parts(records: Sequence[SourceRecord], first_ordinal: int, left_out: Collec
         if (looked := _part(part, ordinals, left_out)) is not None:
             found.append(looked)
     return found
+
+
+def _strange(part: Part, expected: Expected) -> set[int]:
+    """The positions of records that are not as expected."""
+    odd = {position for typed in expected.typed.values() for position in part.odd(typed)[1]}
+    return odd | _lacking_any(part, expected.needed.values())
 
 
 def _lacking_any(part: Part, needed: Collection[Needed]) -> set[int]:

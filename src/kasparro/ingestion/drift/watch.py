@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from kasparro.ingestion.drift.accepted import is_within, renamed
-from kasparro.ingestion.drift.expected import Expected, Needed, Typed, expected_of
+from kasparro.ingestion.drift.expected import Expected, Typed, expected_of
 from kasparro.ingestion.drift.filtered import FilteredOut
 from kasparro.ingestion.drift.findings import Finding, Kind, Shift
 from kasparro.ingestion.drift.guard import Guard, Held, Violations, drift_error
@@ -79,7 +79,7 @@ class Watch:
         self._source = source
         self._held_back = held_back
         self._begun: tuple[Shape | None, Expected, Guard] | None = None
-        self._telling: list[Needed] | None = None
+        self._telling: Expected | None = None
 
     @property
     def has_looked(self) -> bool:
@@ -111,7 +111,9 @@ class Watch:
         if batch.filtered and self.watched.where and self._held_back is None:
             left_out = parts_at(records, first_ordinal, {record.ordinal for record in batch.filtered})
             self.filtered.count(left_out, profiled=self.shape is not None)
-        parts = parts_looked_at(records, first_ordinal, batch, self._telling_of_deletions() if batch.tombstones else ())
+        parts = parts_looked_at(
+            records, first_ordinal, batch, self._telling_of_deletions() if batch.tombstones else None
+        )
         if not parts:
             return batch
         return quarantined(batch, self._judged(parts))
@@ -139,11 +141,11 @@ class Watch:
         if self.shape is not None:
             yield from self.filtered.findings(self.shape, self.profile.records, self.rejected_renames)
 
-    def _telling_of_deletions(self) -> list[Needed]:
-        """Fields without which no record is taken for a deletion."""
+    def _telling_of_deletions(self) -> Expected:
+        """Fields without which, or with values of other types in which, no record is taken for a deletion."""
         if self._telling is None:
-            expected = Expected({}, {}) if self.shape is None else expected_of(self.shape, (), self.watched.tombstone)
-            self._telling = list(expected.needed.values())
+            nothing = Expected({}, {})
+            self._telling = nothing if self.shape is None else expected_of(self.shape, (), self.watched.tombstone)
         return self._telling
 
     def _judged(self, parts: Sequence[Part]) -> Violations:
