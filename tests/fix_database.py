@@ -14,7 +14,9 @@ from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import asyncpg
 import pytest
 
 from kasparro.core import embedded
@@ -22,6 +24,7 @@ from kasparro.core.database import Connection, ConnectionOptions, connect, parse
 from kasparro.core.embedded.layout import layout_for
 from kasparro.core.embedded.lock import Patience
 from kasparro.core.embedded.server import ensure
+from kasparro.ingestion import connections
 
 _FAST = {"fsync": "off", "full_page_writes": "off", "max_wal_size": "1GB", "shared_buffers": "128MB"}
 _FORGETFUL = {"wal_writer_delay": "10s"}
@@ -173,3 +176,22 @@ def made_home(home: Path, stopped_home: Path) -> Path:
 async def own_server(made_home: Path) -> OwnServer:
     """A server of the test's own; its database `kasparro` is empty."""
     return OwnServer(made_home, await start_server(made_home, **_FORGETFUL))
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The statements of all connections that runs open, in order; those of the driver itself are among them."""
+    texts: list[str] = []
+    connect = connections.connect
+
+    async def listening(*arguments: Any, **named: Any) -> Connection:
+        connection = await connect(*arguments, **named)
+
+        def note(query: asyncpg.connection.LoggedQuery) -> None:
+            texts.append(query.query)
+
+        connection.add_query_logger(note)
+        return connection
+
+    monkeypatch.setattr(connections, "connect", listening)
+    return texts

@@ -1,37 +1,12 @@
 """What a run with nothing to do asks of the database: every statement is a journey to a server that may be far."""
 
-from typing import Any
-
-import asyncpg
-import pytest
-
-from kasparro.core.database import Connection, ConnectionOptions
-from kasparro.ingestion import connections
+from kasparro.core.database import ConnectionOptions
 from kasparro.ingestion.coordinator import Request
 from kasparro.ingestion.run import Conditions, run_source
 from tests.scripted import ScriptedSource, job_of, row
 
 MOST_STATEMENTS = 39
 LANES = 3
-
-
-@pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The statements of all connections that runs open, in order; those of the driver itself are among them."""
-    texts: list[str] = []
-    connect = connections.connect
-
-    async def listening(*arguments: Any, **named: Any) -> Connection:
-        connection = await connect(*arguments, **named)
-
-        def note(query: asyncpg.connection.LoggedQuery) -> None:
-            texts.append(query.query)
-
-        connection.add_query_logger(note)
-        return connection
-
-    monkeypatch.setattr(connections, "connect", listening)
-    return texts
 
 
 async def test_run_with_nothing_to_do_asks_little(database: ConnectionOptions, asked: list[str]) -> None:

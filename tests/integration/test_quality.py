@@ -7,12 +7,10 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-import asyncpg
 import pytest
 
 from kasparro.core.database import Connection, ConnectionOptions
 from kasparro.core.errors import ConfigurationError, QualityError, StoppedError
-from kasparro.ingestion import connections
 from kasparro.ingestion.coordinator import Request
 from kasparro.ingestion.faults import Faults, parse_plans
 from kasparro.ingestion.moments import Window
@@ -354,25 +352,6 @@ async def test_long_scan_is_cut_off_and_the_next_run_judges(
     assert await connection.fetchval("select count(*) from pg_stat_activity where query like '%pg_sleep(600)'") <= 1
     ended = await judged.run()
     assert (ended.row and ended.row["fetched"], len(ended.quality), type(ended.error)) == (0, 1, QualityError)
-
-
-@pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The statements of all connections that runs open."""
-    texts: list[str] = []
-    connect = connections.connect
-
-    async def listening(*arguments: Any, **named: Any) -> Connection:
-        connection = await connect(*arguments, **named)
-
-        def note(query: asyncpg.connection.LoggedQuery) -> None:
-            texts.append(query.query)
-
-        connection.add_query_logger(note)
-        return connection
-
-    monkeypatch.setattr(connections, "connect", listening)
-    return texts
 
 
 async def test_scheduler_reads_a_source_whose_data_fails_a_check_at_its_ordinary_times(
